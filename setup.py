@@ -1,0 +1,86 @@
+"""The Cython extensions and their switches; everything else about the project is in pyproject.toml.
+
+Switches are environment variables, because PEP 517 builds pass no arguments to this file:
+
+RLFAST_DEBUG=1     assertions, bounds and None checks in the compiled code, no optimisation, debug symbols
+RLFAST_COVERAGE=1  line tracing for coverage of .pyx files
+RLFAST_SANITIZE=1  AddressSanitizer and UndefinedBehaviorSanitizer (gcc or clang)
+RLFAST_ANNOTATE=1  write the annotated HTML of every .pyx beside it
+"""
+
+import os
+import sys
+from importlib.metadata import version
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+MODULES = ("buildinfo", "block", "columns", "arrow", "wire", "messages", "decode")
+
+
+def switch(name: str) -> bool:
+    return os.environ.get(name, "0") not in ("", "0")
+
+
+DEBUG = switch("RLFAST_DEBUG")
+COVERAGE = switch("RLFAST_COVERAGE")
+SANITIZE = switch("RLFAST_SANITIZE")
+MSVC = sys.platform == "win32"
+
+macros: list[tuple[str, str | None]] = [
+    ("RLFAST_PICOWS_VERSION", '"' + ".".join(version("picows").split(".")[:2]) + '"'),
+    ("RLFAST_DEBUG", str(int(DEBUG))),
+    ("RLFAST_SANITIZE", str(int(SANITIZE))),
+]
+compile_args: list[str] = []
+link_args: list[str] = []
+
+if DEBUG:
+    compile_args += ["/Od", "/Zi"] if MSVC else ["-O0", "-g"]
+else:
+    macros.append(("CYTHON_WITHOUT_ASSERTIONS", "1"))
+    compile_args += ["/O2"] if MSVC else ["-O3"]
+if not MSVC:
+    compile_args += ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
+    compile_args += ["-Wno-cast-function-type", "-Wno-unused-function"]
+if COVERAGE:
+    macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+if SANITIZE:
+    compile_args += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g", "-O1"]
+    link_args += ["-fsanitize=address,undefined"]
+
+directives = {
+    "language_level": "3",
+    "binding": False,
+    "autotestdict": False,
+    "embedsignature": True,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "nonecheck": DEBUG,
+    "initializedcheck": DEBUG,
+    "overflowcheck": DEBUG,
+    "cdivision": True,
+    "linetrace": COVERAGE,
+}
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                f"rlfast._core.{name}",
+                [f"src/rlfast/_core/{name}.pyx"],
+                include_dirs=["src/rlfast/_core"],
+                define_macros=macros,
+                extra_compile_args=compile_args,
+                extra_link_args=link_args,
+            )
+            for name in MODULES
+        ],
+        include_path=["src"],
+        compiler_directives=directives,
+        annotate=switch("RLFAST_ANNOTATE"),
+        # A switch changes the generated C without touching the .pyx, so a time stamp is not enough.
+        force=True,
+        nthreads=os.cpu_count() or 1,
+    )
+)

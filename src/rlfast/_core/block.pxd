@@ -1,0 +1,78 @@
+# cython: language_level=3
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+
+cdef struct ReadStamp:
+    # One socket read: how many messages of the block it completed, and when it was seen.
+    uint32_t count
+    int64_t received_at     # nanoseconds since the Unix epoch
+
+
+cdef int64_t wall_clock_ns() noexcept nogil
+
+
+cdef class Block:
+    cdef:
+        # Owned by the block, freed in __dealloc__. Payload i is data[offsets[i]:offsets[i + 1]].
+        char* data
+        uint32_t* offsets
+        ReadStamp* stamps
+
+        size_t size
+        size_t capacity
+        uint32_t offsets_capacity
+        uint32_t stamps_capacity
+        readonly uint32_t count
+        readonly uint32_t taken         # messages already handed out in message mode
+        uint32_t n_stamps
+        uint32_t n_stamped              # messages that the stamps cover
+        readonly uint64_t first_seq
+        readonly uint32_t epoch
+        #: list[tuple[int, str]] | None, (index, error) of messages whose payload is only a prefix
+        list rejected
+
+    cdef int _reserve_message(self) except -1
+    cdef int _append(self, const char* payload, size_t n) except -1
+    cdef int _stamp(self, int64_t now) except -1
+    cdef void _reset(self, uint64_t first_seq, uint32_t epoch) noexcept
+    cdef str _rejection(self, uint32_t index)
+
+
+cdef class BlockQueue:
+    cdef:
+        object _blocks                  #: deque[Block], oldest first; the last one is being filled
+        Block head                      # == _blocks[0], or None
+        Block tail                      # == _blocks[-1], or None
+        list _free                      #: list[Block], empty blocks of block_size, for reuse
+        Py_ssize_t _max_free
+        int64_t _read_stamp             # clock of the socket read in progress, 0: not read yet
+
+        readonly size_t block_size
+        readonly size_t high_water
+        readonly size_t low_water
+        readonly size_t queued_bytes    # payload plus MESSAGE_OVERHEAD of all messages not yet consumed
+        readonly size_t peak_queued_bytes
+        readonly size_t allocated_bytes # C memory of all blocks: queued, handed out and free
+        readonly uint64_t next_seq
+        readonly uint64_t messages
+        readonly uint64_t payload_bytes
+        readonly uint64_t pauses
+        readonly uint32_t epoch
+        readonly bint paused
+        readonly bint batch_mode        # only a batch iterator may read
+        bint _batch_owner               # and one does
+        readonly bint finished          # nothing will be appended any more
+
+        object _on_pause                #: Callable[[], None]
+        object _on_resume               #: Callable[[], None]
+        object waiter                   #: asyncio.Future | None, at most one
+
+    cdef Block _new_tail(self, size_t n)
+    cdef int append(self, const char* payload, size_t n) except -1
+    cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1
+    cdef int end_read(self) except -1
+    cdef int _consumed(self, size_t n) except -1
+    cdef int _drop_head(self) except -1
+    cdef bint _has_message(self) except -1
+    cdef int wake(self) except -1

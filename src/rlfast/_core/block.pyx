@@ -1,0 +1,363 @@
+# cython: language_level=3
+"""Blocks of raw payloads, and the bounded queue between the frame loop and its consumer."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
+
+from collections import deque
+
+
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        int64_t tv_sec
+        long tv_nsec
+    int timespec_get(timespec* ts, int base)
+    int TIME_UTC
+
+
+# What a queued message costs beside its payload: its offset (4 bytes) and, at worst, a stamp of its own (16).
+# Counting it keeps a stream of empty messages within the same bound as any other.
+cdef enum:
+    MESSAGE_OVERHEAD = 24
+    MAX_BLOCK_MESSAGES = 1 << 18
+
+
+cdef int64_t wall_clock_ns() noexcept nogil:
+    cdef timespec ts
+    timespec_get(&ts, TIME_UTC)
+    return ts.tv_sec * 1_000_000_000 + ts.tv_nsec
+
+
+@cython.final
+cdef class Block:
+    """An append-only run of raw payloads of one connection epoch, with contiguous sequence numbers.
+
+    Owns its bytes, offsets (uint32, count + 1 of them) and read stamps until it is deallocated. Pointers
+    into it stay valid while it is referenced: the bytes never move, a block is made with its full capacity.
+    Only its queue writes to it, and only while it is the queue's last block.
+    """
+
+    def __cinit__(self, size_t capacity):
+        self.data = <char*>malloc(capacity if capacity else 1)
+        self.offsets_capacity = 1024
+        self.offsets = <uint32_t*>malloc(self.offsets_capacity * sizeof(uint32_t))
+        self.stamps_capacity = 16
+        self.stamps = <ReadStamp*>malloc(self.stamps_capacity * sizeof(ReadStamp))
+        if self.data == NULL or self.offsets == NULL or self.stamps == NULL:
+            raise MemoryError(f"cannot allocate a block of {capacity} bytes")
+        self.capacity = capacity
+        self._reset(0, 0)
+
+    def __dealloc__(self):
+        free(self.data)
+        free(self.offsets)
+        free(self.stamps)
+
+    cdef void _reset(self, uint64_t first_seq, uint32_t epoch) noexcept:
+        self.size = 0
+        self.count = 0
+        self.taken = 0
+        self.n_stamps = 0
+        self.n_stamped = 0
+        self.offsets[0] = 0
+        self.first_seq = first_seq
+        self.epoch = epoch
+        self.rejected = None
+
+    cdef int _reserve_message(self) except -1:
+        cdef uint32_t* grown
+        if self.count + 2 <= self.offsets_capacity:
+            return 0
+        grown = <uint32_t*>realloc(self.offsets, 2 * self.offsets_capacity * sizeof(uint32_t))
+        if grown == NULL:
+            raise MemoryError("cannot grow the offsets of a block")
+        self.offsets = grown
+        self.offsets_capacity *= 2
+        return 0
+
+    cdef int _append(self, const char* payload, size_t n) except -1:
+        assert self.size + n <= self.capacity
+        if self.count + 2 > self.offsets_capacity:
+            self._reserve_message()
+        memcpy(self.data + self.size, payload, n)
+        self.size += n
+        self.count += 1
+        self.offsets[self.count] = <uint32_t>self.size
+        return 0
+
+    cdef int _stamp(self, int64_t now) except -1:
+        cdef ReadStamp* grown
+        if self.n_stamped == self.count:
+            return 0
+        if self.n_stamps == self.stamps_capacity:
+            grown = <ReadStamp*>realloc(self.stamps, 2 * self.stamps_capacity * sizeof(ReadStamp))
+            if grown == NULL:
+                raise MemoryError("cannot grow the read stamps of a block")
+            self.stamps = grown
+            self.stamps_capacity *= 2
+        self.stamps[self.n_stamps].count = self.count - self.n_stamped
+        self.stamps[self.n_stamps].received_at = now
+        self.n_stamps += 1
+        self.n_stamped = self.count
+        return 0
+
+    cdef str _rejection(self, uint32_t index):
+        """The error of a message that was cut short, or None for a whole one."""
+        if self.rejected is not None:
+            for rejected_index, error in self.rejected:
+                if rejected_index == index:
+                    return error
+        return None
+
+    def __len__(self):
+        return self.count
+
+    @property
+    def nbytes(self):
+        """Payload bytes in the block."""
+        return self.size
+
+    def span_bytes(self, uint32_t start, uint32_t stop):
+        """Payload bytes of messages [start, stop)."""
+        if start > stop or stop > self.count:
+            raise IndexError(f"messages [{start}, {stop}) of a block with {self.count}")
+        return self.offsets[stop] - self.offsets[start]
+
+    def payload(self, uint32_t index):
+        """Copy of payload `index` as bytes."""
+        if index >= self.count:
+            raise IndexError(f"block has {self.count} messages, no index {index}")
+        return PyBytes_FromStringAndSize(
+            self.data + self.offsets[index], self.offsets[index + 1] - self.offsets[index])
+
+    def read_stamps(self):
+        """List of (messages, received_at in ns since the epoch), one per socket read."""
+        cdef uint32_t i
+        return [(self.stamps[i].count, self.stamps[i].received_at) for i in range(self.n_stamps)]
+
+
+@cython.final
+cdef class BlockQueue:
+    """Bounded hand-over of payloads from the frame loop (writer) to one consumer, in one thread.
+
+    Owns its blocks. In message mode the consumer reads payloads in place (`head`, `_consumed`); in batch
+    mode it takes whole blocks (`take_block`) and gives them back (`give_back`). `queued_bytes` counts what is
+    not consumed; at `high_water` the queue asks its writer to pause, at `low_water` to resume.
+    Whatever the server does, `queued_bytes` stays below high_water plus one socket read (or one message,
+    if that is larger), and `allocated_bytes` below twice that plus two blocks: a block is at least half
+    full when the next one is begun, or holds one large message exactly.
+    """
+
+    def __cinit__(self, size_t block_size, size_t high_water, size_t low_water, uint64_t first_seq=0):
+        self.block_size = block_size
+        self.high_water = high_water
+        self.low_water = low_water
+        self.next_seq = first_seq
+        self._blocks = deque()
+        self._free = []
+        self._max_free = <Py_ssize_t>(high_water // block_size) + 2
+
+    def bind(self, on_pause, on_resume):
+        """Set the callables that pause and resume the writer's socket."""
+        self._on_pause = on_pause
+        self._on_resume = on_resume
+
+    # -- writing end ---------------------------------------------------------------------------------
+
+    def begin_epoch(self, uint32_t epoch):
+        """Start connection number `epoch`: later messages go into blocks of their own."""
+        if self.tail is not None:
+            self.tail._stamp(wall_clock_ns())
+        self.epoch = epoch
+        self._read_stamp = 0
+        if self.tail is not None and self.tail.count == self.tail.taken:
+            self.tail._reset(self.next_seq, epoch)
+        elif self.tail is not None:
+            self._new_tail(0)
+
+    cdef Block _new_tail(self, size_t n):
+        cdef Block block
+        if self.tail is not None:
+            if self._read_stamp == 0:
+                self._read_stamp = wall_clock_ns()
+            self.tail._stamp(self._read_stamp)
+        if n > self.block_size:
+            block = Block.__new__(Block, n)
+            self.allocated_bytes += n
+        elif self._free:
+            block = <Block>self._free.pop()
+        else:
+            block = Block.__new__(Block, self.block_size)
+            self.allocated_bytes += self.block_size
+        block._reset(self.next_seq, self.epoch)
+        self._blocks.append(block)
+        self.tail = block
+        if self.head is None:
+            self.head = block
+        return block
+
+    cdef int append(self, const char* payload, size_t n) except -1:
+        cdef Block tail = self.tail
+        if tail is None or tail.size + n > tail.capacity or tail.count >= MAX_BLOCK_MESSAGES:
+            tail = self._new_tail(n)
+        tail._append(payload, n)
+        self.next_seq += 1
+        self.messages += 1
+        self.payload_bytes += n
+        self.queued_bytes += n + MESSAGE_OVERHEAD
+        return 0
+
+    cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1:
+        """Queue a message of which only a prefix is known; it keeps its place and number in the stream."""
+        self.append(prefix, n)
+        if self.tail.rejected is None:
+            self.tail.rejected = []
+        self.tail.rejected.append((self.tail.count - 1, error))
+        return 0
+
+    cdef int end_read(self) except -1:
+        """A socket read is over: stamp its messages, pause the socket if need be, wake the consumer."""
+        if self._read_stamp == 0:
+            self._read_stamp = wall_clock_ns()
+        if self.tail is not None:
+            self.tail._stamp(self._read_stamp)
+        self._read_stamp = 0
+        if self.queued_bytes > self.peak_queued_bytes:
+            self.peak_queued_bytes = self.queued_bytes
+        if self.queued_bytes >= self.high_water and not self.paused:
+            self.paused = True
+            self.pauses += 1
+            if self._on_pause is not None:
+                self._on_pause()
+        self.wake()
+        return 0
+
+    cdef int wake(self) except -1:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+        return 0
+
+    def finish(self):
+        """Nothing will be appended any more; wakes the consumer."""
+        self.finished = True
+        self.wake()
+
+    # -- reading end ---------------------------------------------------------------------------------
+
+    cdef bint _has_message(self) except -1:
+        """Make `head` a block with an unread message; False if there is none."""
+        while self.head is not None:
+            if self.head.taken < self.head.count:
+                return True
+            if self.head is self.tail:
+                return False
+            self._drop_head()
+        return False
+
+    cdef int _consumed(self, size_t n) except -1:
+        """The head's next message, of n bytes, was handed out."""
+        cdef Block head = self.head
+        head.taken += 1
+        self.queued_bytes -= n + MESSAGE_OVERHEAD
+        if head.taken == head.count:
+            # Written and read in place, the block's bytes stay in the cache.
+            if head is self.tail:
+                head._reset(self.next_seq, self.epoch)
+            else:
+                self._drop_head()
+        if self.paused and self.queued_bytes <= self.low_water:
+            self.paused = False
+            if self._on_resume is not None:
+                self._on_resume()
+        return 0
+
+    cdef int _drop_head(self) except -1:
+        cdef Block block = <Block>self._blocks.popleft()
+        self.head = <Block>self._blocks[0] if self._blocks else None
+        if self.head is None:
+            self.tail = None
+        self._recycle(block)
+        return 0
+
+    def _recycle(self, Block block not None):
+        if block.capacity == self.block_size and len(self._free) < self._max_free:
+            self._free.append(block)
+        else:
+            self.allocated_bytes -= block.capacity
+
+    def enter_batch_mode(self):
+        """Give the reading end to a batch iterator. Returns False if somebody else has it."""
+        if self._batch_owner or (self.waiter is not None and not self.waiter.done()):
+            return False
+        self._batch_owner = True
+        self.batch_mode = True
+        return True
+
+    def leave_batch_mode(self, bint held):
+        """Give the reading end back. With `held`, to another batch iterator only."""
+        self._batch_owner = False
+        self.batch_mode = held
+
+    def take_block(self):
+        """Detach the oldest block that has an unread message, or None.
+
+        Its bytes count as queued until `give_back`. Messages below `block.taken` were already handed out.
+        """
+        cdef Block block
+        if not self._has_message():
+            return None
+        block = <Block>self._blocks.popleft()
+        self.head = <Block>self._blocks[0] if self._blocks else None
+        if self.head is None:
+            self.tail = None
+        return block
+
+    def give_back(self, Block block not None, uint32_t consumed):
+        """Give back a block that `take_block` returned; messages from `consumed` on stay to be read.
+
+        A fully consumed block is reused: pointers into it are invalid from now on.
+        """
+        if consumed < block.taken or consumed > block.count:
+            raise IndexError(f"{consumed} is not in [{block.taken}, {block.count}]")
+        self.queued_bytes -= (block.offsets[consumed] - block.offsets[block.taken]
+                              + MESSAGE_OVERHEAD * (consumed - block.taken))
+        block.taken = consumed
+        if consumed < block.count:
+            self._blocks.appendleft(block)
+            self.head = block
+            if self.tail is None:
+                self.tail = block
+        else:
+            self._recycle(block)
+        if self.paused and self.queued_bytes <= self.low_water:
+            self.paused = False
+            if self._on_resume is not None:
+                self._on_resume()
+
+    def set_waiter(self, future):
+        """Set the future that the next socket read completes. Returns False if another one is pending."""
+        if self.waiter is not None and not self.waiter.done():
+            return False
+        self.waiter = future
+        return True
+
+    @property
+    def empty(self):
+        """Whether there is no unread message."""
+        return not self._has_message()
+
+    # -- the writing end from Python: journals that are replayed, and tests --------------------------
+
+    def feed(self, bytes payload not None):
+        """Append a copy of one payload."""
+        self.append(payload, len(payload))
+
+    def feed_rejected(self, bytes prefix not None, str error not None):
+        """Append a payload of which only a prefix is known."""
+        self.append_rejected(prefix, len(prefix), error)
+
+    def end_of_read(self):
+        """Mark the end of a socket read."""
+        self.end_read()

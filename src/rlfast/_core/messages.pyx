@@ -1,0 +1,262 @@
+# cython: language_level=3
+"""Message mode: the oldest payload of the queue, decoded when it is asked for."""
+
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport uint32_t
+
+from rlfast._core.block cimport Block, BlockQueue
+
+from asyncio import get_running_loop
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    ctypedef PySendResult (*sendfunc)(PyObject*, PyObject*, PyObject**) except PYGEN_ERROR
+    ctypedef struct PyAsyncMethods:
+        pass
+    PySendResult PyIter_Send(object it, object value, PyObject** result) except PYGEN_ERROR
+    void _decref "Py_DECREF"(PyObject*)
+
+cdef extern from "am_send.h":
+    int rlfast_install_am_send(PyTypeObject* type, PyAsyncMethods* slots, sendfunc send)
+
+
+# What _take returns when no message is there; None is a message (JSON null).
+cdef object NOTHING = object()
+
+
+@cython.final
+cdef class PayloadView:
+    """One payload as a buffer, reused for every message.
+
+    Borrows the bytes from a block and is valid only during the decode call that it is made for. `exports`
+    tells whether a decoded value kept a reference to it (msgspec.Raw does).
+    """
+
+    cdef const char* data
+    cdef Py_ssize_t size
+    cdef Py_ssize_t exports
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, <void*>self.data, self.size, 1, flags)
+        self.exports += 1
+
+    def __releasebuffer__(self, Py_buffer* view):
+        self.exports -= 1
+
+
+@cython.final
+cdef class MessageReader:
+    """The reading end of a `BlockQueue` in message mode.
+
+    Args:
+        queue: where the payloads come from.
+        decode: callable, buffer -> value.
+        recover: callable, (error, raw bytes, seq, rejection text or None) -> value to return instead; it may
+            raise. Called for a message that `decode` refused or that was cut short.
+        make_usage_error: callable, text -> exception, for calls that the state does not allow.
+    """
+
+    cdef:
+        readonly BlockQueue queue
+        object decode
+        object recover
+        object make_usage_error
+        PayloadView view
+        bint copy_payloads
+
+    def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error):
+        self.queue = queue
+        self.decode = decode
+        self.recover = recover
+        self.make_usage_error = make_usage_error
+        self.view = PayloadView.__new__(PayloadView)
+
+    cdef object _decode_copied(self, const char* payload, Py_ssize_t n):
+        return self.decode(PyBytes_FromStringAndSize(payload, n))
+
+    cdef object _decode(self, const char* payload, Py_ssize_t n):
+        cdef PayloadView view = self.view
+        if self.copy_payloads:
+            return self._decode_copied(payload, n)
+        view.data = payload
+        view.size = n
+        value = self.decode(view)
+        if view.exports != 0:
+            # The value points into the block, which is about to be reused: decode again from a copy.
+            self.copy_payloads = True
+            self.view = PayloadView.__new__(PayloadView)
+            value = self._decode_copied(payload, n)
+        return value
+
+    cdef object _take(self, bint stop_at_error):
+        """The next message, decoded, or NOTHING. A message counts as consumed once it is decoded or refused."""
+        cdef BlockQueue queue = self.queue
+        cdef Block block
+        cdef const char* payload
+        cdef Py_ssize_t n
+        cdef uint32_t index
+        if queue.batch_mode:
+            raise self.make_usage_error(
+                "batches() is reading this connection; message mode and batch mode cannot be mixed: "
+                "close the batch iterator (aclose) first")
+        block = queue.head
+        if block is None or block.taken == block.count:
+            if not queue._has_message():
+                return NOTHING
+            block = queue.head
+        index = block.taken
+        payload = block.data + block.offsets[index]
+        n = <Py_ssize_t>(block.offsets[index + 1] - block.offsets[index])
+        if block.rejected is None or block._rejection(index) is None:
+            try:
+                value = self._decode(payload, n)
+            except Exception as error:
+                if stop_at_error:
+                    return NOTHING
+                return self._refuse(block, index, error)
+            queue._consumed(n)
+            return value
+        if stop_at_error:
+            return NOTHING
+        return self._refuse(block, index, None)
+
+    cdef object _refuse(self, Block block, uint32_t index, object error):
+        cdef bytes raw = block.payload(index)
+        cdef object rejection = block._rejection(index)
+        cdef object seq = block.first_seq + index
+        self.queue._consumed(len(raw))
+        return self.recover(error, raw, seq, rejection)
+
+    def take_nowait(self, Py_ssize_t max_messages):
+        """List of up to `max_messages` messages that are there; empty if there are none.
+
+        A message that cannot be decoded ends the list before it; when it stands first, its error is raised.
+        """
+        cdef list out = []
+        while len(out) < max_messages:
+            value = self._take(len(out) > 0)
+            if value is NOTHING:
+                break
+            out.append(value)
+        return out
+
+    def next_message(self):
+        """Awaitable of the next message, or of None when the stream is over."""
+        cdef MessageAwaitable awaitable = MessageAwaitable.__new__(MessageAwaitable)
+        awaitable.reader = self
+        return awaitable
+
+    def anext_message(self):
+        """Awaitable of the next message that raises StopAsyncIteration when the stream is over."""
+        cdef MessageAwaitable awaitable = MessageAwaitable.__new__(MessageAwaitable)
+        awaitable.reader = self
+        awaitable.iterating = True
+        return awaitable
+
+    cpdef object wait(self):
+        """Future that the next socket read, or the end of the stream, completes."""
+        future = get_running_loop().create_future()
+        if not self.queue.set_waiter(future):
+            raise self.make_usage_error(
+                "another task is already waiting for this connection's next message; "
+                "read from one task and hand messages on through an asyncio.Queue")
+        return future
+
+
+@cython.final
+@cython.freelist(8)
+cdef class MessageAwaitable:
+    """The await on one message. It holds no message, so that dropping or cancelling it loses none.
+
+    When a message is there, the first send decodes and returns it without suspending; otherwise it waits
+    for a future of the queue and looks again. It has the methods of a coroutine, so tasks and wait_for take it.
+    """
+
+    cdef:
+        MessageReader reader
+        object waiting      # iterator of the future that is awaited, or None
+        bint iterating
+        bint done
+
+    cdef PySendResult _advance(self, PyObject** result) except PYGEN_ERROR:
+        cdef PySendResult state
+        if self.done:
+            raise RuntimeError("cannot await the same message twice; call next_message() again")
+        while True:
+            if self.waiting is None:
+                self.done = True    # unless there is nothing yet; an error ends the await too
+                value = self.reader._take(False)
+                if value is not NOTHING:
+                    Py_INCREF(value)
+                    result[0] = <PyObject*>value
+                    return PYGEN_RETURN
+                if self.reader.queue.finished:
+                    if self.iterating:
+                        raise StopAsyncIteration
+                    Py_INCREF(None)
+                    result[0] = <PyObject*>None
+                    return PYGEN_RETURN
+                self.waiting = self.reader.wait().__await__()
+                self.done = False
+            state = PyIter_Send(self.waiting, None, result)
+            if state == PYGEN_NEXT:
+                return PYGEN_NEXT
+            # The future's own result (None) is of no interest: it only says that it is worth to look again.
+            _decref(result[0])
+            result[0] = NULL
+            self.waiting = None
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    def send(self, value):
+        """Coroutine protocol: advance; raises StopIteration with the message."""
+        cdef PyObject* result = NULL
+        cdef PySendResult state = self._advance(&result)
+        out = _steal(result)
+        if state == PYGEN_RETURN:
+            raise StopIteration(out)
+        return out
+
+    def throw(self, kind, value=None, traceback=None):
+        """Coroutine protocol: an exception, such as a cancellation, ends the wait. No message is taken."""
+        self.done = True
+        self.waiting = None
+        if value is None:
+            value = kind() if isinstance(kind, type) else kind
+        if traceback is not None:
+            value = value.with_traceback(traceback)
+        raise value
+
+    def close(self):
+        """Coroutine protocol: forget the wait."""
+        self.done = True
+        self.waiting = None
+
+
+cdef object _steal(PyObject* result):
+    """The object of a new reference."""
+    cdef object out = <object>result
+    _decref(result)
+    return out
+
+
+cdef PySendResult _awaitable_send(PyObject* self, PyObject* value, PyObject** result) except PYGEN_ERROR:
+    return (<MessageAwaitable>self)._advance(result)
+
+
+cdef PyAsyncMethods _awaitable_slots
+rlfast_install_am_send(<PyTypeObject*>MessageAwaitable, &_awaitable_slots, &_awaitable_send)
