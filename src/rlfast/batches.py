@@ -1,0 +1,132 @@
+"""Batch mode: blocks from the queue, decoded into one `EventBatch` after the other."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rlfast._core.block import BlockQueue
+from rlfast._core.messages import MessageReader
+from rlfast.batch import EventBatch
+from rlfast.decoding import BatchAssembler
+from rlfast.errors import UsageError
+
+# A batch is handed out early when it holds so much payload, so that large messages cannot make it unbounded.
+MAX_BATCH_BYTES = 64 << 20
+
+
+class BatchIterator:
+    """Async iterator over the batches of a connection; see `WebSocketConnection.batches`.
+
+    An object rather than a generator, so that a cancelled or timed-out ``__anext__`` loses nothing and can be
+    called again. It owns the connection's reading end from the first ``__anext__`` until it is exhausted,
+    closed with `aclose`, or garbage-collected.
+    """
+
+    def __init__(
+        self,
+        queue: BlockQueue,
+        reader: MessageReader,
+        assembler: BatchAssembler,
+        max_rows: int,
+        max_wait: float,
+    ) -> None:
+        self._queue = queue
+        self._reader = reader
+        self._assembler = assembler
+        self._max_rows = max_rows
+        self._max_wait = max_wait
+        self._owner = False
+        self._closed = False
+        self._running = False
+        self._deadline: float | None = None
+
+    def __aiter__(self) -> BatchIterator:
+        return self
+
+    async def __anext__(self) -> EventBatch:
+        if self._closed:
+            raise StopAsyncIteration
+        if self._running:
+            raise UsageError("this batch iterator is already being awaited by another task")
+        if not self._owner:
+            if not self._queue.enter_batch_mode():
+                raise UsageError(
+                    "another reader is at work on this connection; "
+                    "message mode and batch mode, or two batch iterators, cannot be mixed"
+                )
+            self._owner = True
+        self._running = True
+        try:
+            batch = await self._collect()
+        finally:
+            self._running = False
+        if batch is None:
+            self._leave()
+            raise StopAsyncIteration
+        return batch
+
+    async def _collect(self) -> EventBatch | None:
+        """Decode until a batch is full or due; None when the stream is over and everything is delivered."""
+        assembler, queue = self._assembler, self._queue
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._full():
+                return self._finish()
+            block = queue.take_block()
+            if block is not None:
+                start = block.taken
+                stop = min(block.count, start + self._max_rows - assembler.num_rows)
+                try:
+                    assembler.add(block, start, stop)
+                finally:
+                    queue.give_back(block, stop)
+                if self._deadline is None:
+                    self._deadline = loop.time() + self._max_wait
+                if not self._full():
+                    # Decoding holds the event loop, a few milliseconds per block: let the socket be read.
+                    await asyncio.sleep(0)
+                continue
+            if queue.finished:
+                return self._finish() if assembler.num_rows else None
+            if self._deadline is None:
+                await self._reader.wait()
+            elif loop.time() >= self._deadline:
+                return self._finish()
+            else:
+                await self._wait_until(loop, self._deadline)
+
+    def _full(self) -> bool:
+        return self._assembler.num_rows >= self._max_rows or self._assembler.payload_bytes >= MAX_BATCH_BYTES
+
+    def _finish(self) -> EventBatch:
+        self._deadline = None
+        return self._assembler.finish()
+
+    async def _wait_until(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        """Wait for a socket read, the end of the stream, or `deadline` on the loop's clock."""
+        future: asyncio.Future[None] = self._reader.wait()
+        timer = loop.call_at(deadline, _wake, future)
+        try:
+            await future
+        finally:
+            timer.cancel()
+
+    def _leave(self) -> None:
+        self._closed = True
+        if self._owner:
+            self._owner = False
+            # Rows that were decoded but not handed out stay for the next batch iterator; until then message
+            # mode would skip them.
+            self._queue.leave_batch_mode(held=self._assembler.num_rows > 0)
+
+    async def aclose(self) -> None:
+        """Give up the reading end of the connection."""
+        self._leave()
+
+    def __del__(self) -> None:
+        self._leave()
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,268 @@
+"""What becomes of a payload: a value, a row of columns, an unknown event, or a dead letter.
+
+msgspec is the judge. The usual path asks one decoder; whatever that refuses is looked at here, once, slowly,
+and gets one of these reasons:
+
+- ``malformed_json``: no JSON (RFC 8259)
+- ``invalid_utf8``: bytes that are no UTF-8
+- ``too_deep``: nested deeper than msgspec follows
+- ``unknown_type``: a tag that the type does not know (in message mode an `UnknownEvent` instead)
+- ``schema_mismatch``: a field is missing or does not fit its type or column
+- ``message_too_big``: cut short at ``max_message_size``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rlfast._core.block import Block
+from rlfast._core.columns import ColumnKind, TableBuilder
+from rlfast._core.decode import StructDecoder
+from rlfast.batch import EventBatch, EventTable
+from rlfast.errors import DecodeError, MessageTooBigError
+from rlfast.events import UnknownEvent
+from rlfast.schema import ColumnPlan, compile_plan
+
+UNTYPED_TABLE = "message"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """A payload that could not become an event, and why."""
+
+    reason: str
+    error: str
+    raw: bytes
+
+
+class JsonText(msgspec.Struct, frozen=True, gc=False):
+    """One message of an untyped stream."""
+
+    json: str
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why a payload was refused."""
+
+    reason: str
+    error: str
+    tag: str | None = None
+    """The unknown tag, with reason ``unknown_type``."""
+
+
+def classify(error: Exception, raw: bytes, tag_field: str | None, tags: frozenset[object]) -> Verdict:
+    """Find the reason why msgspec refused `raw` with `error`.
+
+    Raises `error` itself if it is none of msgspec's refusals (MemoryError, a fault in a user's hook).
+    """
+    if not isinstance(error, (ValueError, RecursionError)):
+        raise error
+    try:
+        raw.decode()
+        # msgspec stops at the first thing that does not fit the type, before it has seen the rest.
+        value = msgspec.json.decode(raw)
+    except UnicodeDecodeError as fault:
+        return Verdict("invalid_utf8", str(fault))
+    except RecursionError as fault:
+        return Verdict("too_deep", str(fault))
+    except msgspec.ValidationError as fault:
+        # JSON, but with a number that Python's types do not hold.
+        return Verdict("schema_mismatch", str(fault))
+    except msgspec.DecodeError as fault:
+        return Verdict("malformed_json", str(fault))
+    if tag_field is not None and isinstance(value, dict):
+        tag = value.get(tag_field)
+        # All tags of a union are of one type; a value of another type is a mistyped field.
+        if type(tag) in {type(known) for known in tags} and tag not in tags:
+            return Verdict("unknown_type", f"unknown {tag_field} {str(tag)[:100]!r}", str(tag))
+    return Verdict("schema_mismatch", str(error))
+
+
+def _tagging(type_: Any) -> tuple[str | None, frozenset[object]]:
+    """Tag field and known tags of a struct type or union; (None, empty) for any other type."""
+    info = msgspec.inspect.type_info(type_)
+    members = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    structs = [member for member in members if isinstance(member, msgspec.inspect.StructType)]
+    fields = {struct.tag_field for struct in structs}
+    if not structs or len(fields) != 1:
+        return None, frozenset()
+    return structs[0].tag_field, frozenset(struct.tag for struct in structs)
+
+
+class MessageDecoder:
+    """Payloads to values of `type_` (None: plain Python values) for message mode.
+
+    Attributes:
+        decode: callable, buffer -> value; what it refuses goes to `recover`.
+        errors, unknown_events: counts of what `recover` was asked about.
+    """
+
+    def __init__(self, type_: Any) -> None:
+        self.decode: Callable[[Any], Any]
+        if type_ is None:
+            self.decode = msgspec.json.decode
+            self._tag_field, self._tags = None, frozenset[object]()
+        else:
+            self.decode = msgspec.json.Decoder(type_).decode
+            self._tag_field, self._tags = _tagging(type_)
+        self.errors = 0
+        self.unknown_events = 0
+
+    def recover(self, error: Exception | None, raw: bytes, seq: int, rejection: str | None) -> UnknownEvent:
+        """Give the UnknownEvent for a refused payload.
+
+        Raises:
+            MessageTooBigError: the message was cut short.
+            DecodeError: it is not JSON or does not fit the type.
+        """
+        if rejection is not None or error is None:
+            self.errors += 1
+            raise MessageTooBigError(rejection or "message too big", seq, raw)
+        verdict = classify(error, raw, self._tag_field, self._tags)
+        if verdict.tag is not None:
+            self.unknown_events += 1
+            return UnknownEvent(type=verdict.tag, raw=raw)
+        self.errors += 1
+        raise DecodeError(f"message {seq}: {verdict.error}", verdict.reason, seq, raw) from None
+
+
+class BatchAssembler:
+    """Collects decoded blocks into one `EventBatch` at a time.
+
+    A field that the struct does not know is kept in the column ``_extra``. To see it, every struct is decoded
+    as a subclass that forbids unknown fields; the usual event pays nothing for that.
+
+    Attributes:
+        num_dead_letters: dead letters in the batches handed out so far.
+    """
+
+    def __init__(self, type_: Any) -> None:
+        self._dead_letters = TableBuilder(
+            "_dead_letters",
+            [
+                ("reason", "reason", ColumnKind.UTF8, False),
+                ("error", "error", ColumnKind.UTF8, False),
+                ("raw", "raw", ColumnKind.BINARY, False),
+            ],
+            False,
+        )
+        self.num_dead_letters = 0
+        self._tag_field: str | None = None
+        self._tags: frozenset[object] = frozenset()
+        self._builders: list[TableBuilder] = []
+        if type_ is None:
+            table = TableBuilder(UNTYPED_TABLE, [("json", "json", ColumnKind.UTF8, False)], False)
+            self._builders.append(table)
+            self._decoder = StructDecoder(
+                _json_text, {JsonText: table}, self._dead_letters, self._judge_untyped, DeadLetter
+            )
+        else:
+            self._decoder = self._typed(compile_plan(type_))
+        self._first_seq = -1
+        self._last_seq = -1
+        self._payload_bytes = 0
+
+    def _typed(self, plan: ColumnPlan) -> StructDecoder:
+        self._tag_field, self._tags = _tagging(plan.type)
+        tables: dict[type, TableBuilder] = {}
+        strict: list[type] = []
+        self._known_names: dict[type, frozenset[str]] = {}
+        for table in plan.tables:
+            config = table.struct.__struct_config__  # type: ignore[attr-defined]
+            fields = [(f.column, f.attribute, f.kind, f.nullable) for f in table.fields]
+            builder = TableBuilder(table.name, fields)
+            variant = msgspec.defstruct(
+                table.struct.__name__,
+                [],
+                bases=(table.struct,),
+                tag=config.tag,
+                tag_field=config.tag_field,
+                forbid_unknown_fields=True,
+            )
+            strict.append(variant)
+            tables[table.struct] = tables[variant] = builder
+            names = {f.column for f in table.fields}
+            self._known_names[table.struct] = frozenset(names | {config.tag_field})
+            self._builders.append(builder)
+        union: Any = strict[0]
+        for variant in strict[1:]:
+            union = union | variant
+        self._lenient = msgspec.json.Decoder(plan.type)
+        return StructDecoder(
+            msgspec.json.Decoder(union).decode, tables, self._dead_letters, self._judge, DeadLetter
+        )
+
+    def _judge(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
+        """Row, and text of its unknown fields or None, for a payload that the strict decoder refused."""
+        if isinstance(error, msgspec.ValidationError):
+            try:
+                row = self._lenient.decode(raw)
+                # The lenient decoder skips what it does not know without looking at it closely.
+                fields = msgspec.json.decode(raw)
+            except (ValueError, RecursionError) as refusal:
+                error = refusal
+            else:
+                known = self._known_names[type(row)]
+                unknown = [name for name in fields if name not in known]
+                if not unknown:
+                    return row, None
+                raws = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+                return row, msgspec.json.encode({name: raws[name] for name in unknown}).decode()
+        verdict = classify(error, raw, self._tag_field, self._tags)
+        return DeadLetter(verdict.reason, verdict.error, raw), None
+
+    def _judge_untyped(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
+        verdict = classify(error, raw, None, frozenset())
+        return DeadLetter(verdict.reason, verdict.error, raw), None
+
+    @property
+    def num_rows(self) -> int:
+        """Messages collected since the last `finish`."""
+        return self._last_seq - self._first_seq + 1 if self._first_seq >= 0 else 0
+
+    @property
+    def payload_bytes(self) -> int:
+        """Their payloads, in bytes."""
+        return self._payload_bytes
+
+    @property
+    def num_judged(self) -> int:
+        """Payloads, since the start, that took the slow path."""
+        return self._decoder.n_judged
+
+    def add(self, block: Block, start: int, stop: int) -> None:
+        """Decode messages [start, stop) of `block`, which continue the sequence."""
+        if stop <= start:
+            return
+        self._decoder.decode_block(block, start, stop)
+        if self._first_seq < 0:
+            self._first_seq = block.first_seq + start
+        self._last_seq = block.first_seq + stop - 1
+        self._payload_bytes += block.span_bytes(start, stop)
+
+    def finish(self) -> EventBatch:
+        """Hand over what was collected as a batch, and start anew. There must be at least one message."""
+        tables = {}
+        for builder in self._builders:
+            rows = builder.num_rows
+            if rows:
+                tables[builder.name] = EventTable(builder.name, rows, builder.finish())
+        buried = self._dead_letters.num_rows
+        batch = EventBatch(
+            tables,
+            EventTable("_dead_letters", buried, self._dead_letters.finish()),
+            first_seq=self._first_seq,
+            last_seq=self._last_seq,
+            payload_bytes=self._payload_bytes,
+        )
+        self.num_dead_letters += buried
+        self._first_seq = self._last_seq = -1
+        self._payload_bytes = 0
+        return batch
+
+
+def _json_text(payload: Any) -> JsonText:
+    msgspec.json.decode(payload)
+    return JsonText(str(payload, "utf-8"))

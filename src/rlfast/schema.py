@@ -1,0 +1,184 @@
+"""Struct types to column plans.
+
+Any msgspec struct, or tagged union of structs, whose fields have one of these types makes a plan:
+
+=============================================  ==================  ==========================
+field type                                     column kind         Arrow type
+=============================================  ==================  ==========================
+``int``                                        INT64               int64
+``float``                                      FLOAT64             float64
+``bool``                                       BOOL                bool
+``str``                                        UTF8                utf8
+`rlfast.events.UUIDStr`, ``uuid.UUID``         UUID                arrow.uuid (16 bytes)
+``Literal`` of texts, ``Enum`` of texts        DICT_UTF8           dictionary<int32, utf8>
+`CategoryStr`                                  DICT_UTF8           dictionary<int32, utf8>
+``list[str]``                                  LIST_UTF8           list<utf8>
+``list[UUIDStr]``, ``list[uuid.UUID]``         LIST_UUID           list<arrow.uuid>
+=============================================  ==================  ==========================
+
+each also as ``Optional``. A type that is not here raises `UnsupportedFieldError`, which names the field.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import inspect
+
+from rlfast._core.columns import ColumnKind
+from rlfast.errors import UnsupportedFieldError
+
+CategoryStr = Annotated[str, msgspec.Meta(extra={"rlfast": "category"})]
+"""Text of few distinct values, which becomes a dictionary-encoded column."""
+
+#: The columns that every event table starts with, and the one it ends with.
+LEADING_COLUMNS = ("seq", "epoch", "received_at")
+EXTRA_COLUMN = "_extra"
+
+
+class FieldPlan(msgspec.Struct, frozen=True):
+    """One field of a struct and the column it goes into."""
+
+    column: str
+    """Name of the column: the field's name in JSON."""
+    attribute: str
+    """Name of the struct's attribute."""
+    kind: ColumnKind
+    nullable: bool
+
+
+class TablePlan(msgspec.Struct, frozen=True):
+    """One struct type and its table."""
+
+    name: str
+    """The tag, or the name of the class for a struct without tag."""
+    struct: type
+    fields: tuple[FieldPlan, ...]
+
+
+class ColumnPlan(msgspec.Struct, frozen=True):
+    """What a struct type, or a tagged union, becomes as columns."""
+
+    type: Any
+    tag_field: str | None
+    tables: tuple[TablePlan, ...]
+
+
+_LISTS = {ColumnKind.UTF8: ColumnKind.LIST_UTF8, ColumnKind.UUID: ColumnKind.LIST_UUID}
+
+
+def compile_plan(type_: Any) -> ColumnPlan:
+    """Make the column plan of a struct type or tagged union of structs.
+
+    Raises:
+        UnsupportedFieldError: it is no struct, or a field has a type without a column kind.
+    """
+    try:
+        info = inspect.type_info(type_)
+    except TypeError as error:
+        raise UnsupportedFieldError(f"{type_!r} is no type that msgspec can decode: {error}") from None
+    members = info.types if isinstance(info, inspect.UnionType) else (info,)
+    tables = []
+    tag_field = None
+    for member in members:
+        if not isinstance(member, inspect.StructType):
+            raise UnsupportedFieldError(
+                f"batch mode needs a msgspec.Struct or a tagged union of them, not {type_!r}; "
+                "use type=None to capture any JSON as text"
+            )
+        if not isinstance(member.cls, type):
+            raise UnsupportedFieldError(
+                f"{member.cls!r} is a generic struct with arguments; batch mode takes its subclass: "
+                f"class {member.cls.__name__}Of(...): pass"
+            )
+        if member.array_like:
+            raise UnsupportedFieldError(
+                f"{member.cls.__name__} is array_like; batch mode takes structs that are JSON objects"
+            )
+        tag_field = member.tag_field
+        name = member.cls.__name__ if member.tag is None else str(member.tag)
+        tables.append(TablePlan(name=name, struct=member.cls, fields=_fields(member)))
+    return ColumnPlan(type=type_, tag_field=tag_field, tables=tuple(tables))
+
+
+def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
+    fields = []
+    for field in struct.fields:
+        where = f"{struct.cls.__name__}.{field.name}"
+        if field.encode_name in (*LEADING_COLUMNS, EXTRA_COLUMN, "stream"):
+            raise UnsupportedFieldError(
+                f"{where}: the column name {field.encode_name!r} is taken by rlfast; "
+                "rename the field with msgspec.field(name=...)"
+            )
+        if field.default is msgspec.UNSET:
+            raise UnsupportedFieldError(
+                f"{where}: UNSET has no column value; use Optional with the default None"
+            )
+        kind, nullable = _column_kind(field.type, where)
+        if not field.required and field.default is None:
+            nullable = True
+        fields.append(FieldPlan(field.encode_name, field.name, kind, nullable))
+    return tuple(fields)
+
+
+def _column_kind(info: inspect.Type, where: str, marker: object = None) -> tuple[ColumnKind, bool]:
+    """Column kind of a field type, and whether it admits null.
+
+    `marker` is the value of "rlfast" in the annotation around `info`, such as that of
+    ``Annotated[str | None, Meta(extra={"rlfast": "uuid"})]``.
+    """
+    if isinstance(info, inspect.Metadata):
+        return _column_kind(info.type, where, _marker(info, marker))
+    if isinstance(info, inspect.UnionType):
+        rest = [member for member in info.types if not isinstance(member, inspect.NoneType)]
+        if len(rest) == 1 and len(info.types) == 2:
+            return _column_kind(rest[0], where, marker)[0], True
+        raise UnsupportedFieldError(f"{where}: a union other than Optional has no column type")
+    if isinstance(info, inspect.LiteralType) and None in info.values and len(info.values) > 1:
+        texts = tuple(value for value in info.values if value is not None)
+        return _column_kind(inspect.LiteralType(texts), where)[0], True
+    kind = _plain_kind(info, marker)
+    if kind is None and isinstance(info, inspect.ListType):
+        item = _plain_kind(info.item_type)
+        kind = _LISTS.get(item) if item is not None else None
+    if kind is None:
+        raise UnsupportedFieldError(
+            f"{where}: {_describe(info)} has no column type; supported are int, float, bool, str, UUID, "
+            "Literal or Enum of texts, lists of str or UUID, and Optional of these"
+        )
+    return kind, False
+
+
+def _marker(info: inspect.Metadata, outer: object = None) -> object:
+    return (info.extra or {}).get("rlfast", outer)
+
+
+def _plain_kind(info: inspect.Type, marker: object = None) -> ColumnKind | None:
+    """Column kind of a scalar type, None if it has none."""
+    if isinstance(info, inspect.Metadata):
+        return _plain_kind(info.type, _marker(info, marker))
+    if isinstance(info, inspect.StrType):
+        if marker == "uuid":
+            return ColumnKind.UUID
+        if marker == "category":
+            return ColumnKind.DICT_UTF8
+    # Exact classes: inspect has subclasses whose values are no plain scalars.
+    simple: dict[type, ColumnKind] = {
+        inspect.IntType: ColumnKind.INT64,
+        inspect.FloatType: ColumnKind.FLOAT64,
+        inspect.BoolType: ColumnKind.BOOL,
+        inspect.StrType: ColumnKind.UTF8,
+        inspect.UUIDType: ColumnKind.UUID,
+    }
+    if type(info) in simple:
+        return simple[type(info)]
+    if isinstance(info, inspect.LiteralType) and all(isinstance(value, str) for value in info.values):
+        return ColumnKind.DICT_UTF8
+    if isinstance(info, inspect.EnumType) and all(isinstance(member.value, str) for member in info.cls):
+        return ColumnKind.DICT_UTF8
+    return None
+
+
+def _describe(info: inspect.Type) -> str:
+    return type(info).__name__.removesuffix("Type").lower()
