@@ -1,0 +1,499 @@
+"""A WebSocket connection that reconnects by itself, read message by message or batch by batch.
+
+Semantics are those of the Rust SDK's client (``reasoninglayer`` 1.0.3, ``ws.rs``): see `WebSocketConnection`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import ssl as ssl_module
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any, Generic, TypeVar, overload
+
+import msgspec
+
+from rlfast._core.block import BlockQueue
+from rlfast._core.messages import MessageReader
+from rlfast._core.wire import FrameLoop
+from rlfast.backoff import Backoff
+from rlfast.batches import BatchIterator
+from rlfast.decoding import BatchAssembler, MessageDecoder
+from rlfast.errors import (
+    ConfigError,
+    ConnectError,
+    MessageTooBigError,
+    NetworkError,
+    NotConnectedError,
+    ProtocolError,
+    RlfastError,
+    UsageError,
+)
+from rlfast.opening import HeaderProvider, Headers, check_headers, check_url, display_url, open_connection
+from rlfast.options import ConnectionOptions, ConnectionStats, Gap, Timing
+
+T = TypeVar("T")
+OnReconnect = Callable[[int], "Awaitable[None] | None"]
+
+_log = logging.getLogger("rlfast.connection")
+_MAX_GAPS = 100_000
+_OFFICIAL = Backoff.official()
+_NO_HEADERS: Headers = {}
+
+
+class WebSocketConnection(Generic[T]):
+    """A stream of JSON messages over a WebSocket, which outlives its connections.
+
+    - `next_message` takes text and binary frames alike as JSON. A message that cannot be decoded raises
+      `DecodeError`; the connection stays usable. Pings are answered, pongs ignored.
+    - When the connection is closed or lost, it is opened anew by `backoff`: for each attempt the
+      `on_reconnect` callback first, then the delay, then the attempt. Reading simply goes on with the first
+      message of the new connection; each disconnect is recorded in `gaps`. When every attempt failed (or
+      there is no `backoff`), `next_message` returns None, `async for` and `batches` end, and `last_error`
+      says why.
+    - `send` while disconnected raises `NotConnectedError`; it never reconnects.
+    - `close` sends a close frame, never fails, and ends the stream: what was received before can still be
+      read, then None.
+
+    Payloads wait in blocks, bounded by ``options.high_water`` bytes; then the socket is paused and TCP makes
+    the server wait. Not thread-safe; use it from the event loop that it was opened in. Make one with
+    `rlfast.connect`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        type: Any = None,  # noqa: A002 - the word msgspec uses
+        headers: Headers | HeaderProvider = _NO_HEADERS,
+        backoff: Backoff | None = _OFFICIAL,
+        on_reconnect: OnReconnect | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        stream: str | None = None,
+        options: ConnectionOptions | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        """Prepare a connection; `connect` opens it."""
+        self._url = check_url(url)
+        if not callable(headers):
+            headers = check_headers(headers)
+        self._headers = headers
+        self._type = type
+        self._backoff = backoff
+        self._on_reconnect = on_reconnect
+        self._ssl = ssl
+        self._options = options = options or ConnectionOptions()
+        self._timing = timing or Timing()
+        self._stream = stream if stream is not None else display_url(url).split("://", 1)[1]
+
+        self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
+        self._queue.bind(self._pause, self._resume)
+        self._decoder = MessageDecoder(type)
+        self._reader = MessageReader(self._queue, self._decoder.decode, self._decoder.recover, UsageError)
+        self.next_message = self._reader.next_message
+        self._assembler: BatchAssembler | None = None
+
+        self._frame_loop: FrameLoop | None = None
+        self._epoch = 0
+        self._opened_at = 0.0
+        self._delays: Generator[float, None, None] | Any = None
+        self._attempt = 0
+        self._supervisor: asyncio.Task[None] | None = None
+        self._closing = False
+        self._all_closed: asyncio.Future[None] | None = None
+        self._connection_lost: asyncio.Future[None] | None = None
+        self._gaps: deque[Gap] = deque(maxlen=_MAX_GAPS)
+        self._reconnects = 0
+        self._binary_messages = 0
+        self._oversized_messages = 0
+        self._discarded_messages = 0
+        self._last_error: NetworkError | None = None
+
+    # -- opening ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def connect(cls, url: str, **arguments: Any) -> Connecting[Any]:
+        """Open a connection; the arguments are those of `rlfast.connect`."""
+        return Connecting(cls(url, **arguments))
+
+    async def _open(self) -> None:
+        """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
+        options = self._options
+        frame_loop = FrameLoop(
+            self._queue, options.max_message_size, self._epoch + 1, self._opened, self._lost
+        )
+        await open_connection(
+            self._url,
+            frame_loop,
+            headers=self._headers,
+            ssl=self._ssl,
+            timeout=options.connect_timeout,
+            max_frame_size=options.max_message_size,
+            read_buffer_size=options.read_buffer_size,
+        )
+
+    def _opened(self, frame_loop: FrameLoop) -> None:
+        """The frame loop's upgrade is done (called by it, once, before its first message)."""
+        self._frame_loop = frame_loop
+        self._epoch = frame_loop.epoch
+        self._opened_at = self._timing.clock()
+        self._last_error = None
+        self._connection_lost = asyncio.get_running_loop().create_future()
+        if self._epoch > 1:
+            self._reconnects += 1
+            self._gaps[-1] = msgspec.structs.replace(self._gaps[-1], reconnected_at=time.time_ns())
+
+    # -- losing and reconnecting -----------------------------------------------------------------------
+
+    def _lost(self, frame_loop: FrameLoop) -> None:
+        """The frame loop's connection is gone (called by it, once)."""
+        self._frame_loop = None
+        self._binary_messages += frame_loop.binary_messages
+        self._oversized_messages += frame_loop.oversized_messages
+        self._discarded_messages += frame_loop.discarded_messages
+        assert self._connection_lost is not None
+        if not self._connection_lost.done():
+            self._connection_lost.set_result(None)
+        if self._closing:
+            return
+        reason = self._describe_loss(frame_loop)
+        ended = self._backoff is None and frame_loop.close_code == 1000
+        if not ended:
+            self._gaps.append(
+                Gap(
+                    epoch=frame_loop.epoch,
+                    last_seq=self._queue.next_seq - 1,
+                    disconnected_at=frame_loop.lost_at,
+                    reason=reason,
+                    close_code=frame_loop.close_code,
+                )
+            )
+        if self._backoff is None:
+            if not ended and self._last_error is None:
+                self._last_error = NetworkError(f"connection to {self.url} ended: {reason}")
+            self._queue.finish()
+            return
+        self._supervisor = asyncio.get_running_loop().create_task(self._reconnect(self._backoff))
+
+    def _describe_loss(self, frame_loop: FrameLoop) -> str:
+        if frame_loop.error is not None:
+            code, text = frame_loop.error
+            error = (
+                MessageTooBigError(text, self._queue.next_seq - 1, b"")
+                if code == 1009
+                else ProtocolError(text, code)
+            )
+            self._last_error = error
+            return "message_too_big" if code == 1009 else f"protocol_error: {text}"
+        if frame_loop.close_received:
+            return "closed_by_peer"
+        return "connection_lost"
+
+    async def _reconnect(self, backoff: Backoff) -> None:
+        """Try until a connection opens, the attempts are used up, or the error is fatal."""
+        timing = self._timing
+        if self._delays is None or timing.clock() - self._opened_at >= backoff.reset_after:
+            self._delays = backoff.delays(timing.random)
+            self._attempt = 0
+        error: Exception | None = self._last_error
+        try:
+            for delay in self._delays:
+                self._attempt += 1
+                gap = self._gaps[-1]
+                self._gaps[-1] = msgspec.structs.replace(gap, attempts=gap.attempts + 1)
+                await self._announce(self._attempt)
+                await timing.sleep(backoff.next_delay(delay, error))
+                try:
+                    await self._open()
+                except Exception as failure:
+                    if self._supervisor is not asyncio.current_task():
+                        return  # it opened, was lost, and its successor is at work
+                    # What a header provider raises is not ours to quote: it may hold a secret.
+                    error = failure if isinstance(failure, RlfastError) else _provider_failed(failure)
+                    _log.info("reconnect attempt %d to %s failed: %s", self._attempt, self.url, error)
+                    if self._closing or backoff.is_fatal(failure) or isinstance(failure, ConfigError):
+                        break
+                    continue
+                return
+            self._last_error = (
+                error
+                if isinstance(error, NetworkError)
+                else ConnectError(f"websocket connect failed: {error}")
+            )
+            self._queue.finish()
+        except asyncio.CancelledError:
+            self._queue.finish()
+            raise
+
+    async def _announce(self, attempt: int) -> None:
+        if self._on_reconnect is None:
+            return
+        try:
+            result = self._on_reconnect(attempt)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            _log.exception("on_reconnect callback failed")
+
+    def on_reconnect(self, callback: OnReconnect | None) -> None:
+        """Set the callback for reconnect attempts.
+
+        It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
+        """
+        self._on_reconnect = callback
+
+    def _pause(self) -> None:
+        if self._frame_loop is not None:
+            self._frame_loop.pause()
+
+    def _resume(self) -> None:
+        if self._frame_loop is not None:
+            self._frame_loop.resume()
+
+    # -- message mode ----------------------------------------------------------------------------------
+
+    # next_message is an attribute of the instance, the reader's own method: one call less per message.
+    next_message: Callable[[], Awaitable[T | None]]
+    """Awaitable of the next message, decoded; None when the stream is over.
+
+    Completes without suspending when a message is there. Cancelling or timing out the await loses no message.
+    In typed mode an event of a type that is not known comes as an `UnknownEvent`.
+
+    Raises:
+        DecodeError: the message is not JSON or does not fit the type; the next call goes on behind it.
+        MessageTooBigError: the message exceeded ``max_message_size``; the connection was closed with 1009.
+        UsageError: another task waits for a message, or `batches` is reading.
+    """
+
+    async def next_messages(self, max_messages: int = 1024) -> list[T]:
+        """Wait for a message and return it with those that are there too, up to `max_messages`.
+
+        An empty list means that the stream is over. A message that cannot be decoded ends the list before it
+        and is raised by the next call. Errors are those of `next_message`.
+        """
+        if max_messages < 1:
+            raise ConfigError("max_messages must be at least 1")
+        while True:
+            messages: list[T] = self._reader.take_nowait(max_messages)
+            if messages or self._queue.finished:
+                return messages
+            await self._reader.wait()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    def __anext__(self) -> Awaitable[T]:
+        awaitable: Awaitable[T] = self._reader.anext_message()
+        return awaitable
+
+    # -- batch mode ------------------------------------------------------------------------------------
+
+    def batches(self, max_rows: int = 65_536, max_wait: float = 0.25) -> BatchIterator:
+        """Iterate over what arrives as `EventBatch`.
+
+        A batch is handed out when it has `max_rows` messages, or `max_wait` seconds after its first one. The
+        iteration ends when the stream is over and everything that was received is delivered. Leaving the loop
+        loses nothing: a later `batches()` goes on where this one stopped.
+
+        Raises:
+            UnsupportedFieldError: a field of the type has no column type.
+            UsageError: (from the iteration) another reader is at work.
+        """
+        if max_rows < 1 or not max_wait >= 0:
+            raise ConfigError("max_rows must be at least 1 and max_wait at least 0 seconds")
+        if self._assembler is None:
+            self._assembler = BatchAssembler(self._type)
+        return BatchIterator(self._queue, self._reader, self._assembler, max_rows, max_wait)
+
+    # -- sending and closing ---------------------------------------------------------------------------
+
+    async def send(self, value: Any) -> None:
+        """Send one message: a str as text frame, as it is; bytes as binary frame; anything else as JSON text.
+
+        Waits while the transport's buffer is full.
+
+        Raises:
+            NotConnectedError: there is no connection at the moment.
+            TypeError: msgspec cannot encode the value.
+        """
+        binary = isinstance(value, (bytes, bytearray, memoryview))
+        payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
+        if isinstance(payload, str):
+            payload = payload.encode()
+        frame_loop = self._frame_loop
+        if frame_loop is None or frame_loop.lost or self._closing:
+            raise NotConnectedError
+        if frame_loop.write_paused:
+            await frame_loop.drained()
+            if frame_loop.lost or self._closing:
+                raise NotConnectedError
+        frame_loop.send(payload, binary)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection and end the stream. Never fails; a second call waits for the first.
+
+        What was received before stays readable; what arrives later is counted in
+        ``stats.discarded_messages``. The peer gets ``options.close_timeout`` seconds to answer.
+
+        Raises:
+            ConfigError: the code may not be sent (RFC 6455 section 7.4), or the reason exceeds 123 bytes.
+        """
+        if not (code in (1000, 1001) or 3000 <= code <= 4999) or len(reason.encode()) > 123:
+            raise ConfigError("close takes code 1000, 1001 or 3000-4999 and a reason of at most 123 bytes")
+        if self._all_closed is not None:
+            await asyncio.shield(self._all_closed)
+            return
+        self._closing = True
+        self._all_closed = asyncio.get_running_loop().create_future()
+        frame_loop = self._frame_loop
+        try:
+            if self._supervisor is not None and not self._supervisor.done():
+                self._supervisor.cancel()
+                await asyncio.wait([self._supervisor])
+                frame_loop = self._frame_loop
+            if frame_loop is not None and not frame_loop.lost:
+                assert self._connection_lost is not None
+                frame_loop.start_close(code, reason)
+                await asyncio.wait([self._connection_lost], timeout=self._options.close_timeout)
+        finally:
+            if frame_loop is not None:
+                frame_loop.abort()
+            self._queue.finish()
+            if not self._all_closed.done():
+                self._all_closed.set_result(None)
+
+    async def __aenter__(self) -> WebSocketConnection[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- what is known ---------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The URL without its query."""
+        return display_url(self._url)
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream, for the ``stream`` column of a capture."""
+        return self._stream
+
+    @property
+    def epoch(self) -> int:
+        """Number of the connection, from 1."""
+        return self._epoch
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open at the moment."""
+        return self._frame_loop is not None and not self._frame_loop.lost and not self._closing
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream is over: nothing more will arrive."""
+        return bool(self._queue.finished)
+
+    @property
+    def last_error(self) -> NetworkError | None:
+        """Why the stream is over, or why the connection was last lost. None after a normal close."""
+        return self._last_error
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Every disconnect so far, oldest first; the last 100,000 are kept."""
+        return tuple(self._gaps)
+
+    @property
+    def stats(self) -> ConnectionStats:
+        """Counters since the start, over all connections."""
+        queue, live = self._queue, self._frame_loop
+        return ConnectionStats(
+            messages=queue.messages,
+            payload_bytes=queue.payload_bytes,
+            epoch=self._epoch,
+            reconnects=self._reconnects,
+            queued_bytes=queue.queued_bytes,
+            peak_queued_bytes=queue.peak_queued_bytes,
+            allocated_bytes=queue.allocated_bytes,
+            paused=bool(queue.paused),
+            pauses=queue.pauses,
+            decode_errors=self._decoder.errors,
+            unknown_events=self._decoder.unknown_events,
+            dead_letters=self._assembler.num_dead_letters if self._assembler is not None else 0,
+            binary_messages=self._binary_messages + (live.binary_messages if live else 0),
+            oversized_messages=self._oversized_messages + (live.oversized_messages if live else 0),
+            discarded_messages=self._discarded_messages + (live.discarded_messages if live else 0),
+        )
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open" if self.connected else "disconnected"
+        return f"<WebSocketConnection {self.url} {state} epoch={self._epoch}>"
+
+
+def _provider_failed(failure: Exception) -> ConnectError:
+    return ConnectError(f"websocket connect failed: the header provider raised {type(failure).__name__}")
+
+
+class Connecting(Generic[T]):
+    """What `connect` returns: an awaitable, and an async context manager that closes at its end."""
+
+    def __init__(self, connection: WebSocketConnection[T]) -> None:
+        self._connection = connection
+
+    async def _run(self) -> WebSocketConnection[T]:
+        try:
+            await self._connection._open()
+        except BaseException:
+            await self._connection.close()
+            raise
+        return self._connection
+
+    def __await__(self) -> Generator[Any, None, WebSocketConnection[T]]:
+        return self._run().__await__()
+
+    async def __aenter__(self) -> WebSocketConnection[T]:
+        return await self._run()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._connection.close()
+
+
+@overload
+def connect(url: str, *, type: type[T], **arguments: Any) -> Connecting[T]: ...
+
+
+@overload
+def connect(url: str, *, type: Any = None, **arguments: Any) -> Connecting[Any]: ...
+
+
+def connect(url: str, **arguments: Any) -> Connecting[Any]:
+    """Open a WebSocket connection: ``await connect(url)`` or ``async with connect(url) as ws``.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        type: what a message is decoded to, as in msgspec: a struct, a tagged union of structs; None for plain
+            Python values.
+        headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
+        backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
+        on_reconnect: called with the number of each reconnect attempt, before its delay.
+        ssl: context for ``wss://``; by default the system's certificates, verified.
+        stream: name of the stream; by default host and path of the URL.
+        options: a `ConnectionOptions`: time-outs, sizes, first sequence number.
+        timing: a `Timing`: clock, sleep and randomness, for tests.
+
+    Raises:
+        ConfigError: an argument cannot work.
+        HandshakeRejectedError: the server refused the upgrade.
+        ConnectError: the connection cannot be opened. The first attempt is never repeated.
+    """
+    return WebSocketConnection.connect(url, **arguments)

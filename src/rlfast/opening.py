@@ -1,0 +1,232 @@
+"""Opening one WebSocket connection: DNS, TCP, TLS and the HTTP upgrade, within one time-out.
+
+Whatever goes wrong becomes a `ConnectError` whose text begins with ``websocket connect failed:`` (as in the
+Rust SDK) and says what to do. Header values never enter a text or a log record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import re
+import socket
+import ssl as ssl_module
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import urljoin, urlsplit
+
+from picows import WSError, WSHandshakeError, ws_connect
+
+from rlfast._core.wire import FrameLoop
+from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
+
+Headers: TypeAlias = Mapping[str, str]
+HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
+
+MAX_REDIRECTS = 5
+
+_log = logging.getLogger("rlfast.wire")
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_FORBIDDEN = re.compile(r"[\r\n\0]")
+_ADVICE = {
+    401: "the credentials are missing, wrong or expired",
+    403: "the credentials do not allow this stream",
+    404: "there is no such endpoint; check the path and the ids",
+    429: "too many requests; try again later",
+    503: "the server is not available; try again later",
+}
+
+
+class _WireLogger(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs through. Its debug records hold the token of the upgrade request: they never pass."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name is logging's
+        return level >= logging.INFO and _log.isEnabledFor(logging.DEBUG)
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Pass a record on as a debug record; what matters reaches the caller as an exception."""
+        if self.isEnabledFor(level):
+            _log.debug(msg, *args)
+
+
+def check_url(url: str) -> str:
+    """Return `url` if it is a WebSocket URL that can be opened.
+
+    Raises:
+        ConfigError: another scheme, no host, a fragment, credentials or control characters in it.
+    """
+    if not isinstance(url, str) or re.search(r"[\x00-\x20\x7f]", url):
+        raise ConfigError("the URL must be a str without spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        # The parser's own text may quote a password.
+        raise ConfigError("the URL has an invalid host or port") from None
+    if parts.scheme in ("http", "https"):
+        remedy = "ws" if parts.scheme == "http" else "wss"
+        raise ConfigError(f"the URL begins with {parts.scheme}://; a WebSocket URL begins with {remedy}://")
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ConfigError("a WebSocket URL looks like ws://host:port/path or wss://host/path")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("the URL holds credentials; pass them as headers instead")
+    if parts.fragment:
+        raise ConfigError("a WebSocket URL has no fragment (RFC 6455 section 3); percent-encode '#' as %23")
+    return url
+
+
+def check_headers(headers: Headers) -> dict[str, str]:
+    """Return a copy of `headers` if they are safe to send.
+
+    Raises:
+        ConfigError: a name is no HTTP token, or a value holds CR, LF or NUL. The text never holds a value.
+    """
+    checked = {}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ConfigError(f"{name!r} is no HTTP header name")
+        if not isinstance(value, str) or _FORBIDDEN.search(value):
+            raise ConfigError(f"the value of header {name} must be a str without CR, LF and NUL")
+        checked[name] = value
+    return checked
+
+
+def display_url(url: str) -> str:
+    """`url` without its query, which may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+async def open_connection(
+    url: str,
+    frame_loop: FrameLoop,
+    *,
+    headers: Headers | HeaderProvider,
+    ssl: ssl_module.SSLContext | None,
+    timeout: float,
+    max_frame_size: int,
+    read_buffer_size: int,
+) -> None:
+    """Open `url` with `frame_loop` as its listener.
+
+    `timeout` (seconds) covers the header provider, DNS, TCP, TLS and the upgrade together.
+
+    Redirects are followed within the same origin only, so that no credential leaves it.
+
+    Raises:
+        HandshakeRejectedError: the server answered with another status than 101.
+        ConnectError: anything else that keeps the connection from opening.
+        ConfigError: the headers cannot be sent.
+        Exception: whatever a header provider raises.
+    """
+    try:
+        await asyncio.wait_for(
+            _follow(url, frame_loop, headers, ssl, timeout, max_frame_size, read_buffer_size), timeout
+        )
+    except (TimeoutError, asyncio.TimeoutError):
+        frame_loop.abandon()
+        raise ConnectError(
+            f"websocket connect failed: no answer from {display_url(url)} within {timeout:g} s"
+        ) from None
+    except BaseException:
+        frame_loop.abandon()
+        raise
+
+
+async def _follow(
+    url: str,
+    frame_loop: FrameLoop,
+    headers: Headers | HeaderProvider,
+    ssl: ssl_module.SSLContext | None,
+    timeout: float,
+    max_frame_size: int,
+    read_buffer_size: int,
+) -> None:
+    given = headers() if callable(headers) else headers
+    sent = check_headers(await given if inspect.isawaitable(given) else given)
+    target = url
+    for _ in range(MAX_REDIRECTS + 1):
+        try:
+            _, listener = await ws_connect(
+                lambda: frame_loop,
+                target,
+                ssl_context=ssl,
+                websocket_handshake_timeout=timeout,
+                logger_name=_WireLogger(_log, {}),
+                # The frame loop answers pings itself: with picows' auto-pong, a ping that ends a socket read
+                # would swallow the wake-up. Its pinger does not know of our backpressure.
+                enable_auto_pong=False,
+                enable_auto_ping=False,
+                max_frame_size=max_frame_size,
+                extra_headers=sent,
+                # picows would re-send the headers to another origin.
+                max_redirects=0,
+                read_buffer_init_size=read_buffer_size,
+            )
+        except WSHandshakeError as error:
+            response = error.response
+            if response is None:
+                raise _failed(url, f"the answer is no WebSocket upgrade: {str(error)[:200]}") from None
+            status = int(response.status)
+            if status not in (301, 302, 303, 307, 308):
+                raise _rejected(url, status, response.headers.get("Retry-After")) from None
+            target = _redirect_target(target, response.headers.get("Location"))
+            continue
+        except ssl_module.SSLCertVerificationError as error:
+            advice = "for a private CA pass ssl=ssl.create_default_context(cafile=...)"
+            raise _failed(url, f"TLS certificate: {error.verify_message}; {advice}") from None
+        except ssl_module.SSLError as error:
+            raise _failed(
+                url, f"TLS: {error.reason or error}; does the server speak TLS on this port?"
+            ) from None
+        except socket.gaierror as error:
+            raise _failed(url, f"cannot resolve the host name ({error.strerror}); check the URL") from None
+        except ConnectionRefusedError:
+            raise _failed(url, "connection refused; is the server running and the port right?") from None
+        except (TimeoutError, asyncio.TimeoutError):
+            raise
+        except (OSError, WSError) as error:
+            raise _failed(url, str(error)[:200] or type(error).__name__) from None
+        if listener is None:
+            # picows reports a connection that is lost before the answer as a success without listener.
+            raise _failed(url, "the server closed the connection during the upgrade")
+        return
+    raise _failed(url, f"more than {MAX_REDIRECTS} redirects")
+
+
+def _failed(url: str, text: str) -> ConnectError:
+    return ConnectError(f"websocket connect failed: {display_url(url)}: {text}")
+
+
+def _rejected(url: str, status: int, retry_after: str | None) -> HandshakeRejectedError:
+    advice = _ADVICE.get(status, "the server did not accept the upgrade")
+    seconds = (
+        float(retry_after) if retry_after is not None and re.fullmatch(r"\d{1,9}", retry_after) else None
+    )
+    return HandshakeRejectedError(
+        f"websocket connect failed: {display_url(url)}: HTTP {status}: {advice}", status, seconds
+    )
+
+
+def _redirect_target(url: str, location: str | None) -> str:
+    """The URL of a redirect, if it stays within the origin of `url`."""
+    if location is None:
+        raise _failed(url, "redirect without a Location header")
+    target = urljoin(url, location)
+    # A server that does not know of WebSocket URLs names http and https.
+    for scheme, replacement in (("http://", "ws://"), ("https://", "wss://")):
+        if target.startswith(scheme):
+            target = replacement + target[len(scheme) :]
+    old, new = urlsplit(url), urlsplit(target)
+    if _origin(old) != _origin(new):
+        raise _failed(
+            url,
+            f"redirect to another origin ({new.scheme}://{new.hostname}), which would get the credentials; "
+            "connect to it directly if you trust it",
+        )
+    return target
+
+
+def _origin(parts: Any) -> tuple[str, str | None, int]:
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "wss" else 80)

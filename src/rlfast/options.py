@@ -1,0 +1,121 @@
+"""Settings of a connection, and what it reports about itself."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from rlfast.errors import ConfigError
+
+_MIB = 1 << 20
+_LARGEST = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """Time-outs in seconds, sizes in bytes.
+
+    Attributes:
+        connect_timeout: for DNS, TCP, TLS and the upgrade together.
+        close_timeout: how long `close` waits for the peer's answer.
+        max_message_size: bound on one message, all its fragments together; a larger one closes the connection
+            with 1009.
+        high_water: payload that may wait to be read; then the socket is paused.
+        low_water: when so little is waiting, the socket is resumed.
+        block_size: of the blocks that payloads wait in.
+        read_buffer_size: of one socket read.
+        first_seq: number of the first message.
+    """
+
+    connect_timeout: float = 30.0
+    close_timeout: float = 5.0
+    max_message_size: int = 16 * _MIB
+    high_water: int = 16 * _MIB
+    low_water: int = 4 * _MIB
+    block_size: int = _MIB
+    read_buffer_size: int = 256 * 1024
+    first_seq: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("connect_timeout", "close_timeout"):
+            value = getattr(self, name)
+            if not 0 < value <= 86_400:
+                raise ConfigError(f"ConnectionOptions.{name} must be more than 0 and at most 86400 s")
+        for name in ("max_message_size", "high_water", "block_size", "read_buffer_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 1 <= value <= _LARGEST:
+                raise ConfigError(f"ConnectionOptions.{name} must be an int from 1 to 2**30 bytes")
+        if not 0 <= self.low_water < self.high_water:
+            raise ConfigError("ConnectionOptions.low_water must be at least 0 and less than high_water")
+        if not 0 <= self.first_seq < 1 << 62:
+            raise ConfigError("ConnectionOptions.first_seq must be from 0 to 2**62")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where a connection gets time and randomness from.
+
+    Attributes:
+        clock: monotonic seconds.
+        sleep: coroutine function that waits for a number of seconds; used between reconnect attempts.
+        random: floats from 0 up to 1, for the jitter.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A time in which messages may have been missed: from a disconnect to the next connection."""
+
+    epoch: int
+    """Number of the connection that was lost."""
+    last_seq: int
+    """Sequence number of the last message before the gap; -1 if there was none."""
+    disconnected_at: int
+    """Nanoseconds since the Unix epoch."""
+    reason: str
+    """``closed_by_peer``, ``connection_lost``, ``message_too_big`` or ``protocol_error: …``."""
+    close_code: int | None = None
+    """Code of the peer's close frame (RFC 6455 section 7.4), if it sent one with a code."""
+    reconnected_at: int | None = None
+    """Nanoseconds since the Unix epoch; None while there is no new connection."""
+    attempts: int = 0
+    """Reconnect attempts so far."""
+
+
+class ConnectionStats(msgspec.Struct, frozen=True):
+    """Counters of a connection since its start, over all epochs."""
+
+    messages: int
+    """Messages received and kept."""
+    payload_bytes: int
+    """Their payloads, in bytes."""
+    epoch: int
+    """Number of the current or last connection, from 1."""
+    reconnects: int
+    queued_bytes: int
+    """Waiting to be read: payload, plus 24 bytes for each message."""
+    peak_queued_bytes: int
+    allocated_bytes: int
+    """Memory of all blocks: queued, handed out and free."""
+    paused: bool
+    """Whether the socket is paused because too much is waiting."""
+    pauses: int
+    decode_errors: int
+    """Messages that raised in message mode."""
+    unknown_events: int
+    """Messages that came as `UnknownEvent` in message mode."""
+    dead_letters: int
+    """Messages that became dead letters in batch mode."""
+    binary_messages: int
+    oversized_messages: int
+    discarded_messages: int
+    """Messages that arrived after `close`."""
