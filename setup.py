@@ -53,6 +53,8 @@ directives = {
     "language_level": "3",
     "binding": False,
     "autotestdict": False,
+    # A copied object would free the memory of the original a second time.
+    "auto_pickle": False,
     "embedsignature": True,
     "boundscheck": DEBUG,
     "wraparound": False,

@@ -79,7 +79,7 @@ class BatchIterator:
                 try:
                     assembler.add(block, start, stop)
                 finally:
-                    queue.give_back(block, stop)
+                    queue.give_back(block, assembler.position)
                 if self._deadline is None:
                     self._deadline = loop.time() + self._max_wait
                 if not self._full():

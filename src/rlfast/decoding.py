@@ -9,6 +9,9 @@ and gets one of these reasons:
 - ``unknown_type``: a tag that the type does not know (in message mode an `UnknownEvent` instead)
 - ``schema_mismatch``: a field is missing or does not fit its type or column
 - ``message_too_big``: cut short at ``max_message_size``
+
+Message mode does not look into fields that the struct does not know, because msgspec skips them; batch mode
+keeps them and so finds what is wrong inside them.
 """
 
 from __future__ import annotations
@@ -233,14 +236,25 @@ class BatchAssembler:
         return self._decoder.n_judged
 
     def add(self, block: Block, start: int, stop: int) -> None:
-        """Decode messages [start, stop) of `block`, which continue the sequence."""
-        if stop <= start:
-            return
-        self._decoder.decode_block(block, start, stop)
-        if self._first_seq < 0:
-            self._first_seq = block.first_seq + start
-        self._last_seq = block.first_seq + stop - 1
-        self._payload_bytes += block.span_bytes(start, stop)
+        """Decode messages [start, stop) of `block`, which continue the sequence.
+
+        When a fault of another kind than a bad payload ends it (MemoryError, an exception of a user's hook),
+        `position` tells which message it stopped at; those before it are collected.
+        """
+        try:
+            self._decoder.decode_block(block, start, stop)
+        finally:
+            stop = self._decoder.position
+            if stop > start:
+                if self._first_seq < 0:
+                    self._first_seq = block.first_seq + start
+                self._last_seq = block.first_seq + stop - 1
+                self._payload_bytes += block.span_bytes(start, stop)
+
+    @property
+    def position(self) -> int:
+        """Index in its block of the first message that the last `add` did not collect."""
+        return self._decoder.position
 
     def finish(self) -> EventBatch:
         """Hand over what was collected as a batch, and start anew. There must be at least one message."""

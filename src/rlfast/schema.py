@@ -111,7 +111,8 @@ def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
                 f"{where}: the column name {field.encode_name!r} is taken by rlfast; "
                 "rename the field with msgspec.field(name=...)"
             )
-        if field.default is msgspec.UNSET:
+        if not field.required and field.default is field.default_factory is msgspec.NODEFAULT:
+            # How msgspec.inspect shows the default UNSET.
             raise UnsupportedFieldError(
                 f"{where}: UNSET has no column value; use Optional with the default None"
             )

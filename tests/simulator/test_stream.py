@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from typing_extensions import Self
+from wsserver import until
 
 from rlfast.simulator import Simulator, SimulatorOptions, StreamConnection
 from rlfast.simulator.events import agent_events
@@ -40,12 +41,6 @@ class Serving:
         client = await open_raw(url, receive_buffer=receive_buffer)
         assert client.status == 101
         return client, await self._connected.get()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop run until a condition holds; the test's time-out bounds it."""
-    while not condition():  # noqa: ASYNC110 (what is waited for has no event)
-        await asyncio.sleep(0.005)
 
 
 async def settled(value: Callable[[], int]) -> int:

@@ -29,11 +29,13 @@ cdef class Block:
         uint32_t n_stamped              # messages that the stamps cover
         readonly uint64_t first_seq
         readonly uint32_t epoch
+        bint detached                   # taken out of its queue, to be given back
         #: list[tuple[int, str]] | None, (index, error) of messages whose payload is only a prefix
         list rejected
 
     cdef int _reserve_message(self) except -1
     cdef int _append(self, const char* payload, size_t n) except -1
+    cdef void _shrink(self) noexcept
     cdef int _stamp(self, int64_t now) except -1
     cdef void _reset(self, uint64_t first_seq, uint32_t epoch) noexcept
     cdef str _rejection(self, uint32_t index)
@@ -73,6 +75,7 @@ cdef class BlockQueue:
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1
     cdef int end_read(self) except -1
     cdef int _consumed(self, size_t n) except -1
+    cdef int _resume_if_low(self) except -1
     cdef int _drop_head(self) except -1
     cdef bint _has_message(self) except -1
     cdef int wake(self) except -1

@@ -21,7 +21,9 @@ cdef extern from "<time.h>" nogil:
 # Counting it keeps a stream of empty messages within the same bound as any other.
 cdef enum:
     MESSAGE_OVERHEAD = 24
-    MAX_BLOCK_MESSAGES = 1 << 18
+    MAX_BLOCK_MESSAGES = 262_144
+    # Every connection with an unread message takes a block of its own.
+    MAX_BLOCKS = 4096
 
 
 cdef int64_t wall_clock_ns() noexcept nogil:
@@ -87,6 +89,23 @@ cdef class Block:
         self.offsets[self.count] = <uint32_t>self.size
         return 0
 
+    cdef void _shrink(self) noexcept:
+        """Give back the memory behind what is stored. Pointers into the block are invalid afterwards."""
+        cdef void* shrunk
+        # A realloc to a smaller size that fails leaves everything as it is.
+        shrunk = realloc(self.data, self.size if self.size else 1)
+        if shrunk != NULL:
+            self.data = <char*>shrunk
+            self.capacity = self.size
+        shrunk = realloc(self.offsets, (self.count + 1) * sizeof(uint32_t))
+        if shrunk != NULL:
+            self.offsets = <uint32_t*>shrunk
+            self.offsets_capacity = self.count + 1
+        shrunk = realloc(self.stamps, (self.n_stamps + 1) * sizeof(ReadStamp))
+        if shrunk != NULL:
+            self.stamps = <ReadStamp*>shrunk
+            self.stamps_capacity = self.n_stamps + 1
+
     cdef int _stamp(self, int64_t now) except -1:
         cdef ReadStamp* grown
         if self.n_stamped == self.count:
@@ -151,6 +170,8 @@ cdef class BlockQueue:
     """
 
     def __cinit__(self, size_t block_size, size_t high_water, size_t low_water, uint64_t first_seq=0):
+        if block_size == 0 or low_water >= high_water:
+            raise ValueError("block_size must not be 0, and low_water must be less than high_water")
         self.block_size = block_size
         self.high_water = high_water
         self.low_water = low_water
@@ -175,6 +196,10 @@ cdef class BlockQueue:
         if self.tail is not None and self.tail.count == self.tail.taken:
             self.tail._reset(self.next_seq, epoch)
         elif self.tail is not None:
+            # A server that drops us again and again must not cost a whole block each time.
+            self.allocated_bytes -= self.tail.capacity
+            self.tail._shrink()
+            self.allocated_bytes += self.tail.capacity
             self._new_tail(0)
 
     cdef Block _new_tail(self, size_t n):
@@ -226,7 +251,7 @@ cdef class BlockQueue:
         self._read_stamp = 0
         if self.queued_bytes > self.peak_queued_bytes:
             self.peak_queued_bytes = self.queued_bytes
-        if self.queued_bytes >= self.high_water and not self.paused:
+        if not self.paused and (self.queued_bytes >= self.high_water or len(self._blocks) >= MAX_BLOCKS):
             self.paused = True
             self.pauses += 1
             if self._on_pause is not None:
@@ -267,7 +292,12 @@ cdef class BlockQueue:
                 head._reset(self.next_seq, self.epoch)
             else:
                 self._drop_head()
-        if self.paused and self.queued_bytes <= self.low_water:
+        if self.paused:
+            self._resume_if_low()
+        return 0
+
+    cdef int _resume_if_low(self) except -1:
+        if self.queued_bytes <= self.low_water and len(self._blocks) < MAX_BLOCKS:
             self.paused = False
             if self._on_resume is not None:
                 self._on_resume()
@@ -312,6 +342,9 @@ cdef class BlockQueue:
         self.head = <Block>self._blocks[0] if self._blocks else None
         if self.head is None:
             self.tail = None
+        if block.n_stamped < block.count:
+            block._stamp(self._read_stamp if self._read_stamp else wall_clock_ns())
+        block.detached = True
         return block
 
     def give_back(self, Block block not None, uint32_t consumed):
@@ -319,22 +352,23 @@ cdef class BlockQueue:
 
         A fully consumed block is reused: pointers into it are invalid from now on.
         """
+        if not block.detached:
+            raise ValueError("the block was not taken from the queue, or is given back for the second time")
         if consumed < block.taken or consumed > block.count:
             raise IndexError(f"{consumed} is not in [{block.taken}, {block.count}]")
         self.queued_bytes -= (block.offsets[consumed] - block.offsets[block.taken]
                               + MESSAGE_OVERHEAD * (consumed - block.taken))
         block.taken = consumed
+        block.detached = False
         if consumed < block.count:
             self._blocks.appendleft(block)
             self.head = block
-            if self.tail is None:
+            if self.tail is None and block.epoch == self.epoch:
                 self.tail = block
         else:
             self._recycle(block)
-        if self.paused and self.queued_bytes <= self.low_water:
-            self.paused = False
-            if self._on_resume is not None:
-                self._on_resume()
+        if self.paused:
+            self._resume_if_low()
 
     def set_waiter(self, future):
         """Set the future that the next socket read completes. Returns False if another one is pending."""

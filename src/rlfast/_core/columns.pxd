@@ -33,7 +33,14 @@ cdef struct Column:
     Buffer child_offsets    # int32, of the items of LIST_UTF8
 
 
-cdef int buffer_reserve(Buffer* buffer, size_t extra) except -1 nogil
+cdef int buffer_grow(Buffer* buffer, size_t extra) except -1 nogil
+
+
+cdef inline int buffer_reserve(Buffer* buffer, size_t extra) except -1 nogil:
+    # Make room for `extra` more bytes; the buffer is unchanged when that fails.
+    if buffer.size + extra <= buffer.capacity:
+        return 0
+    return buffer_grow(buffer, extra)
 
 
 cdef class OwnedBuffer:
@@ -72,6 +79,7 @@ cdef class ColumnBuilder:
     cdef int append(self, object value) except -1
     cdef int append_int64(self, int64_t value) except -1
     cdef int append_null(self) except -1
+    cdef int append_nulls(self, int64_t count) except -1
     cdef int truncate(self, int64_t length) except -1
     cdef int _mark(self, bint valid) except -1
     cdef int _cut_values(self, int64_t length) noexcept

@@ -21,12 +21,10 @@ cdef enum:
 
 # -- buffers ---------------------------------------------------------------------------------------------
 
-cdef int buffer_reserve(Buffer* buffer, size_t extra) except -1 nogil:
-    """Make room for `extra` more bytes; the buffer is unchanged when that fails."""
+cdef int buffer_grow(Buffer* buffer, size_t extra) except -1 nogil:
+    """Make the buffer larger, by at least `extra` bytes; it is unchanged when that fails."""
     cdef size_t capacity
     cdef uint8_t* grown
-    if buffer.size + extra <= buffer.capacity:
-        return 0
     capacity = max(2 * buffer.capacity, buffer.size + extra, <size_t>256)
     grown = <uint8_t*>realloc(buffer.data, capacity)
     if grown == NULL:
@@ -98,23 +96,24 @@ cdef class OwnedBuffer:
 
 # -- values ----------------------------------------------------------------------------------------------
 
-cdef inline int _hex(unsigned char c) noexcept:
-    if 48 <= c <= 57:
-        return c - 48
-    c |= 0x20
-    if 97 <= c <= 102:
-        return c - 87
-    return -1
+cdef uint8_t[256] _HEX      # value of a hexadecimal digit, 0xFF for any other byte
+memset(_HEX, 0xFF, 256)
+for _digit in range(16):
+    _HEX[ord("0123456789abcdef"[_digit])] = <uint8_t>_digit
+    _HEX[ord("0123456789ABCDEF"[_digit])] = <uint8_t>_digit
+
+cdef int[16] _UUID_DIGITS = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
 
 
 cdef int _parse_uuid(object value, uint8_t* out) except -1:
     """The 16 bytes of a UUID in its canonical text form (RFC 9562 section 4), either case."""
     cdef Py_ssize_t n
     cdef const char* text
-    cdef int i = 0
-    cdef int k = 0
-    cdef int high
-    cdef int low
+    cdef const uint8_t* digits
+    cdef uint8_t high
+    cdef uint8_t low
+    cdef uint8_t bad = 0
+    cdef int i
     if not isinstance(value, str):
         # uuid.UUID, where the struct asks for it
         raw = getattr(value, "bytes", None)
@@ -123,19 +122,16 @@ cdef int _parse_uuid(object value, uint8_t* out) except -1:
         memcpy(out, PyBytes_AS_STRING(raw), 16)
         return 0
     text = PyUnicode_AsUTF8AndSize(value, &n)
-    if n != 36 or text[8] != b'-' or text[13] != b'-' or text[18] != b'-' or text[23] != b'-':
-        raise ValueError(f"not a UUID: {value[:64]!r}")
-    while k < 16:
-        if i == 8 or i == 13 or i == 18 or i == 23:
-            i += 1
-        high = _hex(<unsigned char>text[i])
-        low = _hex(<unsigned char>text[i + 1])
-        if high < 0 or low < 0:
-            raise ValueError(f"not a UUID: {value[:64]!r}")
-        out[k] = <uint8_t>((high << 4) | low)
-        i += 2
-        k += 1
-    return 0
+    if n == 36 and text[8] == b'-' and text[13] == b'-' and text[18] == b'-' and text[23] == b'-':
+        digits = <const uint8_t*>text
+        for i in range(16):
+            high = _HEX[digits[_UUID_DIGITS[i]]]
+            low = _HEX[digits[_UUID_DIGITS[i] + 1]]
+            bad |= high | low
+            out[i] = <uint8_t>((high << 4) | (low & 0x0F))
+        if not bad & 0xF0:
+            return 0
+    raise ValueError(f"not a UUID: {value[:64]!r}")
 
 
 cdef inline const char* _utf8(object value, Py_ssize_t* n) except NULL:
@@ -149,7 +145,9 @@ cdef inline int _append_text(Buffer* offsets, Buffer* data, const char* text, Py
     if data.size + <size_t>n > MAX_OFFSET:
         raise OverflowError("more than 2 GiB of text in one column of a batch; use smaller batches")
     buffer_reserve(offsets, sizeof(int32_t))
-    _append_bytes(data, text, <size_t>n)
+    if n:
+        # An empty first text has no memory to be copied to yet.
+        _append_bytes(data, text, <size_t>n)
     _append_offset(offsets, <int32_t>data.size)
     return 0
 
@@ -164,6 +162,14 @@ cdef class ColumnData:
     `length` rows, of which `null_count` null (-1 never occurs). `validity` is None when nothing is null.
     `offsets` are int32, `data` holds int64, float64, 16-byte UUIDs, bits, int32 codes or text by `kind`.
     """
+
+
+cdef inline int _mark_valid(ColumnBuilder builder) except -1:
+    """Count a row that is not null."""
+    if builder.column.validity.size != 0:
+        return builder._mark(True)
+    builder.column.length += 1
+    return 0
 
 
 @cython.final
@@ -212,6 +218,12 @@ cdef class ColumnBuilder:
         c.length += 1
         return 0
 
+    cdef int append_nulls(self, int64_t count) except -1:
+        while count > 0:
+            self.append_null()
+            count -= 1
+        return 0
+
     cdef int _start_offsets(self) except -1:
         if self.column.offsets.size == 0:
             _append_offset(&self.column.offsets, 0)
@@ -221,8 +233,7 @@ cdef class ColumnBuilder:
 
     cdef int append_int64(self, int64_t value) except -1:
         _append_bytes(&self.column.data, &value, sizeof(int64_t))
-        self._mark(True)
-        return 0
+        return _mark_valid(self)
 
     cdef int append_null(self) except -1:
         cdef Column* c = &self.column
@@ -240,8 +251,7 @@ cdef class ColumnBuilder:
             buffer_reserve(&c.data, width)
             memset(c.data.data + c.data.size, 0, width)
             c.data.size += width
-        self._mark(False)
-        return 0
+        return self._mark(False)
 
     cdef int append(self, object value) except -1:
         cdef Column* c = &self.column
@@ -284,8 +294,7 @@ cdef class ColumnBuilder:
             if not isinstance(value, list):
                 raise TypeError(f"expected a list, got {type(value).__name__}")
             self._append_list(value)
-        self._mark(True)
-        return 0
+        return _mark_valid(self)
 
     cdef int _append_code(self, object value) except -1:
         cdef int32_t code
@@ -437,15 +446,16 @@ cdef class TableBuilder:
         The error is then a ValueError whose text names the column.
         """
         cdef Py_ssize_t i = 3
+        if extra is not None and self._extra is None:
+            raise TypeError(f"table {self.name!r} has no column for unknown fields")
         try:
             for attribute in self._attributes:
                 (<ColumnBuilder>self._columns[i]).append(getattr(row, attribute))
                 i += 1
-            if self._extra is not None:
-                if extra is None:
-                    self._extra.append_null()
-                else:
-                    self._extra.append(extra)
+            if extra is not None:
+                # Unknown fields are rare: the nulls before one are filled in when it comes, or at the end.
+                self._extra.append_nulls(self.num_rows - self._extra.column.length)
+                self._extra.append(extra)
             self._seq.append_int64(seq)
             self._epoch.append_int64(epoch)
             self._received_at.append_int64(received_at)
@@ -467,6 +477,8 @@ cdef class TableBuilder:
 
     def finish(self):
         """List of `ColumnData`; the builder is empty and can be used again."""
+        if self._extra is not None:
+            self._extra.append_nulls(self.num_rows - self._extra.column.length)
         self.num_rows = 0
         return [(<ColumnBuilder>column).finish() for column in self._columns]
 

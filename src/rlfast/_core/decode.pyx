@@ -44,6 +44,7 @@ cdef class StructDecoder:
         object dead_letter
         _Payload payload
         readonly uint64_t n_judged      # payloads that took the slow path
+        readonly uint32_t position      # of the last decode_block: messages below it have their row
 
     def __cinit__(self, decode, dict tables not None, TableBuilder dead_letters not None, judge, dead_letter):
         self.decode = decode
@@ -62,12 +63,14 @@ cdef class StructDecoder:
         cdef uint32_t stamp_end
         cdef int64_t received_at
         cdef int64_t seq
+        self.position = start
         if stop > block.n_stamped or start > stop:
             raise IndexError(f"messages [{start}, {stop}) of a block with {block.n_stamped} stamped messages")
         if start == stop:
             return
         stamp_end = block.stamps[0].count
         for i in range(start, stop):
+            self.position = i
             while i >= stamp_end:
                 stamp += 1
                 stamp_end += block.stamps[stamp].count
@@ -86,6 +89,7 @@ cdef class StructDecoder:
                 table.append_row(row, seq, block.epoch, received_at, None)
             except Exception as error:
                 self._ask_judge(error, block, i, seq, received_at)
+        self.position = stop
 
     cdef int _bury(self, object letter, Block block, int64_t seq, int64_t received_at) except -1:
         return self.dead_letters.append_row(letter, seq, block.epoch, received_at, None)

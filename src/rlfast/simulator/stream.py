@@ -217,7 +217,7 @@ class StreamConnection(WSListener):
         return max(0, int((self._loop.time() - self._started) * rate + 1e-6) + 1 - self.sent)
 
     def _wait_until_due(self) -> None:
-        assert self._options.rate is not None  # noqa: S101 (only a paced stream waits)
+        assert self._options.rate is not None
         due = self._started + self.sent / self._options.rate
         self._pump_handle = self._loop.call_at(max(due, self._loop.time() + TICK), self._pump)
 

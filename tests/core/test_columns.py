@@ -1,0 +1,405 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rlfast._core.columns import ColumnBuilder, ColumnData, ColumnKind, OwnedBuffer, TableBuilder
+
+from .exporting import ExportedTable, to_pyarrow
+from .oracle import KINDS, WIDE_INTS, Kind, assert_same, expected_array
+
+GOOD_UUID = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
+REFUSALS = (ValueError, OverflowError, TypeError)
+BY_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind.name)
+
+
+def build(kind: ColumnKind, values: list[Any], nullable: bool = True) -> ColumnData:
+    builder = ColumnBuilder("c", kind, nullable)
+    for value in values:
+        builder.push(value)
+    return builder.finish()
+
+
+# -- values against the oracle ---------------------------------------------------------------------------
+
+
+@BY_KIND
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_column_equals_oracle(kind: Kind, data: st.DataObject) -> None:
+    values = data.draw(st.lists(kind.values | st.none(), max_size=40))
+    column = build(kind.kind, values)
+    assert (column.name, column.kind, column.nullable) == ("c", kind.kind, True)
+    assert column.length == len(values)
+    assert column.null_count == values.count(None)
+    assert_same(to_pyarrow(column), expected_array(kind.kind, values))
+
+
+@BY_KIND
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_any_history_of_pushes_refusals_and_truncations_equals_oracle(
+    kind: Kind, data: st.DataObject
+) -> None:
+    builder = ColumnBuilder("c", kind.kind, True)
+    steps = st.tuples(st.just("push"), kind.values | st.none())
+    steps |= st.tuples(st.just("refuse"), st.sampled_from(kind.refused))
+    steps |= st.tuples(st.just("truncate"), st.integers(0, 30))
+    for history in data.draw(st.lists(st.lists(steps, max_size=30), min_size=1, max_size=3)):
+        values: list[Any] = []
+        for step, argument in history:
+            if step == "push":
+                builder.push(argument)
+                values.append(argument)
+            elif step == "refuse":
+                with pytest.raises(REFUSALS):
+                    builder.push(argument)
+            else:
+                builder.take_back(argument)
+                del values[argument:]
+            assert len(builder) == len(values)
+        # The same builder starts anew after every finish.
+        assert_same(to_pyarrow(builder.finish()), expected_array(kind.kind, values))
+    assert len(builder) == 0
+
+
+@BY_KIND
+def test_long_columns_grow_through_many_reallocations(kind: Kind) -> None:
+    samples: dict[ColumnKind, Any] = {
+        ColumnKind.INT64: lambda i: i * 2**40 - 2**52,
+        ColumnKind.TIMESTAMP: lambda i: i * 2**40,
+        ColumnKind.FLOAT64: lambda i: i / 7,
+        ColumnKind.BOOL: lambda i: i % 3 == 0,
+        ColumnKind.UTF8: lambda i: "é" * (i % 50),
+        ColumnKind.BINARY: lambda i: bytes([i % 256]) * (i % 50),
+        ColumnKind.UUID: lambda i: uuid.UUID(int=i**9),
+        ColumnKind.DICT_UTF8: lambda i: f"word {i % 1000}",
+        ColumnKind.LIST_UTF8: lambda i: [str(j) for j in range(i % 7)],
+        ColumnKind.LIST_UUID: lambda i: [uuid.UUID(int=i + j) for j in range(i % 5)],
+    }
+    make = samples[kind.kind]
+    values = [None if i % 11 == 10 else make(i) for i in range(10_000)]
+    assert_same(to_pyarrow(build(kind.kind, values)), expected_array(kind.kind, values))
+
+
+@BY_KIND
+def test_empty_column_is_valid(kind: Kind) -> None:
+    column = build(kind.kind, [])
+    assert column.length == 0
+    assert_same(to_pyarrow(column), expected_array(kind.kind, []))
+
+
+@BY_KIND
+def test_column_of_nulls_only_is_valid(kind: Kind) -> None:
+    assert_same(to_pyarrow(build(kind.kind, [None] * 9)), expected_array(kind.kind, [None] * 9))
+
+
+@BY_KIND
+def test_null_is_refused_where_none_is_allowed(kind: Kind) -> None:
+    builder = ColumnBuilder("c", kind.kind)
+    with pytest.raises(TypeError, match="takes no nulls"):
+        builder.push(None)
+    assert len(builder) == 0
+    assert builder.finish().length == 0
+
+
+def test_enum_like_members_are_stored_as_their_value() -> None:
+    column = build(ColumnKind.DICT_UTF8, [SimpleNamespace(value="a"), "b", SimpleNamespace(value="a")])
+    assert to_pyarrow(column).to_pylist() == ["a", "b", "a"]
+
+
+def test_dictionary_codes_follow_first_occurrence_and_start_anew_after_finish() -> None:
+    builder = ColumnBuilder("c", ColumnKind.DICT_UTF8, True)
+    for word in ("b", "a", None, "b", "c"):
+        builder.push(word)
+    first = to_pyarrow(builder.finish())
+    assert first.dictionary.to_pylist() == ["b", "a", "c"]
+    assert first.indices.to_pylist() == [0, 1, None, 0, 2]
+    builder.push("c")
+    second = to_pyarrow(builder.finish())
+    assert second.dictionary.to_pylist() == ["c"]
+    assert second.indices.to_pylist() == [0]
+
+
+def test_word_of_a_row_taken_back_keeps_its_code() -> None:
+    builder = ColumnBuilder("c", ColumnKind.DICT_UTF8)
+    builder.push("a")
+    builder.push("b")
+    builder.take_back(1)
+    builder.push("b")
+    array = to_pyarrow(builder.finish())
+    assert array.to_pylist() == ["a", "b"]
+    assert array.dictionary.to_pylist() == ["a", "b"]
+
+
+# -- refusals --------------------------------------------------------------------------------------------
+
+
+@BY_KIND
+def test_refused_values_change_nothing(kind: Kind) -> None:
+    for refused in kind.refused:
+        builder = ColumnBuilder("c", kind.kind, True)
+        builder.push(None)
+        with pytest.raises(REFUSALS):
+            builder.push(refused)
+        builder.push(None)
+        assert_same(to_pyarrow(builder.finish()), expected_array(kind.kind, [None, None]))
+
+
+@pytest.mark.parametrize("value", WIDE_INTS)
+def test_integers_over_64_bits_are_refused_not_wrapped(value: int) -> None:
+    builder = ColumnBuilder("c", ColumnKind.INT64)
+    with pytest.raises(OverflowError, match="64 bits"):
+        builder.push(value)
+    assert len(builder) == 0
+
+
+@pytest.mark.parametrize("position", range(36))
+@pytest.mark.parametrize("char", ["g", "G", "-", "/", ":", "@", "`", " ", "\0", "é", "x"])
+def test_uuid_with_one_wrong_character_is_refused(position: int, char: str) -> None:
+    text = GOOD_UUID[:position] + char + GOOD_UUID[position + 1 :]
+    if text == GOOD_UUID:
+        return
+    builder = ColumnBuilder("c", ColumnKind.UUID)
+    with pytest.raises(ValueError, match="not a UUID"):
+        builder.push(text)
+    builder.push(GOOD_UUID)
+    assert to_pyarrow(builder.finish()).to_pylist() == [uuid.UUID(GOOD_UUID)]
+
+
+@given(
+    text=st.text(alphabet="0123456789abcdefABCDEFg-é", min_size=30, max_size=38)
+    | st.from_regex(r"\A[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z")
+)
+@settings(deadline=None, max_examples=300)
+def test_uuid_text_is_taken_exactly_in_canonical_form(text: str) -> None:
+    canonical = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE | re.ASCII)
+    builder = ColumnBuilder("c", ColumnKind.UUID)
+    if canonical:
+        builder.push(text)
+        assert bytes(builder.finish().data) == uuid.UUID(text).bytes
+    else:
+        with pytest.raises(ValueError, match="not a UUID"):
+            builder.push(text)
+
+
+def test_object_whose_bytes_are_no_uuid_is_refused() -> None:
+    builder = ColumnBuilder("c", ColumnKind.UUID)
+    for impostor in (SimpleNamespace(bytes=b"short"), SimpleNamespace(bytes=16), SimpleNamespace()):
+        with pytest.raises(TypeError, match="expected a UUID"):
+            builder.push(impostor)
+    assert len(builder) == 0
+
+
+def test_take_back_refuses_a_negative_length() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        ColumnBuilder("c", ColumnKind.INT64).take_back(-1)
+
+
+# -- the validity bitmap ---------------------------------------------------------------------------------
+
+
+@BY_KIND
+@given(data=st.data())
+@settings(deadline=None, max_examples=20)
+def test_bitmap_exists_only_when_something_is_null(kind: Kind, data: st.DataObject) -> None:
+    values = data.draw(st.lists(kind.values, min_size=1, max_size=40))
+    assert build(kind.kind, values).validity is None
+    position = data.draw(st.integers(0, len(values)))
+    values.insert(position, None)
+    validity = build(kind.kind, values).validity
+    assert validity is not None
+    assert validity.nbytes == (len(values) + 7) // 8
+    octets = bytes(validity)
+    assert [bool(octets[i >> 3] >> (i & 7) & 1) for i in range(len(values))] == [
+        v is not None for v in values
+    ]
+
+
+def test_bitmap_is_gone_when_its_only_null_is_taken_back() -> None:
+    builder = ColumnBuilder("c", ColumnKind.INT64, True)
+    for value in (1, 2, None, 4):
+        builder.push(value)
+    builder.take_back(2)
+    builder.push(3)
+    column = builder.finish()
+    assert column.null_count == 0
+    assert column.validity is None
+    assert to_pyarrow(column).to_pylist() == [1, 2, 3]
+
+
+# -- buffers ---------------------------------------------------------------------------------------------
+
+
+def test_buffers_are_read_only_and_cannot_be_copied_or_pickled() -> None:
+    column = build(ColumnKind.INT64, [1, 2, 3])
+    view = memoryview(column.data)
+    assert view.readonly
+    assert (view.nbytes, len(column.data), column.data.nbytes) == (24, 24, 24)
+    with pytest.raises(TypeError):
+        view[0] = 1
+    for thing in (column, column.data, ColumnBuilder("c", ColumnKind.INT64)):
+        # A second owner of the same memory would free it twice.
+        with pytest.raises(TypeError):
+            copy.copy(thing)
+        with pytest.raises(TypeError):
+            pickle.dumps(thing)
+
+
+def test_empty_buffer_object_is_empty() -> None:
+    assert bytes(OwnedBuffer()) == b""
+
+
+def test_finished_column_is_untouched_by_what_the_builder_does_next() -> None:
+    builder = ColumnBuilder("c", ColumnKind.UTF8)
+    builder.push("first")
+    first = builder.finish()
+    for _ in range(1000):
+        builder.push("second")
+    second = builder.finish()
+    assert to_pyarrow(first).to_pylist() == ["first"]
+    assert to_pyarrow(second).to_pylist() == ["second"] * 1000
+
+
+# -- tables ----------------------------------------------------------------------------------------------
+
+FIELDS = [
+    ("id", "id", ColumnKind.UUID, False),
+    ("from", "from_", ColumnKind.UTF8, True),
+    ("count", "count", ColumnKind.INT64, False),
+    ("tags", "tags", ColumnKind.LIST_UTF8, True),
+]
+
+
+def row(**changes: Any) -> SimpleNamespace:
+    return SimpleNamespace(**({"id": GOOD_UUID, "from_": "x", "count": 1, "tags": ["a"]} | changes))
+
+
+def record_batch(builder: TableBuilder) -> pa.RecordBatch:
+    rows = builder.num_rows
+    batch = pa.record_batch(ExportedTable(builder.finish(), rows))
+    batch.validate(full=True)
+    return batch
+
+
+def test_table_has_the_leading_columns_the_fields_and_extra() -> None:
+    builder = TableBuilder("events", FIELDS)
+    builder.push_row(row(), 7, 2, 1_700_000_000_000_000_000)
+    builder.push_row(row(from_=None, tags=None), 8, 2, 1_700_000_000_000_000_001, '{"x":1}')
+    batch = record_batch(builder)
+    assert batch.schema.names == ["seq", "epoch", "received_at", "id", "from", "count", "tags", "_extra"]
+    assert [field.nullable for field in batch.schema] == [False] * 4 + [True, False, True, True]
+    assert batch.column("seq").to_pylist() == [7, 8]
+    assert batch.column("epoch").to_pylist() == [2, 2]
+    assert batch.column("received_at").cast(pa.int64()).to_pylist() == [
+        1_700_000_000_000_000_000,
+        1_700_000_000_000_000_001,
+    ]
+    assert batch.column("from").to_pylist() == ["x", None]
+    assert batch.column("tags").to_pylist() == [["a"], None]
+    assert batch.column("_extra").to_pylist() == [None, '{"x":1}']
+
+
+def test_table_without_extra() -> None:
+    builder = TableBuilder("letters", [("raw", "raw", ColumnKind.BINARY, False)], False)
+    builder.push_row(SimpleNamespace(raw=b"\xff"), 0, 1, 0)
+    assert record_batch(builder).to_pydict()["raw"] == [b"\xff"]
+
+
+def test_table_without_extra_refuses_unknown_fields() -> None:
+    builder = TableBuilder("letters", [("raw", "raw", ColumnKind.BINARY, False)], False)
+    with pytest.raises(TypeError, match="table 'letters' has no column for unknown fields"):
+        builder.push_row(SimpleNamespace(raw=b""), 0, 1, 0, "{}")
+    assert builder.num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "extra", "text"),
+    [
+        ({"id": "nonsense"}, None, r"not a UUID: 'nonsense' - at `\$\.id`"),
+        ({"from_": "\ud800"}, None, r"surrogates not allowed - at `\$\.from`"),
+        ({"count": 2**63}, None, r"integer over 64 bits - at `\$\.count`"),
+        ({"count": -(2**63) - 1}, None, r"integer over 64 bits - at `\$\.count`"),
+        ({"count": None}, None, r"takes no nulls - at `\$\.count`"),
+        ({"count": "1"}, None, r" - at `\$\.count`"),
+        ({"tags": ["a", "\udfff"]}, None, r"surrogates not allowed - at `\$\.tags`"),
+        ({"tags": "abc"}, None, r"expected a list, got str - at `\$\.tags`"),
+        ({}, "\ud800", r"surrogates not allowed - at `\$\._extra`"),
+    ],
+)
+def test_row_that_does_not_fit_names_its_column_and_changes_nothing(
+    changes: dict[str, Any], extra: str | None, text: str
+) -> None:
+    builder = TableBuilder("events", FIELDS)
+    builder.push_row(row(), 0, 1, 10)
+    with pytest.raises(ValueError, match=text):
+        builder.push_row(row(**changes), 1, 1, 11, extra)
+    assert builder.num_rows == 1
+    builder.push_row(row(from_=None), 2, 1, 12)
+    batch = record_batch(builder)
+    assert batch.column("seq").to_pylist() == [0, 2]
+    assert batch.column("from").to_pylist() == ["x", None]
+    assert batch.column("count").to_pylist() == [1, 1]
+    assert batch.column("_extra").to_pylist() == [None, None]
+
+
+def test_unknown_fields_may_come_first_late_or_in_a_refused_row() -> None:
+    builder = TableBuilder("events", FIELDS)
+    extras = ["{}", None, None, '{"x":1}', None]
+    for seq, extra in enumerate(extras):
+        builder.push_row(row(), seq, 1, seq, extra)
+        with pytest.raises(ValueError, match="not a UUID"):
+            builder.push_row(row(id="x"), seq, 1, seq, "{}")
+        with pytest.raises(ValueError, match="surrogates"):
+            builder.push_row(row(), seq, 1, seq, "\ud800")
+    assert record_batch(builder).column("_extra").to_pylist() == extras
+    builder.push_row(row(), 9, 1, 9)
+    assert record_batch(builder).column("_extra").to_pylist() == [None]
+
+
+def test_missing_attribute_is_an_error_of_the_caller_and_changes_nothing() -> None:
+    builder = TableBuilder("events", FIELDS)
+    with pytest.raises(AttributeError):
+        builder.push_row(SimpleNamespace(id=GOOD_UUID), 0, 1, 0)
+    builder.push_row(row(), 0, 1, 0)
+    assert record_batch(builder).num_rows == 1
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from([GOOD_UUID, "bad", ""]),
+            st.none() | st.text(max_size=5) | st.just("\ud800"),
+            st.integers(-(2**64), 2**64),
+            st.none() | st.lists(st.text(max_size=3) | st.just("\ud800"), max_size=3),
+        ),
+        max_size=30,
+    )
+)
+@settings(deadline=None, max_examples=100)
+def test_table_holds_exactly_the_rows_that_fit(rows: list[tuple[Any, ...]]) -> None:
+    builder = TableBuilder("events", FIELDS)
+    kept = []
+    for seq, (id_, from_, count, tags) in enumerate(rows):
+        texts = [text for text in [from_, *(tags or ())] if text is not None]
+        fits = id_ == GOOD_UUID and -(2**63) <= count < 2**63 and "\ud800" not in texts
+        if fits:
+            builder.push_row(row(id=id_, from_=from_, count=count, tags=tags), seq, 1, seq)
+            kept.append((seq, from_, count, tags))
+        else:
+            with pytest.raises(ValueError, match="- at `"):
+                builder.push_row(row(id=id_, from_=from_, count=count, tags=tags), seq, 1, seq)
+        assert builder.num_rows == len(kept)
+    batch = record_batch(builder)
+    columns = [batch.column(name).to_pylist() for name in ("seq", "from", "count", "tags")]
+    assert list(zip(*columns, strict=True)) == kept
+    assert builder.num_rows == 0

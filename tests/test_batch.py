@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B, assemble
+
+from rlfast._core.columns import ColumnBuilder, ColumnKind
+from rlfast.batch import EventBatch, EventTable
+from rlfast.events import AgentEvent
+
+A16, B16 = uuid.UUID(UUID_A).bytes, uuid.UUID(UUID_B).bytes
+
+
+@pytest.fixture
+def batch() -> EventBatch:
+    return assemble(AgentEvent, [*PAYLOADS, b"bad"], first_seq=1000, epoch=4)
+
+
+def table_of(kind: ColumnKind, values: list[Any]) -> EventTable:
+    builder = ColumnBuilder("c", kind, True)
+    for value in values:
+        builder.push(value)
+    return EventTable("t", len(values), [builder.finish()])
+
+
+# -- the batch as a mapping ------------------------------------------------------------------------------
+
+
+def test_batch_is_a_mapping_of_the_types_that_occur(batch: EventBatch) -> None:
+    assert isinstance(batch, Mapping)
+    assert set(batch) == {event["type"] for event in EVENTS}
+    assert len(batch) == 9
+    assert "kb_change" in batch
+    assert "_dead_letters" not in batch
+    assert dict(batch.items())["error"] is batch["error"]
+    assert batch.get("nothing") is None
+    with pytest.raises(KeyError, match="'nothing'"):
+        batch["nothing"]
+    assert list(assemble(AgentEvent, PAYLOADS[:1])) == ["connected"]
+
+
+def test_batch_counts(batch: EventBatch) -> None:
+    assert (batch.first_seq, batch.last_seq) == (1000, 1011)
+    assert (batch.num_rows, batch.num_events, batch.dead_letters.num_rows) == (12, 11, 1)
+    assert batch.payload_bytes == sum(map(len, PAYLOADS)) + 3
+    assert sum(table.num_rows for table in batch.values()) == batch.num_events
+
+
+def test_every_table_starts_with_the_columns_of_the_stream(batch: EventBatch) -> None:
+    for name, table in batch.items():
+        assert table.name == name
+        assert table.column_names[:3] == ["seq", "epoch", "received_at"]
+        assert table.column_names[-1] == "_extra"
+        assert set(table["epoch"].tolist()) == {4}
+    seqs = sorted(seq for table in batch.values() for seq in table["seq"].tolist())
+    assert seqs == list(range(1000, 1011))
+    assert batch["attention_shift"].column_names[3:-1] == ["from", "priority", "to"]
+
+
+def test_all_messages_of_one_read_have_its_time(batch: EventBatch) -> None:
+    times = {time for table in batch.values() for time in table["received_at"].tolist()}
+    assert len(times) == 1
+
+
+def test_dead_letters_are_a_table_also_when_there_are_none(batch: EventBatch) -> None:
+    columns = ["seq", "epoch", "received_at", "reason", "error", "raw"]
+    assert batch.dead_letters.column_names == columns
+    assert batch.dead_letters["raw"].tolist() == [b"bad"]
+    empty = assemble(AgentEvent, PAYLOADS).dead_letters
+    assert (empty.num_rows, empty.column_names) == (0, columns)
+    assert [len(empty[name]) for name in columns] == [0] * 6
+    assert pa.record_batch(empty).num_rows == 0
+    assert pa.record_batch(empty).schema == pa.record_batch(batch.dead_letters).schema
+
+
+def test_representations(batch: EventBatch) -> None:
+    assert repr(batch["heartbeat"]) == (
+        "<EventTable 'heartbeat' rows=1 columns=[seq, epoch, received_at, timestamp, _extra]>"
+    )
+    two = assemble(AgentEvent, [PAYLOADS[9], PAYLOADS[9], b""], first_seq=7)
+    assert repr(two) == "<EventBatch seq=7..9 {heartbeat: 2} dead_letters=1>"
+
+
+# -- the table as a collection of columns ----------------------------------------------------------------
+
+
+def test_table_names_its_columns(batch: EventBatch) -> None:
+    table = batch["heartbeat"]
+    assert len(table) == table.num_rows == 1
+    assert list(table) == table.column_names == ["seq", "epoch", "received_at", "timestamp", "_extra"]
+    assert "timestamp" in table
+    assert "nothing" not in table
+    assert 5 not in table
+    assert table.column("timestamp").kind == ColumnKind.UTF8
+
+
+def test_unknown_column_is_an_error_that_lists_the_columns(batch: EventBatch) -> None:
+    text = "heartbeat has no column 'from', only seq, epoch, received_at, timestamp, _extra"
+    for ask in (batch["heartbeat"].column, batch["heartbeat"].__getitem__):
+        with pytest.raises(KeyError) as caught:
+            ask("from")
+        assert caught.value.args == (text,)
+
+
+# -- numpy -----------------------------------------------------------------------------------------------
+
+VIEWS = [
+    (ColumnKind.INT64, [1, -(2**63), 2**63 - 1], "int64", None),
+    (ColumnKind.FLOAT64, [1.5, -0.0, float("inf")], "float64", None),
+    (ColumnKind.TIMESTAMP, [0, 1, 1_700_000_000_123_456_789], "datetime64[ns]", None),
+    (ColumnKind.UUID, [UUID_A, UUID_B.upper(), UUID_A], "V16", [A16, B16, A16]),
+]
+COPIES = [
+    (ColumnKind.BOOL, [True, False, True], "bool", None),
+    (ColumnKind.UTF8, ["a", "", "é🙂"], "object", None),
+    (ColumnKind.BINARY, [b"a", b"", b"\xff"], "object", None),
+    (ColumnKind.DICT_UTF8, ["a", "b", "a"], "object", None),
+    (ColumnKind.LIST_UTF8, [["a", ""], [], ["é"]], "object", None),
+    (ColumnKind.LIST_UUID, [[UUID_A, UUID_B], [], [UUID_A]], "object", [[A16, B16], [], [A16]]),
+]
+ALL = VIEWS + COPIES
+
+
+def ids(kind: Any) -> str:
+    return kind.name if isinstance(kind, ColumnKind) else ""
+
+
+@pytest.mark.parametrize(("kind", "values", "dtype", "expected"), ALL, ids=ids)
+def test_column_has_the_dtype_and_the_values(
+    kind: ColumnKind, values: list[Any], dtype: str, expected: list[Any] | None
+) -> None:
+    array = table_of(kind, values)["c"]
+    assert array.dtype == np.dtype(dtype)
+    assert array.shape == (3,)
+    assert array.tolist() == (values if expected is None else expected)
+    if kind == ColumnKind.FLOAT64:
+        assert np.signbit(array[1])
+
+
+@pytest.mark.parametrize(("kind", "values", "dtype", "expected"), VIEWS, ids=ids)
+def test_fixed_width_columns_are_read_only_views_of_the_buffer(
+    kind: ColumnKind, values: list[Any], dtype: str, expected: list[Any] | None
+) -> None:
+    for rows in (values, [*values, None]):
+        table = table_of(kind, rows)
+        array = table["c"]
+        whole = np.frombuffer(memoryview(table.column("c").data), dtype=np.uint8)
+        assert np.shares_memory(np.ma.getdata(array), whole)
+        assert np.shares_memory(np.ma.getdata(array), np.ma.getdata(table["c"]))
+        assert np.ma.getdata(array).ctypes.data == whole.ctypes.data
+        assert not np.ma.getdata(array).flags.writeable
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = array[1]
+
+
+@pytest.mark.parametrize(("kind", "values", "dtype", "expected"), COPIES, ids=ids)
+def test_other_columns_are_copies(
+    kind: ColumnKind, values: list[Any], dtype: str, expected: list[Any] | None
+) -> None:
+    table = table_of(kind, values)
+    first, second = table["c"], table["c"]
+    assert not np.shares_memory(first, second)
+    first[0] = first[1]
+    assert second.tolist() == (values if expected is None else expected)
+
+
+@pytest.mark.parametrize(("kind", "values", "dtype", "expected"), ALL, ids=ids)
+def test_nulls_are_masked_or_none(
+    kind: ColumnKind, values: list[Any], dtype: str, expected: list[Any] | None
+) -> None:
+    plain = values if expected is None else expected
+    nulled = [values[0], None, values[2], None]
+    array = table_of(kind, nulled)["c"]
+    assert array.dtype == np.dtype(dtype)
+    if dtype == "object":
+        assert not isinstance(array, np.ma.MaskedArray)
+    else:
+        assert isinstance(array, np.ma.MaskedArray)
+        assert array.mask.tolist() == [False, True, False, True]
+        assert array.compressed().tolist() == [plain[0], plain[2]]
+        assert "--" in repr(array)
+    assert array.tolist() == [plain[0], None, plain[2], None]
+
+
+@pytest.mark.parametrize(("kind", "values", "dtype", "expected"), ALL, ids=ids)
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 64, 65])
+def test_any_number_of_rows(
+    kind: ColumnKind, values: list[Any], dtype: str, expected: list[Any] | None, rows: int
+) -> None:
+    plain = values if expected is None else expected
+    array = table_of(kind, [values[i % 3] for i in range(rows)])["c"]
+    assert (array.dtype, array.shape) == (np.dtype(dtype), (rows,))
+    assert array.tolist() == [plain[i % 3] for i in range(rows)]
+    nulls = table_of(kind, [None] * rows)["c"]
+    assert (nulls.dtype, nulls.shape) == (np.dtype(dtype), (rows,))
+    assert nulls.tolist() == [None] * rows
+
+
+def test_lists_of_equal_length_stay_one_dimensional() -> None:
+    array = table_of(ColumnKind.LIST_UTF8, [["a", "b"], ["c", "d"]])["c"]
+    assert array.shape == (2,)
+    assert array.tolist() == [["a", "b"], ["c", "d"]]
+
+
+def test_numpy_and_arrow_see_the_same_values(batch: EventBatch) -> None:
+    for table in (*batch.values(), batch.dead_letters):
+        record_batch = pa.record_batch(table)
+        record_batch.validate(full=True)
+        assert record_batch.schema.names == table.column_names
+        for name in table.column_names:
+            column = record_batch.column(name)
+            if isinstance(column, pa.ExtensionArray):
+                column = column.storage
+            if pa.types.is_timestamp(column.type):
+                column = column.cast(pa.int64())
+            expected = [
+                [item.bytes if isinstance(item, uuid.UUID) else item for item in value]
+                if isinstance(value, list)
+                else value
+                for value in column.to_pylist()
+            ]
+            assert table[name].tolist() == expected
+
+
+def test_batches_are_not_copied_or_pickled(batch: EventBatch) -> None:
+    for thing in (batch, batch["heartbeat"]):
+        with pytest.raises(TypeError):
+            copy.deepcopy(thing)
+        with pytest.raises(TypeError):
+            pickle.dumps(thing)
