@@ -1,0 +1,117 @@
+"""What a capture is told to do. Plain values and pure functions; nothing here touches a file or a clock."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from rlfast.errors import ConfigError
+
+__all__ = ["CaptureOptions", "Compression", "RotationPolicy", "UUIDFormat"]
+
+Compression = Literal["zstd", "lz4", "none"]
+UUIDFormat = Literal["binary", "text"]
+
+MIB = 1 << 20
+LONGEST_INTERVAL = 366 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class RotationPolicy:
+    """When a segment is committed and the next one begun: at the first of three bounds.
+
+    Attributes:
+        max_bytes: size of all files of a segment, compressed, in bytes. Rows that are collected for the next
+            row group count with their expected size, so the files come close to this bound.
+        max_rows: rows in a segment, dead letters included.
+        interval: seconds from a segment's first row to its commit. It holds when no events arrive, too: the
+            longest time that a received event stays invisible to readers.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    max_bytes: int = 128 * MIB
+    max_rows: int = 10_000_000
+    interval: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check_count("RotationPolicy.max_bytes", self.max_bytes, 1)
+        _check_count("RotationPolicy.max_rows", self.max_rows, 1)
+        _check_seconds("RotationPolicy.interval", self.interval)
+
+    def due(self, nbytes: int, rows: int, age: float) -> bool:
+        """Tell whether a segment with this size, row count and age in seconds is to be committed."""
+        return nbytes >= self.max_bytes or rows >= self.max_rows or age >= self.interval
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureOptions:
+    """Settings of a capture.
+
+    Attributes:
+        rotation: when files are closed and become visible.
+        compression: codec of the Parquet pages; ``none`` writes fastest, ``zstd`` smallest.
+        compression_level: level of the codec, None for its default (1 for zstd).
+        uuid: ``binary`` writes UUIDs as 16 bytes with the Parquet UUID logical type, ``text`` as canonical
+            text of 36 characters for readers that do not know that type.
+        max_events: events to write, then stop; None for no bound. Dead letters do not count.
+        duration: seconds to capture, then stop; None for no bound.
+        batch_rows: most messages per batch, which is the unit of work of the writing thread.
+        batch_wait: longest time in seconds that a message waits for its batch to fill.
+        progress_interval: seconds between two calls of the progress callback.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    rotation: RotationPolicy = field(default_factory=RotationPolicy)
+    compression: Compression = "zstd"
+    compression_level: int | None = None
+    uuid: UUIDFormat = "binary"
+    max_events: int | None = None
+    duration: float | None = None
+    batch_rows: int = 65_536
+    batch_wait: float = 0.25
+    progress_interval: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check_choice("compression", self.compression, get_args(Compression))
+        _check_choice("uuid", self.uuid, get_args(UUIDFormat))
+        if self.compression_level is not None:
+            if self.compression != "zstd":
+                raise ConfigError(
+                    f"compression_level has a meaning for zstd only, not for {self.compression}"
+                )
+            if not _is_int(self.compression_level) or not 1 <= self.compression_level <= 22:
+                raise ConfigError(f"compression_level must be from 1 to 22, not {self.compression_level!r}")
+        if self.max_events is not None:
+            _check_count("max_events", self.max_events, 1)
+        if self.duration is not None:
+            _check_seconds("duration", self.duration)
+        _check_count("batch_rows", self.batch_rows, 1)
+        _check_seconds("batch_wait", self.batch_wait)
+        _check_seconds("progress_interval", self.progress_interval)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def _check_count(name: str, value: int, least: int) -> None:
+    if not _is_int(value) or value < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def _check_seconds(name: str, value: float) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not 0 < value <= LONGEST_INTERVAL:
+        raise ConfigError(f"{name} must be a number of seconds above 0 and up to a year, not {value!r}")

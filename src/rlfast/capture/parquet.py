@@ -1,0 +1,158 @@
+"""One Parquet file in the making, and its encodings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rlfast.capture.arrow import pa, pq
+from rlfast.capture.files import ensure_folder, publish, temporary_name
+from rlfast.capture.options import CaptureOptions
+
+__all__ = ["ROW_GROUP_ROWS", "ParquetFile"]
+
+ROW_GROUP_ROWS = 262_144
+"""Rows that are collected for a row group: more cost memory and gain neither size nor speed."""
+
+
+class ParquetFile:
+    """One table's file of a segment, from its first row to its final name.
+
+    Owns the rows that wait for their row group, and from the first row group on a temporary file, until
+    `publish` or `discard`. What it raises is OSError.
+
+    Attributes:
+        rows: rows added.
+        pending_bytes: Arrow bytes of the rows that wait for their row group.
+        flushed_bytes: Arrow bytes of the rows that were written.
+        written_bytes: bytes in the temporary file so far; after `finish`, the size of the file.
+        final: the path that `publish` gives the file.
+    """
+
+    def __init__(self, final: Path, options: CaptureOptions) -> None:
+        """Keep the path; the file is created with its first row group."""
+        self.final = final
+        self.rows = 0
+        self.pending_bytes = 0
+        self.flushed_bytes = 0
+        self.written_bytes = 0
+        self._options = options
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self._temporary: Path | None = None
+        self._fd = -1
+        self._sink: Any = None
+        self._writer: pq.ParquetWriter | None = None
+        self._published = False
+
+    def add(self, batch: pa.RecordBatch, nbytes: int) -> None:
+        """Append rows of `nbytes` Arrow bytes; writes a row group when there are enough of them."""
+        self._pending.append(batch)
+        self._pending_rows += batch.num_rows
+        self.rows += batch.num_rows
+        self.pending_bytes += nbytes
+        if self._pending_rows >= ROW_GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait as one row group, if there are any."""
+        if not self._pending:
+            return
+        # One dictionary per row group: where it changes, the Parquet writer falls back to plain text.
+        table = pa.Table.from_batches(self._pending).unify_dictionaries()
+        writer = self._writer or self._open(table.schema)
+        writer.write_table(table, row_group_size=max(table.num_rows, 1))
+        self.written_bytes = self._sink.tell()
+        self.flushed_bytes += self.pending_bytes
+        self._pending.clear()
+        self._pending_rows = self.pending_bytes = 0
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        ensure_folder(self.final.parent)
+        path = self.final.with_name(temporary_name(self.final.name))
+        # This descriptor is for fsync, and made first: a write error between another descriptor's close and
+        # a later open might go unnoticed. Arrow writes by its own, because a Python file costs it the GIL.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        self._fd = os.open(path, flags, 0o666)
+        self._temporary = path
+        self._sink = pa.OSFile(str(path), "wb")
+        self._writer = pq.ParquetWriter(self._sink, schema, **_writer_settings(schema, self._options))
+        return self._writer
+
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Write what waits and the footer with `metadata`, and make the temporary file durable."""
+        self.flush()
+        assert self._writer is not None
+        self._writer.add_key_value_metadata(dict(metadata))
+        self._writer.close()
+        self._sink.close()
+        os.fsync(self._fd)
+        self.written_bytes = os.fstat(self._fd).st_size
+        self._close_descriptor()
+
+    def publish(self) -> None:
+        """Give the finished file its final name."""
+        assert self._temporary is not None
+        publish(self._temporary, self.final)
+        self._published = True
+
+    def discard(self) -> None:
+        """Remove the file, whatever state it is in; never raises."""
+        self._pending.clear()
+        if self._temporary is None:
+            return
+        if self._fd >= 0:
+            _quietly(lambda: os.ftruncate(self._fd, 0))  # Makes room on a full disk for the footer.
+        if self._writer is not None:
+            _quietly(self._writer.close)
+            self._writer.is_open = False  # Or its destructor would try once more, and complain.
+        if self._sink is not None:
+            _quietly(self._sink.close)
+        _quietly(self._close_descriptor)
+        path = self.final if self._published else self._temporary
+        _quietly(path.unlink)
+        self._temporary = None
+
+    def _close_descriptor(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _quietly(action: Any) -> None:
+    try:
+        action()
+    except OSError:
+        pass
+
+
+def _writer_settings(schema: pa.Schema, options: CaptureOptions) -> dict[str, Any]:
+    """Encodings by type, as measured: dictionaries pay for text, deltas for integers and times.
+
+    Statistics are kept where a reader can skip row groups by them; for ids and text they cost and serve
+    nobody.
+    """
+    dictionary: list[str] = []
+    delta: dict[str, str] = {}
+    statistics: list[str] = []
+    for field in schema:
+        kind = field.type
+        if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
+            if field.name != "json":  # Whole messages of an untyped stream: all different.
+                dictionary.append(field.name)
+        elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
+            dictionary.append(f"{field.name}.list.element")
+        elif pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
+            delta[field.name] = "DELTA_BINARY_PACKED"
+            statistics.append(field.name)
+        elif pa.types.is_floating(kind):
+            statistics.append(field.name)
+    return {
+        "compression": options.compression,
+        "compression_level": options.compression_level,
+        "use_dictionary": dictionary,
+        "column_encoding": delta,
+        "write_statistics": statistics,
+    }

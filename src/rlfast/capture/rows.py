@@ -1,0 +1,135 @@
+"""Event batches as rows of the files: record batches with the column `stream`, UUIDs as text if asked for.
+
+pyarrow gives up the GIL in nearly every call, and a thread that wants it back waits for milliseconds while
+the event loop decodes. So the many small calls here are made on the event loop, which has the GIL, and the
+writing thread is left with few and long ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rlfast.capture.arrow import pa, pc
+from rlfast.capture.files import DEAD_LETTERS, type_folder
+
+if TYPE_CHECKING:
+    from rlfast.batch import EventBatch, EventTable
+
+__all__ = ["BatchRows", "RowMaker", "TableRows", "uuids_as_text"]
+
+STREAM_COLUMN = 3
+"""Place of the column `stream`: behind seq, epoch and received_at."""
+
+
+class TableRows(NamedTuple):
+    """Rows of one table."""
+
+    folder: str
+    """Of the data set: where the table's files are."""
+    rows: pa.RecordBatch
+    nbytes: int
+    """Arrow bytes of the rows."""
+
+
+class BatchRows(NamedTuple):
+    """What is to be written of one batch: all messages of a span."""
+
+    first_seq: int
+    last_seq: int
+    tables: list[TableRows]
+    epochs: tuple[int, int]
+    """Number of the first and of the last connection."""
+    received_at: tuple[int, int]
+    """Earliest and latest, in nanoseconds since 1970-01-01 UTC."""
+
+
+class RowMaker:
+    """Makes the rows of one stream. Borrows the batches' buffers without a copy; the rows keep them alive."""
+
+    def __init__(self, stream: str) -> None:
+        """Keep the name of the stream."""
+        self._stream = pa.array([stream], pa.utf8())
+        self._zeros = np.zeros(0, dtype=np.int32)
+        self._schemas: dict[str, pa.Schema] = {}
+
+    def make(self, batch: EventBatch, last_seq: int) -> BatchRows:
+        """Return the rows of the batch's messages up to `last_seq`."""
+        whole = last_seq == batch.last_seq
+        tables = []
+        epochs: list[int] = []
+        received: list[int] = []
+        found = [(type_folder(name), table) for name, table in batch.items()]
+        for folder, table in (*found, (DEAD_LETTERS, batch.dead_letters)):
+            count = table.num_rows if whole else int(np.searchsorted(table["seq"], last_seq, side="right"))
+            if count == 0:
+                continue
+            epoch, times = table["epoch"], table["received_at"][:count].view(np.int64)
+            epochs += (int(epoch[0]), int(epoch[count - 1]))
+            # The wall clock may be set back while events arrive.
+            received += (int(times.min()), int(times.max()))
+            rows = self._convert(folder, table).slice(0, count)
+            tables.append(TableRows(folder, rows, rows.nbytes))
+        return BatchRows(
+            batch.first_seq, last_seq, tables, (min(epochs), max(epochs)), (min(received), max(received))
+        )
+
+    def _convert(self, folder: str, table: EventTable) -> pa.RecordBatch:
+        batch = pa.record_batch(table)
+        columns: list[Any] = batch.columns
+        columns.insert(STREAM_COLUMN, self._stream_column(batch.num_rows))
+        schema = self._schemas.get(folder)
+        if schema is None:
+            fields = list(batch.schema)
+            fields.insert(STREAM_COLUMN, pa.field("stream", columns[STREAM_COLUMN].type, nullable=False))
+            schema = self._schemas[folder] = pa.schema(fields)
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def _stream_column(self, rows: int) -> pa.DictionaryArray[Any, Any]:
+        if len(self._zeros) < rows:
+            self._zeros = np.zeros(rows, dtype=np.int32)
+        return pa.DictionaryArray.from_arrays(self._zeros[:rows], self._stream)
+
+
+def uuids_as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows with UUIDs, and lists of them, as canonical text; `batch` must not be a later slice."""
+    columns = [_uuids_as_text(column) for column in batch.columns]
+    fields = [field.with_type(column.type) for field, column in zip(batch.schema, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+
+# Arrays are Any below: which attributes one has depends on its Arrow type, which is known at run time.
+
+
+def _uuids_as_text(column: Any) -> Any:
+    """UUIDs, and lists of them, as canonical text; any other column as it is."""
+    if column.type == pa.uuid():
+        return _uuid_text(column.storage)
+    if pa.types.is_list(column.type) and column.type.value_type == pa.uuid():
+        type_ = pa.list_(pa.field("item", pa.utf8(), nullable=False))
+        mask = column.is_null() if column.null_count else None
+        texts = _uuid_text(column.values.storage)
+        return type(column).from_arrays(column.offsets, texts, type_, mask=mask)
+    return column
+
+
+_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype=np.uint16)
+#: Places, of the two digits of each byte, in the 36 characters of RFC 9562 section 4.
+_PLACES = np.array([0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34])
+
+
+def _uuid_text(storage: Any) -> Any:
+    rows = len(storage)
+    raw = np.zeros(0, np.uint8)
+    if rows:
+        raw = np.frombuffer(storage.buffers()[1], np.uint8, 16 * rows, 16 * storage.offset)
+    digits = _HEX[raw].view(np.uint8).reshape(rows, 16, 2)
+    text = np.full((rows, 36), ord("-"), dtype=np.uint8)
+    text[:, _PLACES] = digits[:, :, 0]
+    text[:, _PLACES + 1] = digits[:, :, 1]
+    offsets = np.arange(0, 36 * rows + 1, 36, dtype=np.int32)
+    out: Any = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets.data), pa.py_buffer(text.data))
+    if storage.null_count:
+        return pc.if_else(storage.is_valid(), out, pa.scalar(None, pa.utf8()))
+    return out

@@ -1,0 +1,171 @@
+"""``rlfast capture``: a stream into Parquet files."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy
+from rlfast.cli.common import Debug, Json, duration, print_error, print_json, size
+from rlfast.cli.display import Display, print_summary
+from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
+from rlfast.cli.target import Target, TargetOptions, find_target
+
+__all__ = ["capture_command"]
+
+STREAM, STOP, FILES = "Which stream", "When to stop", "Files"
+
+
+def capture_command(
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="ws:// or wss:// URL.")] = None,
+    agent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Events of this agent.", rich_help_panel=STREAM)
+    ] = None,
+    cycle: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Cognitive cycle of this agent.", rich_help_panel=STREAM),
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option(metavar="ID", help="This oversight session.", rich_help_panel=STREAM)
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="RLFAST_BASE_URL",
+            help="The platform, such as https://host.",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
+    tenant: Annotated[
+        str | None,
+        typer.Option(metavar="ID", envvar="RLFAST_TENANT", help="The tenant.", rich_help_panel=STREAM),
+    ] = None,
+    token_env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable with the bearer token; RLFAST_TOKEN if not given. "
+            "The token itself is never an argument.",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
+    types: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:TYPE",
+            help="msgspec struct, or union of them, of the messages. Default: the agent events for an agent, "
+            "otherwise each message is one row of JSON text.",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Name for the column stream; its seq goes on.", rich_help_panel=STREAM
+        ),
+    ] = None,
+    no_reconnect: Annotated[
+        bool, typer.Option("--no-reconnect", help="End when the connection ends.", rich_help_panel=STOP)
+    ] = False,
+    time: Annotated[
+        float | None,
+        typer.Option(
+            "--duration",
+            parser=duration,
+            metavar="TIME",
+            help="After this time, such as 30s or 5m.",
+            rich_help_panel=STOP,
+        ),
+    ] = None,
+    max_events: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="After exactly this many events.", rich_help_panel=STOP),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the data set.", rich_help_panel=FILES)
+    ] = Path("events"),
+    rotate_bytes: Annotated[
+        int,
+        typer.Option(
+            parser=size,
+            metavar="SIZE",
+            help="Commit at this size, such as 256MB.",
+            show_default="128MiB",
+            rich_help_panel=FILES,
+        ),
+    ] = RotationPolicy().max_bytes,
+    rotate_rows: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Commit at this many rows.", rich_help_panel=FILES)
+    ] = RotationPolicy().max_rows,
+    rotate_interval: Annotated[
+        float,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="Commit at this age; the longest time that an event stays invisible.",
+            show_default="60s",
+            rich_help_panel=FILES,
+        ),
+    ] = RotationPolicy().interval,
+    uuid: Annotated[
+        Literal["binary", "text"],
+        typer.Option(help="UUIDs as 16 bytes with Parquet's UUID type, or text.", rich_help_panel=FILES),
+    ] = "binary",
+    compression: Annotated[
+        Literal["zstd", "lz4", "none"], typer.Option(help="Codec.", rich_help_panel=FILES)
+    ] = "zstd",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Capture a stream into Parquet files: one folder per type of event.
+
+    Name the stream by its URL, or by --agent, --cycle or --session with --base-url and --tenant. The
+    connection is opened anew whenever it is lost. Ctrl-C ends the capture cleanly, with everything that
+    was received saved; a second Ctrl-C ends it at once.
+
+    [bold]Examples[/bold]
+
+    \b
+      export RLFAST_TOKEN=…
+      rlfast capture --agent ID --tenant ID --base-url https://HOST --out events
+      rlfast capture wss://HOST/PATH --types my_events:Event --duration 1h
+      rlfast capture --session ID --tenant ID --base-url URL --max-events 1000 --json
+
+    \b
+      rlfast inspect events
+      duckdb -c "from read_parquet('events/type=kb_change/*.parquet') limit 5"
+    """
+    options = CaptureOptions(
+        rotation=RotationPolicy(max_bytes=rotate_bytes, max_rows=rotate_rows, interval=rotate_interval),
+        compression=compression,
+        uuid=uuid,
+        max_events=max_events,
+        duration=time,
+    )
+    target = find_target(
+        TargetOptions(url, agent, cycle, session, base_url, tenant, token_env, types, stream)
+    )
+    if target.warning is not None:
+        print_error(target.warning)
+    summary = asyncio.run(_capture(target, out, options, reconnect=not no_reconnect, quiet=as_json))
+    if summary is None:
+        return 130
+    if as_json:
+        print_json({"out": str(out), **summary.as_dict()})
+    else:
+        print_summary(summary, out)
+    return exit_code(summary)
+
+
+async def _capture(
+    target: Target, out: Path, options: CaptureOptions, *, reconnect: bool, quiet: bool
+) -> CaptureSummary | None:
+    with Interrupts() as interrupts:
+        first_seq = await prepare(out, target.stream)
+        display = Display(f"capturing {target.stream} into {out} (Ctrl-C ends)", quiet)
+        connecting = target.connecting(first_seq, reconnect)
+        return await capture_until_stopped(connecting, out, options, interrupts, display)

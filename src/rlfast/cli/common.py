@@ -1,0 +1,63 @@
+"""What several commands share: options, one-line errors, output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+
+from rlfast.cli.units import parse_duration, parse_size
+from rlfast.errors import ConfigError
+
+__all__ = ["Debug", "Json", "duration", "print_error", "print_json", "size", "state"]
+
+T = TypeVar("T")
+
+
+class _State:
+    """Options that concern the whole program."""
+
+    debug = False
+
+
+state = _State()
+
+
+def _set_debug(value: bool) -> bool:
+    state.debug = state.debug or value
+    return value
+
+
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_set_debug, is_eager=True)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and nothing else.")]
+
+
+def _parser(parse: Callable[[str], T]) -> Callable[[Any], T]:
+    def convert(value: Any) -> T:
+        try:
+            return parse(str(value))
+        except ConfigError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return convert
+
+
+size = _parser(parse_size)
+duration = _parser(parse_duration)
+
+
+def print_error(message: str) -> None:
+    """Print one line to stderr. Control characters, which may come from a server, are shown, not sent."""
+    text = "".join(char if char.isprintable() else " " for char in message)
+    print(f"rlfast: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object to stdout, on one line."""
+    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+    sys.stdout.flush()

@@ -1,0 +1,123 @@
+"""One capture from the command line: signals, display, summary, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, final
+
+from rlfast.capture import CaptureOptions, CaptureSummary, capture, next_seq, prepare_folder
+from rlfast.cli.common import print_error
+from rlfast.cli.display import Display
+from rlfast.connection import Connecting
+
+__all__ = ["Interrupts", "capture_until_stopped", "exit_code", "prepare"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@final
+@dataclass
+class Interrupts:
+    """SIGINT and SIGTERM as an event. The second signal ends the process at once.
+
+    A context manager, for the main thread and a running loop.
+
+    Attributes:
+        stop: set by the first signal.
+        at_exit: called before the process ends at the second one, latest first.
+    """
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    at_exit: list[Callable[[], object]] = field(default_factory=list)
+    _signalled: bool = False
+    _previous: dict[int, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Interrupts:
+        """Take over the signals."""
+        loop = asyncio.get_running_loop()
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            if self._signalled:
+                self._exit_at_once()
+            self._signalled = True
+            loop.call_soon_threadsafe(self.stop.set)
+
+        for number in _SIGNALS:
+            # signal.signal, not loop.add_signal_handler: the event loops of Windows have no such method.
+            self._previous[number] = signal.signal(number, on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _exit_at_once(self) -> None:
+        for action in reversed(self.at_exit):
+            action()
+        print_error("stopped at once; what was received since the last commit is lost")
+        # Not 130, which promises that everything is saved.
+        os._exit(1)
+
+
+async def prepare(out: Path, stream: str) -> int:
+    """Do what is slow or may fail before there is a connection, so that it costs no event.
+
+    Returns:
+        The sequence number that the stream goes on with.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        CaptureError: the folder cannot be written to, or holds files that cannot be read.
+    """
+
+    def work() -> int:
+        import rlfast.capture.sink  # noqa: F401 (loads pyarrow, which takes its time)
+
+        prepare_folder(out)
+        return next_seq(out, stream)
+
+    return await asyncio.to_thread(work)
+
+
+async def capture_until_stopped(
+    connecting: Connecting[Any], out: Path, options: CaptureOptions, interrupts: Interrupts, display: Display
+) -> CaptureSummary | None:
+    """Connect and capture. Returns None if a signal came before there was a connection.
+
+    Raises:
+        NetworkError: the connection cannot be opened.
+        CaptureError: a file cannot be written.
+    """
+    stop = interrupts.stop
+    opening = asyncio.ensure_future(connecting)
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not opening.done():
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        return None
+    ws = await opening
+    try:
+        with display:
+            interrupts.at_exit.append(display.stop)
+            return await capture(ws, out, options, progress=display.show, stop=stop)
+    finally:
+        await ws.close()
+
+
+def exit_code(summary: CaptureSummary) -> int:
+    """Return the exit code of a capture; a connection that was lost for good gets its line on stderr."""
+    if summary.error is not None:
+        print_error(f"the stream ended: {summary.error}; what was received before is saved")
+        return 1
+    return 130 if summary.interrupted else 0
