@@ -1,0 +1,29 @@
+# Each target is one command that CONTRIBUTING.md explains. They use the python on the PATH.
+.PHONY: build test debug annotate cov asan stubs bench lint wheel clean
+
+build:     ## compile the extensions in place
+	python setup.py build_ext --inplace
+test:      ## all tests
+	python -m pytest
+debug:     ## compile with assertions and bounds checks
+	RLFAST_DEBUG=1 python setup.py build_ext --inplace
+annotate:  ## compile and write the annotated HTML beside the .pyx files
+	RLFAST_ANNOTATE=1 python setup.py build_ext --inplace
+cov:       ## coverage of .py and .pyx lines
+	RLFAST_COVERAGE=1 python setup.py build_ext --inplace
+	python -m coverage run -m pytest
+	python -m coverage report
+asan:      ## the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	RLFAST_SANITIZE=1 python setup.py build_ext --inplace
+	sh tools/with_sanitizers.sh python -m pytest tests/core tests/test_decoding.py tests/test_batch.py
+stubs:     ## the .pyi files against the compiled modules
+	python -m mypy.stubtest rlfast._core.arrow rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
+	  rlfast._core.decode rlfast._core.messages rlfast._core.wire --mypy-config-file pyproject.toml
+bench:     ## socket to objects, columns and Parquet, beside picows alone and other clients
+	python -m benchmarks.bench_receive
+lint:      ## linter, formatter, type checker
+	ruff check . && ruff format --check . && mypy
+wheel:     ## sdist and wheel into dist/
+	python -m build
+clean:     ## remove what the build made
+	rm -rf build dist src/*.egg-info src/rlfast/_core/*.c src/rlfast/_core/*.so src/rlfast/_core/*.html

@@ -1,0 +1,63 @@
+"""What is promised about the package: versions, wheels, and the pin of picows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import pytest
+
+import rlfast
+from rlfast._core import buildinfo
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert rlfast.__version__ == version("rlfast")
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == rlfast.__version__
+
+
+def test_picows_is_pinned_to_the_minor_version_that_was_built_against() -> None:
+    pin = f"picows=={buildinfo.PICOWS_VERSION}.*"
+    assert pin in (requires("rlfast") or [])
+    build_system = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[project]")[0]
+    assert f'"{pin}"' in build_system
+
+
+def test_the_readme_has_the_two_commands_that_ci_runs() -> None:
+    commands = re.findall(
+        r"^    (python3 -m venv .*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert [command.split(" && ")[-1] for command in commands] == [
+        ".venv/bin/rlfast demo",
+        ".venv/bin/pytest",
+    ]
+
+
+PYTHONS = ["cp310", "cp311", "cp312", "cp313", "cp314", "cp314t"]
+PLATFORMS = {
+    "linux": ["manylinux_x86_64", "musllinux_x86_64", "manylinux_aarch64", "musllinux_aarch64"],
+    "macos": ["macosx_x86_64", "macosx_arm64"],
+    "windows": ["win_amd64"],
+}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_wheels_are_built_for_what_is_promised(platform: str) -> None:
+    command = [sys.executable, "-m", "cibuildwheel", "--config-file", "cibuildwheel.toml"]
+    result = subprocess.run(
+        [*command, "--platform", platform, "--print-build-identifiers"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    expected = {f"{python}-{target}" for python in PYTHONS for target in PLATFORMS[platform]}
+    assert set(result.stdout.split()) == expected
