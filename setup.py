@@ -65,24 +65,26 @@ directives = {
     "linetrace": COVERAGE,
 }
 
-setup(
-    ext_modules=cythonize(
-        [
-            Extension(
-                f"rlfast._core.{name}",
-                [f"src/rlfast/_core/{name}.pyx"],
-                include_dirs=["src/rlfast/_core"],
-                define_macros=macros,
-                extra_compile_args=compile_args,
-                extra_link_args=link_args,
-            )
-            for name in MODULES
-        ],
-        include_path=["src"],
-        compiler_directives=directives,
-        annotate=switch("RLFAST_ANNOTATE"),
-        # A switch changes the generated C without touching the .pyx, so a time stamp is not enough.
-        force=True,
-        nthreads=os.cpu_count() or 1,
+# Cython's worker processes import this file again where processes are spawned (macOS, Windows, Python 3.14).
+if __name__ == "__main__":
+    setup(
+        ext_modules=cythonize(
+            [
+                Extension(
+                    f"rlfast._core.{name}",
+                    [f"src/rlfast/_core/{name}.pyx"],
+                    include_dirs=["src/rlfast/_core"],
+                    define_macros=macros,
+                    extra_compile_args=compile_args,
+                    extra_link_args=link_args,
+                )
+                for name in MODULES
+            ],
+            include_path=["src"],
+            compiler_directives=directives,
+            annotate=switch("RLFAST_ANNOTATE"),
+            # A switch changes the generated C without touching the .pyx, so a time stamp is not enough.
+            force=True,
+            nthreads=os.cpu_count() or 1,
+        )
     )
-)

@@ -6,105 +6,129 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-import rlfast
 from rlfast._core import buildinfo
 
-PACKAGE = Path(rlfast.__file__).parent
+#: The sources: an installed package has no .pyx files.
+PACKAGE = Path(__file__).parent.parent / "src" / "rlfast"
 
-# Rooms in the order of the data path; a module may import from its own room and from those before it.
-ROOMS: list[set[str]] = [
-    {"errors", "version", "_core.buildinfo"},
-    {"_compat", "events", "backoff", "options"},
-    {"_core.block"},
-    {"_core.columns", "_core.wire", "_core.messages"},
-    {"_core.arrow", "_core.decode", "_core"},
-    {"schema", "batch"},
-    {"decoding"},
-    {"batches", "opening"},
-    {"connection"},
-    {"sdk"},
-    {"client"},
-    {""},
-    {"simulator"},
-    {"capture"},
-    {"cli"},
-]
-#: Packages whose modules share a room.
-FOLDERS = ("simulator", "capture", "cli")
+#: Room: its modules, and the rooms that they may import from besides their own. A package stands for all its modules.
+ROOMS: dict[str, tuple[set[str], set[str]]] = {
+    "core": ({"_core"}, set()),
+    "leaves": ({"errors", "version", "events", "backoff", "options"}, set()),
+    "version check": ({"_compat"}, {"core"}),
+    "columns": ({"schema", "batch"}, {"core", "leaves"}),
+    "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
+    "reading": ({"batches"}, {"core", "leaves", "columns", "decoding"}),
+    "opening": ({"opening"}, {"core", "leaves"}),
+    "connection": ({"connection"}, {"core", "leaves", "decoding", "reading", "opening"}),
+    "client": ({"client", "sdk"}, {"leaves", "connection"}),
+    "names": ({""}, {"version check", "leaves", "columns", "connection", "client"}),
+    "simulator": ({"simulator"}, {"leaves"}),
+    "capture": ({"capture"}, {"leaves", "columns", "connection"}),
+    "cli": ({"cli"}, {"leaves", "columns", "opening", "connection", "client", "simulator", "capture"}),
+}
 
 
-def room_of(module: str) -> int:
-    name = next((folder for folder in FOLDERS if module == folder or module.startswith(folder + ".")), module)
-    for number, room in enumerate(ROOMS):
-        if name in room:
-            return number
+def room_of(module: str) -> str:
+    for room, (members, _) in ROOMS.items():
+        if module in members or module.partition(".")[0] in members:
+            return room
     raise AssertionError(f"rlfast.{module} is in no room; say in ROOMS where it belongs")
 
 
 def modules() -> list[tuple[str, Path]]:
+    """Name, without the leading ``rlfast.``, and file of every module and .pxd."""
     found = []
     for path in [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyx"), *PACKAGE.rglob("*.pxd")]:
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found.append((name, path))
+        found.append((".".join(parts[:-1] if parts[-1] == "__init__" else parts), path))
     return found
+
+
+def python_imports(path: Path) -> set[str]:
+    """Full names of what a .py file imports, inside functions too; ``from a import b`` counts as a.b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = path.relative_to(PACKAGE.parent).parent.parts
+                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    return names
+
+
+def cython_imports(path: Path) -> set[str]:
+    """The same for a .pyx or .pxd file, cimports included; only the module of a ``from``."""
+    text = path.read_text("utf-8")
+    pattern = r"^\s*(?:from\s+([\w.]+)\s+c?import\b|c?import\s+([\w.]+))"
+    return {first or second for first, second in re.findall(pattern, text, re.MULTILINE)}
 
 
 def imports_of(path: Path) -> set[str]:
     """Modules of rlfast that a file imports, without the leading ``rlfast.``."""
-    text = path.read_text(encoding="utf-8")
-    names: set[str] = set()
-    if path.suffix == ".py":
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Import):
-                names.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                base = node.module or ""
-                if node.level:
-                    package = path.relative_to(PACKAGE.parent).parent.parts
-                    base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
-                names.update(f"{base}.{alias.name}" for alias in node.names)
-                names.add(base)
-    else:
-        for match in re.finditer(r"^\s*from ([\w.]+) c?import (.*)$", text, re.MULTILINE):
-            names.add(match[1])
-        for match in re.finditer(r"^\s*c?import ([\w.]+)", text, re.MULTILINE):
-            names.add(match[1])
     known = {name for name, _ in modules()}
-    return {
-        name.removeprefix("rlfast.")
-        for name in names
-        if name.startswith("rlfast.") and name.removeprefix("rlfast.") in known
-    }
+    names = python_imports(path) if path.suffix == ".py" else cython_imports(path)
+    found = set()
+    for name in names:
+        if name.partition(".")[0] == "rlfast":
+            inner = name.removeprefix("rlfast").removeprefix(".")
+            # a.b is a module, or a name in module a
+            found.add(inner if inner in known else inner.rpartition(".")[0])
+    return found
 
 
 def test_imports_point_along_the_data_path() -> None:
     found = modules()
     assert len(found) > 40
     backward = [
-        f"{name} imports {target}"
+        f"{name or 'rlfast'} imports {target or 'rlfast'}"
         for name, path in found
         for target in imports_of(path)
-        if room_of(target) > room_of(name)
+        if room_of(target) not in {room_of(name), *ROOMS[room_of(name)][1]}
     ]
     assert backward == []
 
 
-def test_the_core_imports_nothing_from_the_python_layer() -> None:
+def test_rooms_and_modules_know_no_circles() -> None:
+    TopologicalSorter({room: allowed for room, (_, allowed) in ROOMS.items()}).prepare()
+    graph: dict[str, set[str]] = {}
     for name, path in modules():
-        if name.startswith("_core"):
-            assert all(target.startswith("_core") for target in imports_of(path)), name
+        graph.setdefault(name, set()).update(imports_of(path) - {name})
+    TopologicalSorter(graph).prepare()
 
 
 def test_picows_is_cimported_by_one_file_only() -> None:
     users = [
-        name for name, path in modules() if re.search(r"from picows\S* cimport", path.read_text("utf-8"))
+        name
+        for name, path in modules()
+        if path.suffix != ".py" and any(target.startswith("picows") for target in cython_imports(path))
     ]
     assert users == ["_core.wire"]
+
+
+def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
+    source = tmp_path / "sample.pyx"
+    source.write_text(
+        "cimport cython\nfrom rlfast._core.block cimport Block, \\\n    BlockQueue\n"
+        "from libc.string cimport memcpy\nimport rlfast.errors\nfrom rlfast import batch\n"
+        "cdef f():\n    from rlfast.connection import connect\n"
+    )
+    assert cython_imports(source) == {
+        "cython",
+        "rlfast._core.block",
+        "libc.string",
+        "rlfast.errors",
+        "rlfast",
+        "rlfast.connection",
+    }
 
 
 # -- what an import loads ----------------------------------------------------------------------------------
@@ -114,18 +138,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
-HEAVY = [
-    "numpy",
-    "pyarrow",
-    "nanoarrow",
-    "polars",
-    "duckdb",
-    "typer",
-    "rich",
-    "pydantic",
-    "reasoning_layer_python_sdk",
-    "uvloop",
-]
+EXTRAS = ["pyarrow", "nanoarrow", "polars", "duckdb", "typer", "rich", "pydantic", "uvloop"]
+EXTRAS += ["reasoning_layer_python_sdk"]
+HEAVY = ["numpy", *EXTRAS]
 
 
 def test_import_loads_nothing_that_can_wait() -> None:

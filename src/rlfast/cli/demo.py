@@ -132,6 +132,8 @@ async def _base_url(process: Process, stop: asyncio.Event) -> str | None:
         await asyncio.gather(reading, stopping, return_exceptions=True)
     prefix = "listening on "
     if not line.startswith(prefix):
+        if reading.done() and not reading.cancelled():
+            await _wait(process)  # It has closed its stdout: it is ending by itself.
         await _end(process)
         complaint = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
         reason = complaint[-1] if complaint else f"it said nothing within {START_TIMEOUT:g} s"
@@ -144,9 +146,16 @@ async def _end(process: Process) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
-    except asyncio.TimeoutError:
+    if not await _wait(process):
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def _wait(process: Process) -> bool:
+    """Wait for the process to end; False if it does not within `STOP_TIMEOUT`."""
+    try:
+        await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+    except asyncio.TimeoutError:
+        return False
+    return True
