@@ -16,7 +16,8 @@ from rlfast._core import buildinfo
 #: The sources: an installed package has no .pyx files.
 PACKAGE = Path(__file__).parent.parent / "src" / "rlfast"
 
-#: Room: its modules, and the rooms that they may import from besides their own. A package stands for all its modules.
+#: Room: its modules, and the rooms that they may import from besides their own. A package stands for all of
+#: its modules.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"_core"}, set()),
     "leaves": ({"errors", "version", "events", "backoff", "options"}, set()),

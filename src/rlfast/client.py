@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 from rlfast.connection import Connecting, connect
 from rlfast.errors import ConfigError
 from rlfast.events import AgentEvent, UnknownEvent
+from rlfast.version import __version__
 
 __all__ = [
     "Auth",
@@ -204,8 +205,6 @@ class ReasoningLayerClient:
         Raises:
             ConfigError: the provider returned no token. What the provider raises is passed on.
         """
-        from rlfast import __version__  # The package is complete when a connection is opened, not before.
-
         config = self.config
         headers = await _auth_headers(config.auth)
         if config.send_sdk_headers:
