@@ -184,6 +184,10 @@ async def _follow(
             raise _failed(url, f"cannot resolve the host name ({error.strerror}); check the URL") from None
         except ConnectionRefusedError:
             raise _failed(url, "connection refused; is the server running and the port right?") from None
+        except ConnectionResetError:
+            secure = target.startswith("wss:")
+            advice = "; does it speak TLS on this port?" if secure else " during the upgrade"
+            raise _failed(url, f"the server dropped the connection{advice}") from None
         except (TimeoutError, asyncio.TimeoutError):
             raise
         except (OSError, WSError) as error:

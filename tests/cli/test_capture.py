@@ -286,6 +286,13 @@ def test_an_unknown_path_is_told(base_url: str, tmp_path: Path, capsys: pytest.C
     assert_one_line(capsys.readouterr().err, "404", "check the path")
 
 
+def test_tls_to_a_port_without_it_is_told(
+    base_url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["capture", f"{base_url.replace('http', 'wss')}/x", "--out", str(tmp_path)]) == 1
+    assert_one_line(capfd.readouterr().err, "websocket connect failed", "does it speak TLS on this port?")
+
+
 async def test_an_untrusted_certificate_is_told(tmp_path: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(context)

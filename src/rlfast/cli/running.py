@@ -97,6 +97,7 @@ async def capture_until_stopped(
         NetworkError: the connection cannot be opened.
         CaptureError: a file cannot be written.
     """
+    asyncio.get_running_loop().set_exception_handler(_report_unhandled)
     stop = interrupts.stop
     opening = asyncio.ensure_future(connecting)
     stopping = asyncio.ensure_future(stop.wait())
@@ -113,6 +114,15 @@ async def capture_until_stopped(
             return await capture(ws, out, options, progress=display.show, stop=stop)
     finally:
         await ws.close()
+
+
+def _report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Leave out what aiofastnet (1.2) reports of a failed TLS handshake, which `connect` raises anyway.
+
+    It reports an exception class where asyncio expects an instance, and logging fails on that.
+    """
+    if not isinstance(context.get("exception"), type):
+        loop.default_exception_handler(context)
 
 
 def exit_code(summary: CaptureSummary) -> int:
