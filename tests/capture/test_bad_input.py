@@ -1,0 +1,67 @@
+"""Every kind of bad input ends as a dead letter on disk, with its bytes, and the stream goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars
+from streams import FakeTiming
+from wsserver import BINARY, TEXT, Peer, frame, serve
+
+import rlfast
+from rlfast import ConnectionOptions
+from rlfast.capture import CaptureOptions, capture
+
+GOOD = b'{"type":"heartbeat","timestamp":"t"}'
+UUID = b"0b4f6a2e-3c1d-4f5a-9b8c-7d6e5f4a3b2c"
+LIMIT = 200_000
+CYCLE = (
+    b'{"type":"cycle_complete","agent_id":"%s","actions_executed":%s,'
+    b'"beliefs_updated":1,"pending_reviews":%s}'
+)
+
+BAD: list[tuple[bytes, int, str]] = [
+    (b'{"type":"heartbeat"', TEXT, "malformed_json"),
+    (b"", TEXT, "malformed_json"),
+    (b"\x00\x01\x02", BINARY, "malformed_json"),
+    (b'{"type":"quantum_leap","x":1}', TEXT, "unknown_type"),
+    (b'{"type":"heartbeat"}', TEXT, "schema_mismatch"),
+    (b'{"type":"heartbeat","timestamp":5}', TEXT, "schema_mismatch"),
+    (b"[1,2]", TEXT, "schema_mismatch"),
+    (CYCLE % (UUID, b"99999999999999999999", b"[]"), TEXT, "schema_mismatch"),
+    (CYCLE % (b"not-a-uuid", b"1", b"[]"), TEXT, "schema_mismatch"),
+    (CYCLE % (UUID, b"1", b'["%s","x"]' % UUID), TEXT, "schema_mismatch"),
+    (b'{"type":"heartbeat","timestamp":"\xff\xfe"}', TEXT, "invalid_utf8"),
+    (b'{"type":"heartbeat","timestamp":"t","deep":' + b"[" * 50_000 + b"]" * 50_000 + b"}", TEXT, "too_deep"),
+]
+
+
+async def test_bad_input_is_kept_and_the_stream_goes_on(tmp_path: Path) -> None:
+    async def first(peer: Peer) -> None:
+        await peer.write(frame(GOOD))
+        for payload, opcode, _ in BAD:
+            await peer.write(frame(payload, opcode))
+        await peer.write(frame(GOOD, BINARY), frame(b"x" * (LIMIT + 1)))
+        await peer.hang()
+
+    async def second(peer: Peer) -> None:
+        await peer.write(frame(GOOD))
+        await peer.wait_closed()
+
+    fake = FakeTiming()
+    options = ConnectionOptions(max_message_size=LIMIT)
+    async with serve(first, second) as server:
+        async with rlfast.connect(
+            server.url, type=rlfast.AgentEvent, options=options, timing=fake.timing
+        ) as ws:
+            summary = await capture(ws, tmp_path, CaptureOptions(max_events=3, batch_wait=0.01))
+    assert (summary.events, summary.dead_letters, summary.gaps) == (3, len(BAD) + 1, 1)
+    good = polars.read_parquet(tmp_path / "type=heartbeat" / "*.parquet")
+    assert good["seq"].to_list() == [0, len(BAD) + 1, len(BAD) + 3]
+    assert good["epoch"].to_list() == [1, 1, 2]
+    letters = polars.read_parquet(tmp_path / "_dead_letters" / "*.parquet").sort("seq")
+    assert letters["seq"].to_list() == [*range(1, len(BAD) + 1), len(BAD) + 2]
+    assert letters["reason"].to_list() == [*(reason for _, _, reason in BAD), "message_too_big"]
+    assert letters["raw"].to_list()[:-1] == [payload for payload, _, _ in BAD]
+    assert all(letters["error"].to_list())
+    assert str(LIMIT) in letters["error"][-1]
