@@ -126,15 +126,7 @@ class WebSocketConnection(Generic[T]):
         frame_loop = FrameLoop(
             self._queue, options.max_message_size, self._epoch + 1, self._opened, self._lost
         )
-        await open_connection(
-            self._url,
-            frame_loop,
-            headers=self._headers,
-            ssl=self._ssl,
-            timeout=options.connect_timeout,
-            max_frame_size=options.max_message_size,
-            read_buffer_size=options.read_buffer_size,
-        )
+        await open_connection(self._url, frame_loop, headers=self._headers, ssl=self._ssl, options=options)
 
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""

@@ -20,6 +20,7 @@ from picows import WSError, WSHandshakeError, ws_connect
 
 from rlfast._core.wire import FrameLoop
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
+from rlfast.options import ConnectionOptions
 
 Headers: TypeAlias = Mapping[str, str]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
@@ -104,13 +105,11 @@ async def open_connection(
     *,
     headers: Headers | HeaderProvider,
     ssl: ssl_module.SSLContext | None,
-    timeout: float,
-    max_frame_size: int,
-    read_buffer_size: int,
+    options: ConnectionOptions,
 ) -> None:
     """Open `url` with `frame_loop` as its listener.
 
-    `timeout` (seconds) covers the header provider, DNS, TCP, TLS and the upgrade together.
+    ``options.connect_timeout`` covers the header provider, DNS, TCP, TLS and the upgrade together.
 
     Redirects are followed within the same origin only, so that no credential leaves it.
 
@@ -121,13 +120,12 @@ async def open_connection(
         Exception: whatever a header provider raises.
     """
     try:
-        await asyncio.wait_for(
-            _follow(url, frame_loop, headers, ssl, timeout, max_frame_size, read_buffer_size), timeout
-        )
+        await asyncio.wait_for(_follow(url, frame_loop, headers, ssl, options), options.connect_timeout)
     except (TimeoutError, asyncio.TimeoutError):
         frame_loop.abandon()
         raise ConnectError(
-            f"websocket connect failed: no answer from {display_url(url)} within {timeout:g} s"
+            f"websocket connect failed: no answer from {display_url(url)} "
+            f"within {options.connect_timeout:g} s"
         ) from None
     except BaseException:
         frame_loop.abandon()
@@ -139,9 +137,7 @@ async def _follow(
     frame_loop: FrameLoop,
     headers: Headers | HeaderProvider,
     ssl: ssl_module.SSLContext | None,
-    timeout: float,
-    max_frame_size: int,
-    read_buffer_size: int,
+    options: ConnectionOptions,
 ) -> None:
     given = headers() if callable(headers) else headers
     sent = check_headers(await given if inspect.isawaitable(given) else given)
@@ -152,17 +148,17 @@ async def _follow(
                 lambda: frame_loop,
                 target,
                 ssl_context=ssl,
-                websocket_handshake_timeout=timeout,
+                websocket_handshake_timeout=options.connect_timeout,
                 logger_name=_WireLogger(_log, {}),
                 # The frame loop answers pings itself: with picows' auto-pong, a ping that ends a socket read
                 # would swallow the wake-up. Its pinger does not know of our backpressure.
                 enable_auto_pong=False,
                 enable_auto_ping=False,
-                max_frame_size=max_frame_size,
+                max_frame_size=options.max_message_size,
                 extra_headers=sent,
                 # picows would re-send the headers to another origin.
                 max_redirects=0,
-                read_buffer_init_size=read_buffer_size,
+                read_buffer_init_size=options.read_buffer_size,
             )
         except WSHandshakeError as error:
             response = error.response
