@@ -86,6 +86,7 @@ async def test_a_peer_that_breaks_the_protocol_is_told_1002(bad: bytes, text: st
         assert isinstance(ws.last_error, rlfast.ProtocolError)
         assert text in str(ws.last_error)
         assert ws.last_error.close_code == 1002
+        await until(lambda: closes)
     opcode, payload = closes[0]
     assert opcode == CLOSE
     assert payload[:2] == (1002).to_bytes(2, "big")
