@@ -15,7 +15,7 @@ from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.events import AgentEvent, CycleComplete, KbChange, OversightAlert, UnknownEvent
 
 HEARTBEAT = b'{"type":"heartbeat","timestamp":"t"}'
-DEEP = b"[" * 5000 + b"]" * 5000
+DEEP = b"[" * 50_000 + b"]" * 50_000  # Python 3.13 follows some 10,000 levels, others a thousand
 
 BAD: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "malformed_json"),

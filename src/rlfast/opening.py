@@ -13,7 +13,7 @@ import re
 import socket
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 from picows import WSError, WSHandshakeError, ws_connect
@@ -21,6 +21,11 @@ from picows import WSError, WSHandshakeError, ws_connect
 from rlfast._core.wire import FrameLoop
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
+
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _LoggerAdapter = logging.LoggerAdapter  # generic from Python 3.11 on
 
 Headers: TypeAlias = Mapping[str, str]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
@@ -39,7 +44,7 @@ _ADVICE = {
 }
 
 
-class _WireLogger(logging.LoggerAdapter[logging.Logger]):
+class _WireLogger(_LoggerAdapter):
     """What picows logs through. Its debug records hold the token of the upgrade request: they never pass."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name is logging's
