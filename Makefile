@@ -9,13 +9,14 @@ debug:     ## compile with assertions and bounds checks
 	RLFAST_DEBUG=1 python setup.py build_ext --inplace
 annotate:  ## compile and write the annotated HTML beside the .pyx files
 	RLFAST_ANNOTATE=1 python setup.py build_ext --inplace
-cov:       ## coverage of .py and .pyx lines
+cov:       ## coverage of .py and .pyx lines, by the tests that are not about pace
 	RLFAST_COVERAGE=1 python setup.py build_ext --inplace
-	python -m coverage run -m pytest
-	python -m coverage report
-asan:      ## the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	python -m coverage run -m pytest --ignore tests/capture --ignore tests/cli
+	python -m coverage report --show-missing
+asan:      ## the tests of the compiled code under AddressSanitizer and UndefinedBehaviorSanitizer
 	RLFAST_SANITIZE=1 python setup.py build_ext --inplace
-	sh tools/with_sanitizers.sh python -m pytest tests/core tests/test_decoding.py tests/test_batch.py
+	sh tools/with_sanitizers.sh python -m pytest --capture=sys tests/core tests/test_batch.py tests/test_batches.py \
+	  tests/test_bounds.py tests/test_connection.py tests/test_decoding.py tests/test_decoding_properties.py
 stubs:     ## the .pyi files against the compiled modules
 	python -m mypy.stubtest rlfast._core.arrow rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
 	  rlfast._core.decode rlfast._core.messages rlfast._core.wire --mypy-config-file pyproject.toml
@@ -23,7 +24,8 @@ bench:     ## socket to objects, columns and Parquet, beside picows alone and ot
 	python -m benchmarks.bench_receive
 lint:      ## linter, formatter, type checker
 	ruff check . && ruff format --check . && mypy
-wheel:     ## sdist and wheel into dist/
+wheel:     ## sdist and wheel into dist/, and a look into both
 	python -m build
+	python tools/check_dist.py dist
 clean:     ## remove what the build made
 	rm -rf build dist src/*.egg-info src/rlfast/_core/*.c src/rlfast/_core/*.so src/rlfast/_core/*.html

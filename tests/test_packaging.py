@@ -62,3 +62,14 @@ def test_wheels_are_built_for_what_is_promised(platform: str) -> None:
     assert result.returncode == 0, result.stderr
     expected = {f"{python}-{target}" for python in PYTHONS for target in PLATFORMS[platform]}
     assert set(result.stdout.split()) == expected
+
+
+def test_the_smoke_test_of_the_wheels_runs_here(tmp_path: Path) -> None:
+    config = (ROOT / "cibuildwheel.toml").read_text(encoding="utf-8")
+    script = re.search(r'^test-command = "python \{project\}/(\S+)"$', config, re.MULTILINE)
+    assert script is not None
+    result = subprocess.run(
+        [sys.executable, str(ROOT / script[1])], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"rlfast {rlfast.__version__}" in result.stdout
