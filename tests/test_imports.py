@@ -106,6 +106,17 @@ def test_rooms_and_modules_know_no_circles() -> None:
     TopologicalSorter(graph).prepare()
 
 
+def test_the_map_names_every_room() -> None:
+    design = (PACKAGE.parent.parent / "docs" / "design.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w/]+?)(?:\.pyx)?`", design))
+    packages = {name for name, path in modules() if path.name == "__init__.py"} - {"", "_core"}
+    rooms = {
+        f"{name.partition('.')[0]}/" if name.partition(".")[0] in packages else name.replace(".", "/")
+        for name, _ in modules()
+    } - {"", "_core"}
+    assert rooms - named == set()
+
+
 def test_picows_is_cimported_by_one_file_only() -> None:
     users = [
         name
