@@ -11,11 +11,16 @@ RLFAST_ANNOTATE=1  write the annotated HTML of every .pyx beside it
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-MODULES = ("buildinfo", "block", "columns", "arrow", "wire", "messages", "decode")
+MODULES = ("buildinfo", "block", "columns", "arrow", "wire", "messages", "plan", "decode")
+# The compiled decoder is plain C, once for each instruction set, and runs on structs that `plan` makes.
+C_SOURCES = {"plan": ("kernel_scalar", "kernel_simd", "kernel_avx2", "kernels")}
+
+HEADERS = sorted(map(str, Path("src/rlfast/_core/csrc").glob("*.h")))
 
 
 def switch(name: str) -> bool:
@@ -72,7 +77,11 @@ if __name__ == "__main__":
             [
                 Extension(
                     f"rlfast._core.{name}",
-                    [f"src/rlfast/_core/{name}.pyx"],
+                    [
+                        f"src/rlfast/_core/{name}.pyx",
+                        *(f"src/rlfast/_core/csrc/{source}.c" for source in C_SOURCES.get(name, ())),
+                    ],
+                    depends=HEADERS,
                     include_dirs=["src/rlfast/_core"],
                     define_macros=macros,
                     extra_compile_args=compile_args,

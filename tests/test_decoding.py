@@ -9,7 +9,7 @@ from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B, assemble, letters, r
 
 from rlfast._core.block import BlockQueue
 from rlfast._core.columns import ColumnKind, TableBuilder
-from rlfast._core.decode import StructDecoder
+from rlfast._core.decode import BlockDecoder
 from rlfast.decoding import BatchAssembler, DeadLetter, MessageDecoder, classify
 from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.events import AgentEvent, CycleComplete, KbChange, OversightAlert, UnknownEvent
@@ -253,7 +253,7 @@ def test_struct_that_forbids_unknown_fields_keeps_doing_so() -> None:
 
 def test_usual_events_do_not_take_the_slow_path() -> None:
     queue = BlockQueue(1 << 16, 1 << 20, 0)
-    for payload in (*PAYLOADS, HEARTBEAT[:-1] + b',"x":1}', b"bad"):
+    for payload in (*PAYLOADS, HEARTBEAT[:-1] + b',"x":1}', HEARTBEAT[:-1] + b',"x":1e999}', b"bad"):
         queue.feed(payload)
     queue.end_of_read()
     assembler = BatchAssembler(AgentEvent)
@@ -261,6 +261,7 @@ def test_usual_events_do_not_take_the_slow_path() -> None:
     assert block is not None
     assembler.add(block, 0, block.count)
     assert assembler.num_judged == 2
+    assert assembler.num_fast == len(PAYLOADS) + 1
 
 
 # -- untyped streams -------------------------------------------------------------------------------------
@@ -332,7 +333,7 @@ def test_default_that_does_not_fit_its_column_is_a_dead_letter() -> None:
 
 def test_decoder_checks_the_range_and_the_stamps() -> None:
     table = TableBuilder("_dead", [("raw", "raw", ColumnKind.BINARY, False)], False)
-    decoder = StructDecoder(msgspec.json.decode, {}, table, lambda error, raw: (error, None), DeadLetter)
+    decoder = BlockDecoder(None, msgspec.json.decode, {}, table, lambda error, raw: (error, None), DeadLetter)
     queue = BlockQueue(100, 1000, 0)
     queue.feed(b"1")
     queue.end_of_read()

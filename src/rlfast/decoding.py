@@ -1,7 +1,7 @@
 """What becomes of a payload: a value, a row of columns, an unknown event, or a dead letter.
 
-msgspec is the judge. The usual path asks one decoder; whatever that refuses is looked at here, once, slowly,
-and gets one of these reasons:
+msgspec is the judge. In batch mode the compiled decoder takes the usual event, and msgspec decodes the rest.
+Whatever msgspec refuses is looked at here, once, slowly, and gets one of these reasons:
 
 - ``malformed_json``: no JSON (RFC 8259)
 - ``invalid_utf8``: bytes that are no UTF-8
@@ -23,7 +23,8 @@ import msgspec
 
 from rlfast._core.block import Block
 from rlfast._core.columns import ColumnKind, TableBuilder
-from rlfast._core.decode import StructDecoder
+from rlfast._core.decode import BlockDecoder
+from rlfast._core.plan import CompiledPlan
 from rlfast.batch import EventBatch, EventTable
 from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.events import UnknownEvent
@@ -137,11 +138,16 @@ class BatchAssembler:
     A field that the struct does not know is kept in the column ``_extra``. To see it, every struct is decoded
     as a subclass that forbids unknown fields; the usual event pays nothing for that.
 
+    Args:
+        type_: struct type, tagged union of them, or None for any JSON.
+        kernel: of the compiled decoder: "auto", one of `rlfast._core.plan.KERNELS`, or None to have msgspec
+            decode every event.
+
     Attributes:
         num_dead_letters: dead letters in the batches handed out so far.
     """
 
-    def __init__(self, type_: Any) -> None:
+    def __init__(self, type_: Any, kernel: str | None = "auto") -> None:
         self._dead_letters = TableBuilder(
             "_dead_letters",
             [
@@ -158,24 +164,29 @@ class BatchAssembler:
         if type_ is None:
             table = TableBuilder(UNTYPED_TABLE, [("json", "json", ColumnKind.UTF8, False)], False)
             self._builders.append(table)
-            self._decoder = StructDecoder(
-                _json_text, {JsonText: table}, self._dead_letters, self._judge_untyped, DeadLetter
+            self._decoder = BlockDecoder(
+                None if kernel is None else CompiledPlan(table, None, kernel),
+                _json_text,
+                {JsonText: table},
+                self._dead_letters,
+                self._judge_untyped,
+                DeadLetter,
             )
         else:
-            self._decoder = self._typed(compile_plan(type_))
+            self._decoder = self._typed(compile_plan(type_), kernel)
         self._first_seq = -1
         self._last_seq = -1
         self._payload_bytes = 0
 
-    def _typed(self, plan: ColumnPlan) -> StructDecoder:
+    def _typed(self, plan: ColumnPlan, kernel: str | None) -> BlockDecoder:
         self._tag_field, self._tags = _tagging(plan.type)
         tables: dict[type, TableBuilder] = {}
         strict: list[type] = []
         self._known_names: dict[type, frozenset[str]] = {}
         for table in plan.tables:
             config = table.struct.__struct_config__  # type: ignore[attr-defined]
-            fields = [(f.column, f.attribute, f.kind, f.nullable) for f in table.fields]
-            builder = TableBuilder(table.name, fields)
+            fields = [(f.column, f.attribute, f.kind, f.nullable, f.words) for f in table.fields]
+            builder = TableBuilder(table.name, fields, adaptive=True)
             variant = msgspec.defstruct(
                 table.struct.__name__,
                 [],
@@ -193,8 +204,17 @@ class BatchAssembler:
         for variant in strict[1:]:
             union = union | variant
         self._lenient = msgspec.json.Decoder(plan.type)
-        return StructDecoder(
-            msgspec.json.Decoder(union).decode, tables, self._dead_letters, self._judge, DeadLetter
+        compiled = None
+        if kernel is not None:
+            types = list(zip(self._builders, plan.tables, strict=True))
+            compiled = CompiledPlan(types, plan.tag_field, kernel)
+        return BlockDecoder(
+            compiled,
+            msgspec.json.Decoder(union).decode,
+            tables,
+            self._dead_letters,
+            self._judge,
+            DeadLetter,
         )
 
     def _judge(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
@@ -231,9 +251,14 @@ class BatchAssembler:
         return self._payload_bytes
 
     @property
+    def num_fast(self) -> int:
+        """Messages, since the start, that the compiled decoder took."""
+        return self._decoder.num_fast
+
+    @property
     def num_judged(self) -> int:
-        """Payloads, since the start, that took the slow path."""
-        return self._decoder.n_judged
+        """Messages, since the start, that it did not take; dead letters are among them."""
+        return self._decoder.num_judged
 
     def add(self, block: Block, start: int, stop: int) -> None:
         """Decode messages [start, stop) of `block`, which continue the sequence.

@@ -8,7 +8,7 @@ field type                                     column kind         Arrow type
 ``int``                                        INT64               int64
 ``float``                                      FLOAT64             float64
 ``bool``                                       BOOL                bool
-``str``                                        UTF8                utf8
+``str``                                        UTF8                utf8 or dictionary<int32, utf8>
 `rlfast.events.UUIDStr`, ``uuid.UUID``         UUID                arrow.uuid (16 bytes)
 ``Literal`` of texts, ``Enum`` of texts        DICT_UTF8           dictionary<int32, utf8>
 `CategoryStr`                                  DICT_UTF8           dictionary<int32, utf8>
@@ -21,6 +21,9 @@ each also as ``Optional``. A type that is not here raises `UnsupportedFieldError
 
 from __future__ import annotations
 
+import enum
+import math
+import uuid
 from typing import Annotated, Any
 
 import msgspec
@@ -37,6 +40,15 @@ LEADING_COLUMNS = ("seq", "epoch", "received_at")
 EXTRA_COLUMN = "_extra"
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What a value must lie between, both ends included."""
+
+    integer: tuple[int, int] = (-(2**63), 2**63 - 1)
+    number: tuple[float, float] = (-math.inf, math.inf)
+    length: tuple[int, int] = (0, 2**63 - 1)
+    """Code points of a text, items of a list."""
+
+
 class FieldPlan(msgspec.Struct, frozen=True):
     """One field of a struct and the column it goes into."""
 
@@ -46,6 +58,16 @@ class FieldPlan(msgspec.Struct, frozen=True):
     """Name of the struct's attribute."""
     kind: ColumnKind
     nullable: bool
+    """Whether the column has nulls: JSON's null, or an absent field whose default is None."""
+    accepts_null: bool = False
+    """Whether the field's type admits JSON's null."""
+    required: bool = True
+    default_is_null: bool = False
+    default_json: bytes | None = None
+    """JSON of what an absent field stands for; None if only msgspec can tell, or the default is None."""
+    words: tuple[str, ...] | None = None
+    """The only texts that occur."""
+    limits: Limits | None = None
 
 
 class TablePlan(msgspec.Struct, frozen=True):
@@ -55,6 +77,11 @@ class TablePlan(msgspec.Struct, frozen=True):
     """The tag, or the name of the class for a struct without tag."""
     struct: type
     fields: tuple[FieldPlan, ...]
+    tag: str | int | None = None
+    keeps_unknown: bool = True
+    """Whether fields that the struct does not know are kept, rather than refused."""
+    judged: bool = False
+    """Whether msgspec must see every event: the struct has what the compiled decoder does not know."""
 
 
 class ColumnPlan(msgspec.Struct, frozen=True):
@@ -98,7 +125,20 @@ def compile_plan(type_: Any) -> ColumnPlan:
             )
         tag_field = member.tag_field
         name = member.cls.__name__ if member.tag is None else str(member.tag)
-        tables.append(TablePlan(name=name, struct=member.cls, fields=_fields(member)))
+        fields = _fields(member)
+        judged = hasattr(member.cls, "__post_init__") or any(
+            _judged(field.type, plan.kind) for field, plan in zip(member.fields, fields, strict=True)
+        )
+        tables.append(
+            TablePlan(
+                name=name,
+                struct=member.cls,
+                fields=fields,
+                tag=member.tag,
+                keeps_unknown=not member.forbid_unknown_fields,
+                judged=judged,
+            )
+        )
     return ColumnPlan(type=type_, tag_field=tag_field, tables=tuple(tables))
 
 
@@ -117,10 +157,108 @@ def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
                 f"{where}: UNSET has no column value; use Optional with the default None"
             )
         kind, nullable = _column_kind(field.type, where)
-        if not field.required and field.default is None:
-            nullable = True
-        fields.append(FieldPlan(field.encode_name, field.name, kind, nullable))
+        default_is_null = not field.required and field.default is None
+        words = _words(field.type)
+        default = getattr(field.default, "value", field.default)
+        if words is not None and isinstance(default, str) and default not in words:
+            # msgspec does not check defaults.
+            words = None
+        fields.append(
+            FieldPlan(
+                column=field.encode_name,
+                attribute=field.name,
+                kind=kind,
+                nullable=nullable or default_is_null,
+                accepts_null=nullable,
+                required=field.required,
+                default_is_null=default_is_null,
+                default_json=_default_json(field, kind),
+                words=words,
+                limits=_limits(_core_type(field.type)),
+            )
+        )
     return tuple(fields)
+
+
+def _core_type(info: inspect.Type) -> inspect.Type:
+    """The type without annotations and without None."""
+    if isinstance(info, inspect.Metadata):
+        return _core_type(info.type)
+    if isinstance(info, inspect.UnionType):
+        return _core_type(next(m for m in info.types if not isinstance(m, inspect.NoneType)))
+    return info
+
+
+def _words(info: inspect.Type) -> tuple[str, ...] | None:
+    """The texts that a field can hold, if its type names them."""
+    info = _core_type(info)
+    if isinstance(info, inspect.LiteralType):
+        return tuple(str(value) for value in info.values if value is not None)
+    if isinstance(info, inspect.EnumType):
+        return tuple(member.value for member in info.cls)
+    return None
+
+
+def _limits(info: inspect.Type) -> Limits | None:
+    """What the annotations of a field's type demand; None if they demand nothing."""
+    limits = Limits()
+    if isinstance(info, inspect.IntType):
+        low = max(limits.integer[0], info.ge if info.ge is not None else limits.integer[0])
+        high = min(limits.integer[1], info.le if info.le is not None else limits.integer[1])
+        low = max(low, info.gt + 1 if info.gt is not None else low)
+        high = min(high, info.lt - 1 if info.lt is not None else high)
+        # A range beyond 64 bits is for the judge: no value that fits into the column is in it.
+        limits = Limits(integer=(min(low, 2**63 - 1), max(high, -(2**63))))
+    elif isinstance(info, inspect.FloatType):
+        least, most = limits.number
+        least = max(least, float(info.ge) if info.ge is not None else least)
+        most = min(most, float(info.le) if info.le is not None else most)
+        least = max(least, math.nextafter(info.gt, math.inf) if info.gt is not None else least)
+        most = min(most, math.nextafter(info.lt, -math.inf) if info.lt is not None else most)
+        limits = Limits(number=(least, most))
+    elif isinstance(info, (inspect.StrType, inspect.ListType)):
+        shortest = info.min_length if info.min_length is not None else limits.length[0]
+        longest = info.max_length if info.max_length is not None else limits.length[1]
+        limits = Limits(length=(shortest, min(longest, limits.length[1])))
+    return None if limits == Limits() else limits
+
+
+def _judged(info: inspect.Type, kind: ColumnKind) -> bool:
+    """Whether values of a field's type can only be checked by msgspec."""
+    info = _core_type(info)
+    if isinstance(info, (inspect.IntType, inspect.FloatType)):
+        return info.multiple_of is not None
+    if isinstance(info, inspect.StrType):
+        return info.pattern is not None or (kind == ColumnKind.UUID and _limits(info) is not None)
+    if isinstance(info, inspect.ListType):
+        item = _core_type(info.item_type)
+        return isinstance(item, inspect.StrType) and (item.pattern is not None or _limits(item) is not None)
+    return False
+
+
+_DEFAULTS: dict[ColumnKind, tuple[type, ...]] = {
+    ColumnKind.INT64: (int,),
+    ColumnKind.FLOAT64: (float, int),
+    ColumnKind.BOOL: (bool,),
+    ColumnKind.UTF8: (str,),
+    ColumnKind.UUID: (str, uuid.UUID),
+    ColumnKind.DICT_UTF8: (str,),
+}
+
+
+def _default_json(field: inspect.Field, kind: ColumnKind) -> bytes | None:
+    """JSON of a field's default, if the default is one that JSON has."""
+    if field.default_factory is list and kind in (ColumnKind.LIST_UTF8, ColumnKind.LIST_UUID):
+        return b"[]"
+    default = field.default.value if isinstance(field.default, enum.Enum) else field.default
+    if type(default) not in _DEFAULTS.get(kind, ()) or (
+        default != default or default in (math.inf, -math.inf)
+    ):
+        return None
+    try:
+        return msgspec.json.encode(default)
+    except UnicodeEncodeError:
+        return None
 
 
 def _column_kind(info: inspect.Type, where: str, marker: object = None) -> tuple[ColumnKind, bool]:

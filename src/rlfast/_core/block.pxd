@@ -3,10 +3,11 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 
-cdef struct ReadStamp:
-    # One socket read: how many messages of the block it completed, and when it was seen.
-    uint32_t count
-    int64_t received_at     # nanoseconds since the Unix epoch
+cdef extern from "csrc/plan.h":
+    ctypedef struct ReadStamp "rl_stamp":
+        # One socket read: how many messages of the block it completed, and when it was seen.
+        uint32_t count
+        int64_t received_at     # nanoseconds since the Unix epoch
 
 
 cdef int64_t wall_clock_ns() noexcept nogil
@@ -39,6 +40,7 @@ cdef class Block:
     cdef int _stamp(self, int64_t now) except -1
     cdef void _reset(self, uint64_t first_seq, uint32_t epoch) noexcept
     cdef str _rejection(self, uint32_t index)
+    cdef uint32_t _next_rejected(self, uint32_t index) except? 0
 
 
 cdef class BlockQueue:

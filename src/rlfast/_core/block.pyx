@@ -130,6 +130,13 @@ cdef class Block:
                     return error
         return None
 
+    cdef uint32_t _next_rejected(self, uint32_t index) except? 0:
+        """Index of the first message at or behind `index` that was cut short; `count` if there is none."""
+        for rejected_index, _ in self.rejected:
+            if rejected_index >= index:
+                return rejected_index
+        return self.count
+
     def __len__(self):
         return self.count
 

@@ -1,9 +1,61 @@
 # cython: language_level=3
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
-cpdef enum ColumnKind:
+cdef extern from "csrc/column.h" nogil:
+    enum:
+        RL_OK
+        RL_NO_MEMORY
+        RL_TOO_BIG
+        RL_NO_WORD
+
+    ctypedef struct Buffer "rl_buffer":
+        uint8_t* data
+        size_t size
+        size_t capacity
+
+    ctypedef struct Words "rl_words":
+        int32_t count
+        uint64_t* seed
+        Buffer offsets
+        Buffer data
+
+    int32_t words_add "rl_words_add"(Words* words, const uint8_t* text, size_t n)
+    void words_clear "rl_words_clear"(Words* words)
+    void words_free "rl_words_free"(Words* words)
+
+    enum Encoding "rl_encoding":
+        RL_PLAIN
+        RL_WORDS
+        RL_ADAPTIVE
+        RL_FIXED
+
+    ctypedef struct Column "rl_column":
+        int kind
+        int encoding
+        int64_t length
+        int64_t null_count
+        int64_t capacity
+        Buffer validity
+        Buffer offsets
+        Buffer data
+        Buffer child_offsets
+        Words* words
+
+    ctypedef struct Rows "rl_rows":
+        Column** columns
+        uint32_t n_columns
+        int64_t rows
+        int64_t capacity
+        int64_t expected
+        Column* seq
+        Column* epoch
+        Column* received_at
+        Column* extra
+
+
+cpdef enum ColumnKind:      # the values of enum rl_kind in csrc/column.h
     INT64 = 0
     FLOAT64 = 1
     BOOL = 2
@@ -16,31 +68,7 @@ cpdef enum ColumnKind:
     TIMESTAMP = 9       # int64 nanoseconds since the Unix epoch, UTC
 
 
-cdef struct Buffer:
-    uint8_t* data
-    size_t size         # bytes in use
-    size_t capacity
-
-
-cdef struct Column:
-    # A column under construction. Owned by its ColumnBuilder. Bits beyond `length` in bitmaps are undefined.
-    int kind
-    int64_t length
-    int64_t null_count
-    Buffer validity     # bitmap, least significant bit first; empty until the first null
-    Buffer offsets      # int32, length + 1 of them, of UTF8, BINARY and lists
-    Buffer data         # values, or the bytes of text
-    Buffer child_offsets    # int32, of the items of LIST_UTF8
-
-
-cdef int buffer_grow(Buffer* buffer, size_t extra) except -1 nogil
-
-
-cdef inline int buffer_reserve(Buffer* buffer, size_t extra) except -1 nogil:
-    # Make room for `extra` more bytes; the buffer is unchanged when that fails.
-    if buffer.size + extra <= buffer.capacity:
-        return 0
-    return buffer_grow(buffer, extra)
+cdef uint64_t random_seed() except? 0
 
 
 cdef class OwnedBuffer:
@@ -50,7 +78,7 @@ cdef class OwnedBuffer:
         Py_ssize_t exports
 
     @staticmethod
-    cdef OwnedBuffer adopt(Buffer* buffer)
+    cdef OwnedBuffer adopt(Buffer* buffer, size_t size)
 
 
 cdef class ColumnData:
@@ -70,28 +98,27 @@ cdef class ColumnData:
 cdef class ColumnBuilder:
     cdef:
         Column column                       # its buffers are owned here until finish() moves them out
+        Words words                         # owned; what column.words points to
         readonly str name
         readonly ColumnKind kind
         readonly bint nullable
-        dict _codes                         # text -> code, of DICT_UTF8
-        ColumnBuilder _dictionary
+        int _encoding                       # that every batch starts with
+        ColumnData _fixed                   #: ColumnData | None, the dictionary of fixed words
 
     cdef int append(self, object value) except -1
     cdef int append_int64(self, int64_t value) except -1
     cdef int append_null(self) except -1
     cdef int append_nulls(self, int64_t count) except -1
-    cdef int truncate(self, int64_t length) except -1
-    cdef int _mark(self, bint valid) except -1
-    cdef int _cut_values(self, int64_t length) noexcept
-    cdef int _start_offsets(self) except -1
-    cdef int _append_code(self, object value) except -1
+    cdef int truncate(self, int64_t length) noexcept
+    cdef int _reserve_row(self) except -1
     cdef int _append_list(self, list items) except -1
+    cdef ColumnData _dictionary(self)
 
 
 cdef class TableBuilder:
     cdef:
+        Rows rows                           # the array `columns` is owned here, the columns by their builders
         readonly str name
-        readonly int64_t num_rows
         list _columns                       #: list[ColumnBuilder], seq, epoch, received_at first
         tuple _attributes                   #: tuple[str, ...], of the struct, for the columns after the first three
         ColumnBuilder _seq
@@ -100,4 +127,6 @@ cdef class TableBuilder:
         ColumnBuilder _extra                #: ColumnBuilder | None
 
     cdef int append_row(self, object row, int64_t seq, int64_t epoch, int64_t received_at, object extra) except -1
+    cdef ColumnBuilder field(self, Py_ssize_t index)
+    cdef void sync(self) noexcept
     cdef int _rollback(self) except -1

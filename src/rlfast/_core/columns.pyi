@@ -50,7 +50,14 @@ class ColumnData:
 
 @final
 class ColumnBuilder:
-    def __new__(cls, name: str, kind: ColumnKind, nullable: bool = False) -> ColumnBuilder: ...
+    def __new__(
+        cls,
+        name: str,
+        kind: ColumnKind,
+        nullable: bool = False,
+        words: Iterable[str] | None = None,
+        adaptive: bool = False,
+    ) -> ColumnBuilder: ...
     @property
     def name(self) -> str: ...
     @property
@@ -65,7 +72,13 @@ class ColumnBuilder:
 @final
 class TableBuilder:
     def __new__(
-        cls, name: str, fields: Iterable[tuple[str, str, ColumnKind, bool]], with_extra: bool = True
+        cls,
+        name: str,
+        fields: Iterable[
+            tuple[str, str, ColumnKind, bool] | tuple[str, str, ColumnKind, bool, Iterable[str] | None]
+        ],
+        with_extra: bool = True,
+        adaptive: bool = False,
     ) -> TableBuilder: ...
     @property
     def name(self) -> str: ...

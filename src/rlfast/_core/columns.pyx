@@ -1,71 +1,65 @@
 # cython: language_level=3
-"""Growable buffers in the Arrow columnar layout, filled from Python values.
+"""Growable buffers in the Arrow columnar layout, and their general path: filled from Python values.
 
-This is the general path, correct for any value; layout: https://arrow.apache.org/docs/format/Columnar.html
+The layout and the writing of one value are csrc/column.h, which the compiled decoder uses, too.
 """
+
+import os
 
 cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
 
+cdef extern from "csrc/uuid.h" nogil:
+    int rl_parse_uuid_bytewise(const uint8_t* text, uint8_t* out)
 
-cdef enum:
-    MAX_OFFSET = 0x7FFFFFFF     # of the int32 offsets of Arrow's utf8, binary and list types
+cdef extern from "csrc/column.h" nogil:
+    int rl_column_reserve(Column* column, int64_t rows)
+    int rl_has_offsets(const Column* column)
+    size_t rl_width(const Column* column)
+    int rl_buffer_reserve(Buffer* buffer, size_t extra)
+    int rl_buffer_append(Buffer* buffer, const void* data, size_t n)
+    int rl_put_null(Column* column, int64_t row)
+    void rl_put_int64(Column* column, int64_t row, int64_t value)
+    void rl_put_double(Column* column, int64_t row, double value)
+    void rl_set_bit(Buffer* bitmap, int64_t i, int value)
+    uint8_t* rl_uuid_place(Column* column, int64_t row)
+    int32_t* rl_offsets(const Column* column)
+    int rl_put_bytes(Column* column, int32_t* end, const uint8_t* text, size_t n, const uint8_t* text_end)
+    ctypedef struct Input "rl_input":
+        pass
+
+    Input rl_input_of(const uint8_t* begin, const uint8_t* end)
+    int rl_put_text(Column* column, int64_t row, const uint8_t* text, size_t n, Input around)
+    int rl_put_text_item(Column* column, const uint8_t* text, size_t n, const uint8_t* text_end)
+    void rl_close_list(Column* column, int64_t row)
+    void rl_take_back(Column* column, int64_t row)
+    int rl_make_plain(Column* column, int64_t rows)
+    int rl_max_items "INT32_MAX"
+
+
+cdef int _check(int result) except -1:
+    """Raise what a result of csrc/column.h means."""
+    if result == RL_NO_MEMORY:
+        raise MemoryError("cannot grow a column")
+    if result == RL_TOO_BIG:
+        raise OverflowError("more than 2 GiB of text, or 2^31 items, in one column of a batch; use smaller batches")
+    if result == RL_NO_WORD:
+        raise ValueError("a text that the type does not name")
+    return 0
+
+
+cdef uint64_t random_seed() except? 0:
+    return int.from_bytes(os.urandom(8), "little") | 1
 
 
 # -- buffers ---------------------------------------------------------------------------------------------
-
-cdef int buffer_grow(Buffer* buffer, size_t extra) except -1 nogil:
-    """Make the buffer larger, by at least `extra` bytes; it is unchanged when that fails."""
-    cdef size_t capacity
-    cdef uint8_t* grown
-    capacity = max(2 * buffer.capacity, buffer.size + extra, <size_t>256)
-    grown = <uint8_t*>realloc(buffer.data, capacity)
-    if grown == NULL:
-        with gil:
-            raise MemoryError(f"cannot grow a column buffer to {capacity} bytes")
-    buffer.data = grown
-    buffer.capacity = capacity
-    return 0
-
-
-cdef inline int _append_bytes(Buffer* buffer, const void* data, size_t n) except -1:
-    buffer_reserve(buffer, n)
-    memcpy(buffer.data + buffer.size, data, n)
-    buffer.size += n
-    return 0
-
-
-cdef inline int _append_offset(Buffer* offsets, int32_t value) except -1:
-    return _append_bytes(offsets, &value, sizeof(int32_t))
-
-
-cdef inline int32_t _last_offset(const Buffer* offsets) noexcept:
-    return (<int32_t*>(offsets.data + offsets.size - sizeof(int32_t)))[0]
-
-
-cdef inline int _append_bit(Buffer* bitmap, int64_t index, bint value) except -1:
-    cdef size_t needed = <size_t>(index >> 3) + 1
-    cdef uint8_t bit = <uint8_t>(1 << (index & 7))
-    if bitmap.size < needed:
-        buffer_reserve(bitmap, needed - bitmap.size)
-        bitmap.size = needed
-    if value:
-        bitmap.data[index >> 3] |= bit
-    else:
-        bitmap.data[index >> 3] &= <uint8_t>~bit
-    return 0
-
-
-cdef inline bint _bit(const Buffer* bitmap, int64_t index) noexcept:
-    return (bitmap.data[index >> 3] >> (index & 7)) & 1
-
 
 @cython.final
 @cython.auto_pickle(False)      # a copied pointer would be freed twice
@@ -73,14 +67,20 @@ cdef class OwnedBuffer:
     """Read-only bytes of a finished column. Owns its memory and frees it once no view of it lives."""
 
     @staticmethod
-    cdef OwnedBuffer adopt(Buffer* buffer):
-        """Move the memory out of `buffer`, which is empty afterwards."""
+    cdef OwnedBuffer adopt(Buffer* buffer, size_t size):
+        """Move the first `size` bytes out of `buffer`, which is empty afterwards."""
         cdef OwnedBuffer owned = OwnedBuffer.__new__(OwnedBuffer)
+        cdef uint8_t* shrunk
         if buffer.data == NULL:
             # A null pointer is no valid buffer for every consumer, not even at length zero.
-            buffer_reserve(buffer, 1)
+            _check(rl_buffer_reserve(buffer, 1))
+        elif buffer.capacity - size > 4096 + size // 4:
+            # A realloc to a smaller size that fails leaves everything as it is.
+            shrunk = <uint8_t*>realloc(buffer.data, size if size else 1)
+            if shrunk != NULL:
+                buffer.data = shrunk
         owned.data = buffer.data
-        owned.nbytes = <Py_ssize_t>buffer.size
+        owned.nbytes = <Py_ssize_t>size
         memset(buffer, 0, sizeof(Buffer))
         return owned
 
@@ -96,24 +96,10 @@ cdef class OwnedBuffer:
 
 # -- values ----------------------------------------------------------------------------------------------
 
-cdef uint8_t[256] _HEX      # value of a hexadecimal digit, 0xFF for any other byte
-memset(_HEX, 0xFF, 256)
-for _digit in range(16):
-    _HEX[ord("0123456789abcdef"[_digit])] = <uint8_t>_digit
-    _HEX[ord("0123456789ABCDEF"[_digit])] = <uint8_t>_digit
-
-cdef int[16] _UUID_DIGITS = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34]
-
-
 cdef int _parse_uuid(object value, uint8_t* out) except -1:
     """The 16 bytes of a UUID in its canonical text form (RFC 9562 section 4), either case."""
     cdef Py_ssize_t n
     cdef const char* text
-    cdef const uint8_t* digits
-    cdef uint8_t high
-    cdef uint8_t low
-    cdef uint8_t bad = 0
-    cdef int i
     if not isinstance(value, str):
         # uuid.UUID, where the struct asks for it
         raw = getattr(value, "bytes", None)
@@ -122,34 +108,16 @@ cdef int _parse_uuid(object value, uint8_t* out) except -1:
         memcpy(out, PyBytes_AS_STRING(raw), 16)
         return 0
     text = PyUnicode_AsUTF8AndSize(value, &n)
-    if n == 36 and text[8] == b'-' and text[13] == b'-' and text[18] == b'-' and text[23] == b'-':
-        digits = <const uint8_t*>text
-        for i in range(16):
-            high = _HEX[digits[_UUID_DIGITS[i]]]
-            low = _HEX[digits[_UUID_DIGITS[i] + 1]]
-            bad |= high | low
-            out[i] = <uint8_t>((high << 4) | (low & 0x0F))
-        if not bad & 0xF0:
-            return 0
+    if n == 36 and rl_parse_uuid_bytewise(<const uint8_t*>text, out):
+        return 0
     raise ValueError(f"not a UUID: {value[:64]!r}")
 
 
-cdef inline const char* _utf8(object value, Py_ssize_t* n) except NULL:
+cdef inline const uint8_t* _utf8(object value, Py_ssize_t* n) except NULL:
     """The text's UTF-8, borrowed from `value`; UnicodeEncodeError for a lone surrogate."""
     if not isinstance(value, str):
         raise TypeError(f"expected a text, got {type(value).__name__}")
-    return PyUnicode_AsUTF8AndSize(value, n)
-
-
-cdef inline int _append_text(Buffer* offsets, Buffer* data, const char* text, Py_ssize_t n) except -1:
-    if data.size + <size_t>n > MAX_OFFSET:
-        raise OverflowError("more than 2 GiB of text in one column of a batch; use smaller batches")
-    buffer_reserve(offsets, sizeof(int32_t))
-    if n:
-        # An empty first text has no memory to be copied to yet.
-        _append_bytes(data, text, <size_t>n)
-    _append_offset(offsets, <int32_t>data.size)
-    return 0
+    return <const uint8_t*>PyUnicode_AsUTF8AndSize(value, n)
 
 
 # -- columns ---------------------------------------------------------------------------------------------
@@ -164,58 +132,59 @@ cdef class ColumnData:
     """
 
 
-cdef inline int _mark_valid(ColumnBuilder builder) except -1:
-    """Count a row that is not null."""
-    if builder.column.validity.size != 0:
-        return builder._mark(True)
-    builder.column.length += 1
-    return 0
-
-
 @cython.final
 cdef class ColumnBuilder:
     """A column under construction. Owns its buffers until `finish` moves them into a `ColumnData`.
 
     `append` either appends the whole value or raises and changes nothing.
+
+    Args:
+        name: of the column.
+        kind: of its values.
+        nullable: whether it takes None.
+        words: sequence of str, for DICT_UTF8: the only texts that occur. They are the dictionary, in this
+            order, of every column that `finish` returns.
+        adaptive: for UTF8: `finish` returns a DICT_UTF8 column if few of the texts are distinct.
     """
 
-    def __cinit__(self, str name not None, ColumnKind kind, bint nullable=False):
+    def __cinit__(self, str name not None, ColumnKind kind, bint nullable=False, words=None, bint adaptive=False):
+        cdef ColumnBuilder fixed
+        cdef Py_ssize_t n
+        cdef const uint8_t* text
         memset(&self.column, 0, sizeof(Column))
+        memset(&self.words, 0, sizeof(Words))
         self.column.kind = kind
         self.name = name
         self.kind = kind
         self.nullable = nullable
+        self._encoding = RL_PLAIN
         if kind == ColumnKind.DICT_UTF8:
-            self._codes = {}
-            self._dictionary = ColumnBuilder.__new__(ColumnBuilder, name, ColumnKind.UTF8)
+            self._encoding = RL_WORDS if words is None else RL_FIXED
+        elif kind == ColumnKind.UTF8 and adaptive:
+            self._encoding = RL_ADAPTIVE
+        self.column.encoding = self._encoding
+        if self._encoding != RL_PLAIN:
+            self.column.words = &self.words
+            self.words.seed[0] = random_seed()
+            self.words.seed[1] = random_seed()
+        if self._encoding == RL_FIXED:
+            fixed = ColumnBuilder.__new__(ColumnBuilder, name, ColumnKind.UTF8)
+            for word in words:
+                fixed.append(word)
+                text = _utf8(word, &n)
+                _check(min(words_add(&self.words, text, <size_t>n), 0))
+            self._fixed = fixed.finish()
 
     def __dealloc__(self):
         free(self.column.validity.data)
         free(self.column.offsets.data)
         free(self.column.data.data)
         free(self.column.child_offsets.data)
+        words_free(&self.words)
 
-    cdef int _mark(self, bint valid) except -1:
-        """Count one more row. The validity bitmap starts at the first null, all rows before it valid.
-
-        When there is no memory for the bitmap, the value that was written for the row is taken back.
-        """
-        cdef Column* c = &self.column
-        cdef size_t n
-        try:
-            if not valid and c.validity.size == 0:
-                n = <size_t>(c.length >> 3) + 1
-                buffer_reserve(&c.validity, n)
-                memset(c.validity.data, 0xFF, n)
-                c.validity.size = n
-            if c.validity.size != 0:
-                _append_bit(&c.validity, c.length, valid)
-        except:
-            self._cut_values(c.length)
-            raise
-        if not valid:
-            c.null_count += 1
-        c.length += 1
+    cdef int _reserve_row(self) except -1:
+        if self.column.length == self.column.capacity:
+            _check(rl_column_reserve(&self.column, max(2 * self.column.capacity, <int64_t>64)))
         return 0
 
     cdef int append_nulls(self, int64_t count) except -1:
@@ -224,34 +193,19 @@ cdef class ColumnBuilder:
             count -= 1
         return 0
 
-    cdef int _start_offsets(self) except -1:
-        if self.column.offsets.size == 0:
-            _append_offset(&self.column.offsets, 0)
-        if self.kind == ColumnKind.LIST_UTF8 and self.column.child_offsets.size == 0:
-            _append_offset(&self.column.child_offsets, 0)
+    cdef int append_int64(self, int64_t value) except -1:
+        self._reserve_row()
+        rl_put_int64(&self.column, self.column.length, value)
+        self.column.length += 1
         return 0
 
-    cdef int append_int64(self, int64_t value) except -1:
-        _append_bytes(&self.column.data, &value, sizeof(int64_t))
-        return _mark_valid(self)
-
     cdef int append_null(self) except -1:
-        cdef Column* c = &self.column
-        cdef ColumnKind kind = self.kind
-        cdef size_t width
         if not self.nullable:
             raise TypeError("the column takes no nulls")
-        if kind in (ColumnKind.UTF8, ColumnKind.BINARY, ColumnKind.LIST_UTF8, ColumnKind.LIST_UUID):
-            self._start_offsets()
-            _append_offset(&c.offsets, _last_offset(&c.offsets))
-        elif kind == ColumnKind.BOOL:
-            _append_bit(&c.data, c.length, False)
-        else:
-            width = 16 if kind == ColumnKind.UUID else 4 if kind == ColumnKind.DICT_UTF8 else 8
-            buffer_reserve(&c.data, width)
-            memset(c.data.data + c.data.size, 0, width)
-            c.data.size += width
-        return self._mark(False)
+        self._reserve_row()
+        _check(rl_put_null(&self.column, self.column.length))
+        self.column.length += 1
+        return 0
 
     cdef int append(self, object value) except -1:
         cdef Column* c = &self.column
@@ -259,146 +213,125 @@ cdef class ColumnBuilder:
         cdef int overflow = 0
         cdef int64_t integer
         cdef double number
-        cdef const char* text
+        cdef const uint8_t* text
         cdef Py_ssize_t n
         if value is None:
             return self.append_null()
-        if kind == ColumnKind.UTF8:
+        self._reserve_row()
+        if kind == ColumnKind.UTF8 or kind == ColumnKind.DICT_UTF8:
+            if kind == ColumnKind.DICT_UTF8 and type(value) is not str:
+                # An Enum member stands for the text that the JSON held.
+                member, value = value, getattr(value, "value", None)
+                if type(value) is not str:
+                    raise TypeError(f"expected a text or an Enum member of text, got {type(member).__name__}")
             text = _utf8(value, &n)
-            self._start_offsets()
-            _append_text(&c.offsets, &c.data, text, n)
+            _check(rl_put_text(c, c.length, text, <size_t>n, rl_input_of(text, text + n)))
         elif kind == ColumnKind.UUID:
-            buffer_reserve(&c.data, 16)
-            _parse_uuid(value, c.data.data + c.data.size)
-            c.data.size += 16
+            _parse_uuid(value, rl_uuid_place(c, c.length))
         elif kind == ColumnKind.INT64 or kind == ColumnKind.TIMESTAMP:
             integer = PyLong_AsLongLongAndOverflow(value, &overflow)
             if overflow:
                 raise OverflowError("integer over 64 bits")
-            _append_bytes(&c.data, &integer, sizeof(int64_t))
+            rl_put_int64(c, c.length, integer)
         elif kind == ColumnKind.FLOAT64:
             number = value
-            _append_bytes(&c.data, &number, sizeof(double))
+            rl_put_double(c, c.length, number)
         elif kind == ColumnKind.BOOL:
             if value is not True and value is not False:
                 raise TypeError(f"expected a bool, got {type(value).__name__}")
-            _append_bit(&c.data, c.length, value is True)
-        elif kind == ColumnKind.DICT_UTF8:
-            self._append_code(value)
+            rl_set_bit(&c.data, c.length, value is True)
         elif kind == ColumnKind.BINARY:
             if not isinstance(value, bytes):
                 raise TypeError(f"expected bytes, got {type(value).__name__}")
-            self._start_offsets()
-            _append_text(&c.offsets, &c.data, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+            n = PyBytes_GET_SIZE(value)
+            text = <const uint8_t*>PyBytes_AS_STRING(value)
+            _check(rl_put_bytes(c, &rl_offsets(c)[c.length + 1], text, <size_t>n, text + n))
         else:
             if not isinstance(value, list):
                 raise TypeError(f"expected a list, got {type(value).__name__}")
-            self._append_list(value)
-        return _mark_valid(self)
-
-    cdef int _append_code(self, object value) except -1:
-        cdef int32_t code
-        # An Enum member stands for the text that the JSON held.
-        text = value if type(value) is str else getattr(value, "value", None)
-        if type(text) is not str:
-            raise TypeError(f"expected a text or an Enum member of text, got {type(value).__name__}")
-        known = self._codes.get(text)
-        if known is None:
-            code = <int32_t>self._dictionary.column.length
-            self._dictionary.append(text)
-            self._codes[text] = code
-        else:
-            code = known
-        _append_bytes(&self.column.data, &code, sizeof(int32_t))
+            try:
+                self._append_list(value)
+            except:
+                rl_take_back(c, c.length)
+                raise
+        c.length += 1
         return 0
 
     cdef int _append_list(self, list items) except -1:
         cdef Column* c = &self.column
-        cdef size_t old_data
-        cdef size_t old_child
-        cdef const char* text
+        cdef const uint8_t* text
         cdef Py_ssize_t n
-        self._start_offsets()
-        old_data = c.data.size
-        old_child = c.child_offsets.size
-        try:
-            if self.kind == ColumnKind.LIST_UUID:
-                if c.data.size // 16 + <size_t>len(items) > MAX_OFFSET:
-                    raise OverflowError("more than 2^31 list items in one column of a batch")
-                for item in items:
-                    buffer_reserve(&c.data, 16)
-                    _parse_uuid(item, c.data.data + c.data.size)
-                    c.data.size += 16
-                _append_offset(&c.offsets, <int32_t>(c.data.size // 16))
-            else:
-                if c.child_offsets.size // sizeof(int32_t) + <size_t>len(items) > MAX_OFFSET:
-                    raise OverflowError("more than 2^31 list items in one column of a batch")
-                for item in items:
-                    text = _utf8(item, &n)
-                    _append_text(&c.child_offsets, &c.data, text, n)
-                _append_offset(&c.offsets, <int32_t>(c.child_offsets.size // sizeof(int32_t)) - 1)
-        except:
-            c.data.size = old_data
-            c.child_offsets.size = old_child
-            raise
-        return 0
-
-    cdef int truncate(self, int64_t length) except -1:
-        """Take back rows, so that `length` remain. Dictionary entries stay; unused ones do no harm."""
-        cdef Column* c = &self.column
-        if length >= c.length:
-            return 0
-        while c.length > length:
-            c.length -= 1
-            if c.validity.size != 0 and not _bit(&c.validity, c.length):
-                c.null_count -= 1
-        self._cut_values(length)
-        if c.validity.size != 0:
-            c.validity.size = <size_t>((length + 7) >> 3)
-        return 0
-
-    cdef int _cut_values(self, int64_t length) noexcept:
-        """Keep the values of the first `length` rows, all of which have one."""
-        cdef Column* c = &self.column
-        cdef ColumnKind kind = self.kind
-        cdef int32_t end
-        if kind in (ColumnKind.UTF8, ColumnKind.BINARY, ColumnKind.LIST_UTF8, ColumnKind.LIST_UUID):
-            c.offsets.size = <size_t>(length + 1) * sizeof(int32_t)
-            end = _last_offset(&c.offsets)
-            if kind == ColumnKind.LIST_UTF8:
-                c.child_offsets.size = <size_t>(end + 1) * sizeof(int32_t)
-                end = _last_offset(&c.child_offsets)
-            c.data.size = <size_t>end * (16 if kind == ColumnKind.LIST_UUID else 1)
-        elif kind == ColumnKind.BOOL:
-            c.data.size = <size_t>((length + 7) >> 3)
+        if self.kind == ColumnKind.LIST_UUID:
+            if c.data.size // 16 + <size_t>len(items) > <size_t>rl_max_items:
+                _check(RL_TOO_BIG)
+            for item in items:
+                _check(rl_buffer_reserve(&c.data, 16))
+                _parse_uuid(item, c.data.data + c.data.size)
+                c.data.size += 16
         else:
-            c.data.size = <size_t>length * (16 if kind == ColumnKind.UUID else 4 if kind == ColumnKind.DICT_UTF8 else 8)
+            for item in items:
+                text = _utf8(item, &n)
+                _check(rl_put_text_item(c, text, <size_t>n, text + n))
+        rl_close_list(c, c.length)
         return 0
+
+    cdef int truncate(self, int64_t length) noexcept:
+        """Take back rows, so that `length` remain. Dictionary entries stay; unused ones do no harm."""
+        while self.column.length > length:
+            self.column.length -= 1
+            rl_take_back(&self.column, self.column.length)
+        return 0
+
+    cdef ColumnData _dictionary(self):
+        """The words, moved out."""
+        cdef ColumnData out = ColumnData.__new__(ColumnData)
+        cdef int32_t zero = 0
+        if self._encoding == RL_FIXED:
+            return self._fixed
+        if self.words.offsets.size == 0:
+            _check(rl_buffer_append(&self.words.offsets, &zero, sizeof(int32_t)))
+        out.name = self.name
+        out.kind = ColumnKind.UTF8
+        out.length = self.words.count
+        out.offsets = OwnedBuffer.adopt(&self.words.offsets, self.words.offsets.size)
+        out.data = OwnedBuffer.adopt(&self.words.data, self.words.data.size)
+        words_clear(&self.words)
+        return out
 
     def finish(self):
         """Move everything into a `ColumnData`; the builder is empty and can be used again."""
         cdef Column* c = &self.column
         cdef ColumnData out = ColumnData.__new__(ColumnData)
-        cdef ColumnKind kind = self.kind
+        cdef int64_t rows = c.length
+        if c.encoding == RL_ADAPTIVE and (self.words.count == 0 or 2 * <int64_t>self.words.count > rows):
+            # Before any row has moved out, so that nothing is lost when memory fails.
+            _check(rl_column_reserve(c, 1))
+            _check(rl_make_plain(c, rows))
+        _check(rl_column_reserve(c, 1))
         out.name = self.name
-        out.kind = kind
+        out.kind = ColumnKind.DICT_UTF8 if c.encoding != RL_PLAIN else self.kind
         out.nullable = self.nullable
-        out.length = c.length
+        out.length = rows
         out.null_count = c.null_count
-        if kind in (ColumnKind.UTF8, ColumnKind.BINARY, ColumnKind.LIST_UTF8, ColumnKind.LIST_UUID):
-            self._start_offsets()
-            out.offsets = OwnedBuffer.adopt(&c.offsets)
-        if kind == ColumnKind.LIST_UTF8:
-            out.child_offsets = OwnedBuffer.adopt(&c.child_offsets)
+        if c.encoding != RL_PLAIN:
+            out.dictionary = self._dictionary()
         if c.null_count != 0:
-            out.validity = OwnedBuffer.adopt(&c.validity)
-        out.data = OwnedBuffer.adopt(&c.data)
-        if kind == ColumnKind.DICT_UTF8:
-            out.dictionary = self._dictionary.finish()
-            self._codes = {}
-        c.validity.size = 0
-        c.length = 0
-        c.null_count = 0
+            out.validity = OwnedBuffer.adopt(&c.validity, <size_t>((rows + 7) >> 3))
+        if rl_has_offsets(c):
+            out.offsets = OwnedBuffer.adopt(&c.offsets, <size_t>(rows + 1) * sizeof(int32_t))
+            out.data = OwnedBuffer.adopt(&c.data, c.data.size)
+        elif self.kind == ColumnKind.BOOL:
+            out.data = OwnedBuffer.adopt(&c.data, <size_t>((rows + 7) >> 3))
+        else:
+            out.data = OwnedBuffer.adopt(&c.data, <size_t>rows * rl_width(c))
+        if self.kind == ColumnKind.LIST_UTF8:
+            out.child_offsets = OwnedBuffer.adopt(&c.child_offsets, c.child_offsets.size)
+        if c.validity.data != NULL:
+            # Nulls that were all taken back.
+            free(c.validity.data)
+            memset(&c.validity, 0, sizeof(Buffer))
+        c.encoding = self._encoding
+        c.length = c.null_count = c.capacity = 0
         return out
 
     def __len__(self):
@@ -421,24 +354,55 @@ cdef class TableBuilder:
 
     Args:
         name: of the table.
-        fields: one `(column name, attribute of the row object, kind, nullable)` per field.
+        fields: one `(column name, attribute of the row object, kind, nullable)` per field; a fifth item holds
+            the `words` of a `ColumnBuilder`, or None.
         with_extra: whether the table ends with the nullable text column `_extra`.
+        adaptive: whether the fields of kind UTF8 become dictionaries where that pays.
     """
 
-    def __cinit__(self, str name not None, fields, bint with_extra=True):
+    def __cinit__(self, str name not None, fields, bint with_extra=True, bint adaptive=False):
+        memset(&self.rows, 0, sizeof(Rows))
         self.name = name
         self._seq = ColumnBuilder.__new__(ColumnBuilder, "seq", ColumnKind.INT64)
         self._epoch = ColumnBuilder.__new__(ColumnBuilder, "epoch", ColumnKind.INT64)
         self._received_at = ColumnBuilder.__new__(ColumnBuilder, "received_at", ColumnKind.TIMESTAMP)
         self._columns = [self._seq, self._epoch, self._received_at]
         attributes = []
-        for column_name, attribute, kind, nullable in fields:
-            self._columns.append(ColumnBuilder.__new__(ColumnBuilder, column_name, kind, nullable))
+        for column_name, attribute, kind, nullable, *words in fields:
+            self._columns.append(
+                ColumnBuilder.__new__(ColumnBuilder, column_name, kind, nullable, words[0] if words else None, adaptive))
             attributes.append(attribute)
         self._attributes = tuple(attributes)
+        self.rows.columns = <Column**>calloc(<size_t>len(self._columns), sizeof(Column*))
+        if self.rows.columns == NULL:
+            raise MemoryError
+        for column in self._columns:
+            self.rows.columns[self.rows.n_columns] = &(<ColumnBuilder>column).column
+            self.rows.n_columns += 1
+        self.rows.seq = &self._seq.column
+        self.rows.epoch = &self._epoch.column
+        self.rows.received_at = &self._received_at.column
         if with_extra:
             self._extra = ColumnBuilder.__new__(ColumnBuilder, "_extra", ColumnKind.UTF8, True)
             self._columns.append(self._extra)
+            self.rows.extra = &self._extra.column
+
+    def __dealloc__(self):
+        free(self.rows.columns)
+
+    @property
+    def num_rows(self):
+        return self.rows.rows
+
+    cdef ColumnBuilder field(self, Py_ssize_t index):
+        """The column of field number `index`."""
+        return <ColumnBuilder>self._columns[3 + index]
+
+    cdef void sync(self) noexcept:
+        """Tell the columns about rows that the compiled decoder has added."""
+        cdef uint32_t i
+        for i in range(self.rows.n_columns):
+            self.rows.columns[i].length = self.rows.rows
 
     cdef int append_row(self, object row, int64_t seq, int64_t epoch, int64_t received_at, object extra) except -1:
         """Append one row; when a value has no place in its column, raise and leave the table unchanged.
@@ -454,7 +418,7 @@ cdef class TableBuilder:
                 i += 1
             if extra is not None:
                 # Unknown fields are rare: the nulls before one are filled in when it comes, or at the end.
-                self._extra.append_nulls(self.num_rows - self._extra.column.length)
+                self._extra.append_nulls(self.rows.rows - self._extra.column.length)
                 self._extra.append(extra)
             self._seq.append_int64(seq)
             self._epoch.append_int64(epoch)
@@ -467,19 +431,20 @@ cdef class TableBuilder:
         except:
             self._rollback()
             raise
-        self.num_rows += 1
+        self.rows.rows += 1
         return 0
 
     cdef int _rollback(self) except -1:
         for column in self._columns:
-            (<ColumnBuilder>column).truncate(self.num_rows)
+            (<ColumnBuilder>column).truncate(self.rows.rows)
         return 0
 
     def finish(self):
         """List of `ColumnData`; the builder is empty and can be used again."""
         if self._extra is not None:
-            self._extra.append_nulls(self.num_rows - self._extra.column.length)
-        self.num_rows = 0
+            self._extra.append_nulls(self.rows.rows - self._extra.column.length)
+        self.rows.expected = self.rows.rows + self.rows.rows // 8
+        self.rows.rows = self.rows.capacity = 0
         return [(<ColumnBuilder>column).finish() for column in self._columns]
 
     def push_row(self, row, int64_t seq, int64_t epoch, int64_t received_at, extra=None):

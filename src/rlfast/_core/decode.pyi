@@ -3,19 +3,23 @@ from typing import Any, final
 
 from rlfast._core.block import Block
 from rlfast._core.columns import TableBuilder
+from rlfast._core.plan import CompiledPlan
 
 @final
-class StructDecoder:
+class BlockDecoder:
     def __new__(
         cls,
+        plan: CompiledPlan | None,
         decode: Callable[[Any], Any],
         tables: dict[type, TableBuilder],
         dead_letters: TableBuilder,
         judge: Callable[[Exception, bytes], tuple[Any, str | None]],
         dead_letter: Callable[[str, str, bytes], Any],
-    ) -> StructDecoder: ...
+    ) -> BlockDecoder: ...
     @property
-    def n_judged(self) -> int: ...
+    def num_fast(self) -> int: ...
+    @property
+    def num_judged(self) -> int: ...
     @property
     def position(self) -> int: ...
     def decode_block(self, block: Block, start: int, stop: int) -> None: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Blocks into columns, one msgspec struct per event: the general path, correct for any input."""
+"""Blocks into columns: the compiled decoder for what is usual, msgspec for everything else."""
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -8,6 +8,15 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from rlfast._core.block cimport Block
 from rlfast._core.columns cimport TableBuilder
+from rlfast._core.plan cimport CompiledPlan, Run
+
+
+cdef enum:
+    # After an event for the general path, this many are decoded without giving up the GIL: where there is one
+    # such event there are often more, and to get the GIL back from a busy event loop takes long.
+    PATIENCE = 32
+    # Events decoded by the general path until the GIL is offered to others.
+    JUDGED_AT_ONCE = 64
 
 
 @cython.final
@@ -22,74 +31,124 @@ cdef class _Payload:
 
 
 @cython.final
-cdef class StructDecoder:
-    """Decodes payloads with `decode` and appends the rows to the table of the value's type.
+cdef class BlockDecoder:
+    """Decodes payloads into rows of tables. Every message becomes exactly one row, in order.
+
+    The compiled plan takes the usual event, without the GIL and without a Python object. What it does not take
+    is decoded with `decode`, and appended to the table of the value's type.
 
     Args:
+        plan: CompiledPlan, or None to decode everything with `decode`.
         decode: callable, buffer -> row object; must not keep a reference to the buffer.
         tables: dict, type of a row object -> TableBuilder.
         dead_letters: TableBuilder with the fields reason, error, raw.
         judge: callable, (error or None, raw bytes) -> (row, `_extra` text) or a dead-letter row object; it is
             asked about every payload that `decode` refuses, and about rows that do not fit their columns.
         dead_letter: callable, (reason, error text, raw) -> row object for `dead_letters`.
-
-    Every message becomes exactly one row, of an event table or of `dead_letters`, in order.
     """
 
     cdef:
+        CompiledPlan plan
         object decode
         dict tables
+        list builders
         TableBuilder dead_letters
         object judge
         object dead_letter
         _Payload payload
-        readonly uint64_t n_judged      # payloads that took the slow path
+        readonly uint64_t num_fast      # messages that the compiled plan took
+        readonly uint64_t num_judged    # messages that it did not take
         readonly uint32_t position      # of the last decode_block: messages below it have their row
 
-    def __cinit__(self, decode, dict tables not None, TableBuilder dead_letters not None, judge, dead_letter):
+    def __cinit__(
+        self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, judge, dead_letter
+    ):
+        self.plan = plan
         self.decode = decode
         self.tables = tables
+        self.builders = list(set(tables.values()))
         self.dead_letters = dead_letters
         self.judge = judge
         self.dead_letter = dead_letter
         self.payload = _Payload.__new__(_Payload)
 
     def decode_block(self, Block block not None, uint32_t start, uint32_t stop):
-        """Append messages [start, stop) of `block`. Holds the GIL; about 0.6 µs per event."""
-        cdef _Payload payload = self.payload
-        cdef TableBuilder table
-        cdef uint32_t i
-        cdef uint32_t stamp = 0
-        cdef uint32_t stamp_end
-        cdef int64_t received_at
-        cdef int64_t seq
+        """Append messages [start, stop) of `block`. For the usual event the GIL is free.
+
+        Raises MemoryError, or what a user's hook raises; `position` then says how far it came.
+        """
+        cdef Run run
+        cdef uint32_t limit
+        cdef bint hold_gil = False
         self.position = start
         if stop > block.n_stamped or start > stop:
             raise IndexError(f"messages [{start}, {stop}) of a block with {block.n_stamped} stamped messages")
         if start == stop:
             return
-        stamp_end = block.stamps[0].count
-        for i in range(start, stop):
-            self.position = i
-            while i >= stamp_end:
-                stamp += 1
-                stamp_end += block.stamps[stamp].count
-            received_at = block.stamps[stamp].received_at
-            seq = <int64_t>(block.first_seq + i)
-            if block.rejected is not None:
-                rejection = block._rejection(i)
-                if rejection is not None:
-                    self._bury(self.dead_letter("message_too_big", rejection, block.payload(i)), block, seq, received_at)
+        run.data = <const unsigned char*>block.data
+        run.offsets = block.offsets
+        run.stamps = block.stamps
+        run.first_seq = <int64_t>block.first_seq
+        run.epoch = block.epoch
+        run.at = start
+        run.stamp = 0
+        run.stamp_end = block.stamps[0].count
+        while run.at < stop:
+            limit = stop if block.rejected is None else min(stop, block._next_rejected(run.at))
+            if self.plan is not None and run.at < limit:
+                run.stop = min(limit, run.at + PATIENCE) if hold_gil else limit
+                self._run_plan(&run, hold_gil)
+                if run.at == run.stop:
+                    hold_gil = False
                     continue
+            self._general(block, &run)
+            hold_gil = True
+            if self.num_judged % JUDGED_AT_ONCE == 0:
+                with nogil:
+                    pass
+
+    cdef int _run_plan(self, Run* run, bint hold_gil) except -1:
+        cdef CompiledPlan plan = self.plan
+        cdef uint32_t start = run.at
+        if hold_gil:
+            plan.kernel(&plan.decoder, run)
+        else:
+            with nogil:
+                plan.kernel(&plan.decoder, run)
+        for table in self.builders:
+            (<TableBuilder>table).sync()
+        self.num_fast += run.at - start
+        self.position = run.at
+        if plan.decoder.no_memory:
+            raise MemoryError("cannot grow a column")
+        return 0
+
+    cdef int _general(self, Block block, Run* run) except -1:
+        """Append the message at `run.at` by way of a struct."""
+        cdef _Payload payload = self.payload
+        cdef uint32_t i = run.at
+        cdef int64_t seq = run.first_seq + i
+        cdef int64_t received_at
+        self.position = i
+        while i >= run.stamp_end:
+            run.stamp += 1
+            run.stamp_end += run.stamps[run.stamp].count
+        received_at = run.stamps[run.stamp].received_at
+        rejection = None if block.rejected is None else block._rejection(i)
+        if rejection is not None:
+            self._bury(self.dead_letter("message_too_big", rejection, block.payload(i)), block, seq, received_at)
+        else:
             payload.data = block.data + block.offsets[i]
             payload.size = <Py_ssize_t>(block.offsets[i + 1] - block.offsets[i])
             try:
                 row = self.decode(payload)
-                table = <TableBuilder>self.tables[type(row)]
-                table.append_row(row, seq, block.epoch, received_at, None)
+                (<TableBuilder>self.tables[type(row)]).append_row(row, seq, block.epoch, received_at, None)
             except Exception as error:
                 self._ask_judge(error, block, i, seq, received_at)
-        self.position = stop
+        self.num_judged += 1
+        run.at = i + 1
+        self.position = run.at
+        return 0
 
     cdef int _bury(self, object letter, Block block, int64_t seq, int64_t received_at) except -1:
         return self.dead_letters.append_row(letter, seq, block.epoch, received_at, None)
@@ -97,7 +156,6 @@ cdef class StructDecoder:
     cdef int _ask_judge(self, object error, Block block, uint32_t i, int64_t seq, int64_t received_at) except -1:
         cdef bytes raw = PyBytes_FromStringAndSize(
             block.data + block.offsets[i], block.offsets[i + 1] - block.offsets[i])
-        self.n_judged += 1
         row, extra = self.judge(error, raw)
         table = self.tables.get(type(row))
         if table is None:

@@ -1,0 +1,327 @@
+/* Columns under construction, in the Arrow layout (https://arrow.apache.org/docs/format/Columnar.html).
+ *
+ * What a column holds for row i stands at a place that follows from i, so a row counts only once `rows` (of the
+ * table) or `length` (of the column) is raised over it, and writing the place again takes a value back.
+ * Bits of the validity bitmap at and above the length are 1, so only nulls cost anything.
+ */
+#ifndef RLFAST_COLUMN_H
+#define RLFAST_COLUMN_H
+
+#include "words.h"
+
+enum rl_kind {
+    RL_INT64,
+    RL_FLOAT64,
+    RL_BOOL,
+    RL_UTF8,
+    RL_UUID,
+    RL_DICT_UTF8,       /* int32 codes of words */
+    RL_LIST_UTF8,
+    RL_LIST_UUID,
+    RL_BINARY,
+    RL_TIMESTAMP        /* int64 nanoseconds since the Unix epoch, UTC */
+};
+
+/* How the rows of a text column are stored at the moment. */
+enum rl_encoding {
+    RL_PLAIN,           /* offsets and bytes */
+    RL_WORDS,           /* codes; new words are added */
+    RL_ADAPTIVE,        /* the same, until there are too many words: then RL_PLAIN */
+    RL_FIXED            /* codes of words that the type names; no others */
+};
+
+/* A dictionary pays while it is small enough for the cache, and while words repeat. */
+enum { RL_MAX_WORDS = 4096, RL_TRIAL_WORDS = 64 };
+
+/* Slack behind text, so that short texts are copied in one piece. */
+enum { RL_TEXT_SLACK = 32 };
+
+typedef struct {
+    int kind;           /* enum rl_kind */
+    int encoding;       /* enum rl_encoding, of text */
+    int64_t length;
+    int64_t null_count;
+    int64_t capacity;   /* rows that there is room for */
+    rl_buffer validity; /* bitmap, least significant bit first; no memory until the first null */
+    rl_buffer offsets;  /* int32, of plain text, binary and lists */
+    rl_buffer data;     /* values, codes, bits, or bytes of text; `size` counts only where offsets point into it */
+    rl_buffer child_offsets;    /* int32, of the items of RL_LIST_UTF8; never empty once there is room for a row */
+    rl_words *words;    /* borrowed; NULL for columns without a dictionary */
+} rl_column;
+
+/* Columns of one table, which have the same rows. The pointers are borrowed, the array is not. */
+typedef struct {
+    rl_column **columns;
+    uint32_t n_columns;
+    int64_t rows;
+    int64_t capacity;   /* rows that every column has room for */
+    int64_t expected;   /* rows that room is made for at first: a batch is about as large as the last one */
+    rl_column *seq;
+    rl_column *epoch;
+    rl_column *received_at;
+    rl_column *extra;   /* not in `columns`: it is as long as its last value needs, until the table is finished */
+} rl_rows;
+
+RL_INLINE int rl_has_offsets(const rl_column *c)
+{
+    return c->kind == RL_LIST_UTF8 || c->kind == RL_LIST_UUID || c->kind == RL_BINARY
+        || (c->kind == RL_UTF8 && c->encoding == RL_PLAIN);
+}
+
+/* Bytes per row in `data`; 0 for bits and for what has offsets. */
+RL_INLINE size_t rl_width(const rl_column *c)
+{
+    switch (c->kind) {
+    case RL_INT64:
+    case RL_FLOAT64:
+    case RL_TIMESTAMP:
+        return 8;
+    case RL_UUID:
+        return 16;
+    case RL_DICT_UTF8:
+        return 4;
+    case RL_UTF8:
+        return c->encoding == RL_PLAIN ? 0 : 4;
+    default:
+        return 0;
+    }
+}
+
+RL_INLINE int32_t *rl_offsets(const rl_column *c)
+{
+    return (int32_t *)c->offsets.data;
+}
+
+RL_INLINE int rl_bit(const rl_buffer *bitmap, int64_t i)
+{
+    return bitmap->data[i >> 3] >> (i & 7) & 1;
+}
+
+RL_INLINE void rl_set_bit(rl_buffer *bitmap, int64_t i, int value)
+{
+    uint8_t *octet = &bitmap->data[i >> 3];
+    *octet = (uint8_t)((*octet & ~(1 << (i & 7))) | value << (i & 7));
+}
+
+/* Where the next item, or byte of text, goes: the offset behind the last value. */
+RL_INLINE int32_t rl_end(const rl_column *c)
+{
+    if (c->kind == RL_LIST_UUID)
+        return (int32_t)(c->data.size / 16);
+    if (c->kind == RL_LIST_UTF8)
+        return (int32_t)(c->child_offsets.size / sizeof(int32_t)) - 1;
+    return (int32_t)c->data.size;
+}
+
+RL_INLINE int rl_grow_to(rl_buffer *buffer, size_t capacity)
+{
+    uint8_t *grown;
+    if (capacity <= buffer->capacity)
+        return RL_OK;
+    grown = (uint8_t *)realloc(buffer->data, capacity);
+    if (grown == NULL)
+        return RL_NO_MEMORY;
+    buffer->data = grown;
+    buffer->capacity = capacity;
+    return RL_OK;
+}
+
+RL_INLINE int rl_grow_validity(rl_column *c, int64_t rows)
+{
+    size_t old = c->validity.capacity;
+    if (rl_grow_to(&c->validity, (size_t)(rows + 7) / 8) != RL_OK)
+        return RL_NO_MEMORY;
+    memset(c->validity.data + old, 0xFF, c->validity.capacity - old);
+    return RL_OK;
+}
+
+/* Make room for `rows` rows in all; the column is as it was when that fails. */
+RL_NOINLINE int rl_column_reserve(rl_column *c, int64_t rows)
+{
+    int first = c->offsets.data == NULL;
+    int32_t zero = 0;
+    if (rows <= c->capacity)
+        return RL_OK;
+    if (c->validity.data != NULL && rl_grow_validity(c, rows) != RL_OK)
+        return RL_NO_MEMORY;
+    if (rl_has_offsets(c)) {
+        if (rl_grow_to(&c->offsets, (size_t)(rows + 1) * sizeof(int32_t)) != RL_OK)
+            return RL_NO_MEMORY;
+        if (first)
+            rl_offsets(c)[0] = 0;
+        if (c->kind == RL_LIST_UTF8 && c->child_offsets.size == 0
+            && rl_buffer_append(&c->child_offsets, &zero, sizeof zero) != RL_OK)
+            return RL_NO_MEMORY;
+    }
+    else if (rl_grow_to(&c->data, c->kind == RL_BOOL ? (size_t)(rows + 7) / 8 : (size_t)rows * rl_width(c)) != RL_OK)
+        return RL_NO_MEMORY;
+    c->capacity = rows;
+    return RL_OK;
+}
+
+RL_NOINLINE int rl_rows_grow(rl_rows *table)
+{
+    int64_t rows = table->capacity ? 2 * table->capacity : table->expected > 64 ? table->expected : 64;
+    uint32_t i;
+    for (i = 0; i < table->n_columns; i++)
+        if (rl_column_reserve(table->columns[i], rows) != RL_OK)
+            return RL_NO_MEMORY;
+    table->capacity = rows;
+    return RL_OK;
+}
+
+/* -- values: each writes row `row`, for which there is room, and nothing else ---------------------------- */
+
+RL_NOINLINE int rl_put_null(rl_column *c, int64_t row)
+{
+    size_t width = rl_width(c);
+    if (c->validity.data == NULL && rl_grow_validity(c, c->capacity) != RL_OK)
+        return RL_NO_MEMORY;
+    if (rl_has_offsets(c))
+        rl_offsets(c)[row + 1] = rl_end(c);
+    else if (c->kind == RL_BOOL)
+        rl_set_bit(&c->data, row, 0);
+    else
+        memset(c->data.data + (size_t)row * width, 0, width);
+    rl_set_bit(&c->validity, row, 0);
+    c->null_count++;
+    return RL_OK;
+}
+
+RL_INLINE void rl_put_int64(rl_column *c, int64_t row, int64_t value)
+{
+    ((int64_t *)c->data.data)[row] = value;
+}
+
+RL_INLINE void rl_put_double(rl_column *c, int64_t row, double value)
+{
+    ((double *)c->data.data)[row] = value;
+}
+
+RL_INLINE uint8_t *rl_uuid_place(rl_column *c, int64_t row)
+{
+    return c->data.data + (size_t)row * 16;
+}
+
+/* Bytes of text behind `data`, ended by an offset in `offsets[at]`. */
+RL_INLINE int rl_put_bytes(rl_column *c, int32_t *end, const uint8_t *text, size_t n, const uint8_t *text_end)
+{
+    if (RL_UNLIKELY(c->data.size + n > INT32_MAX))
+        return RL_TOO_BIG;
+    if (rl_buffer_reserve(&c->data, n + RL_TEXT_SLACK) != RL_OK)
+        return RL_NO_MEMORY;
+    rl_copy_short(c->data.data + c->data.size, text, n, text_end);
+    c->data.size += n;
+    *end = (int32_t)c->data.size;
+    return RL_OK;
+}
+
+/* Store the first `rows` rows of an adaptive column as plain text. It is as it was when memory fails. */
+RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
+{
+    const int32_t *codes = (const int32_t *)c->data.data;
+    const int32_t *ends = (const int32_t *)c->words->offsets.data;
+    rl_buffer offsets = {0}, data = {0};
+    size_t size = 0;
+    int64_t i;
+    for (i = 0; i < rows; i++)
+        if (c->validity.data == NULL || rl_bit(&c->validity, i))
+            size += (size_t)(ends[codes[i] + 1] - ends[codes[i]]);
+    if (size > INT32_MAX)
+        return RL_TOO_BIG;
+    if (rl_grow_to(&offsets, (size_t)(c->capacity + 1) * sizeof(int32_t)) != RL_OK
+        || rl_grow_to(&data, size + RL_TEXT_SLACK) != RL_OK) {
+        rl_buffer_free(&offsets);
+        return RL_NO_MEMORY;
+    }
+    ((int32_t *)offsets.data)[0] = 0;
+    for (i = 0; i < rows; i++) {
+        if (c->validity.data == NULL || rl_bit(&c->validity, i)) {
+            size_t n = (size_t)(ends[codes[i] + 1] - ends[codes[i]]);
+            if (n != 0)
+                memcpy(data.data + data.size, c->words->data.data + ends[codes[i]], n);
+            data.size += n;
+        }
+        ((int32_t *)offsets.data)[i + 1] = (int32_t)data.size;
+    }
+    rl_buffer_free(&c->data);
+    c->data = data;
+    c->offsets = offsets;
+    c->encoding = RL_PLAIN;
+    rl_words_clear(c->words);
+    return RL_OK;
+}
+
+/* A text that has no code yet. On RL_OK it has one, or the column is plain now. */
+RL_NOINLINE int rl_new_word(rl_column *c, int64_t row, const uint8_t *text, size_t n, int32_t *code)
+{
+    int32_t count = c->words->count;
+    if (c->encoding == RL_ADAPTIVE
+        && (count >= RL_MAX_WORDS || (count >= RL_TRIAL_WORDS && 2 * (int64_t)count > row)))
+        return rl_make_plain(c, row);
+    *code = rl_words_add(c->words, text, n);
+    return *code < 0 ? *code : RL_OK;
+}
+
+/* Text in UTF-8, from within `around`. RL_FIXED columns take only the words they have. */
+RL_INLINE int rl_put_text(rl_column *c, int64_t row, const uint8_t *text, size_t n, rl_input around)
+{
+    int32_t code;
+    int result;
+    if (c->encoding != RL_PLAIN) {
+        code = rl_words_find(c->words, text, n, around.begin);
+        if (RL_UNLIKELY(code < 0)) {
+            if (c->encoding == RL_FIXED)
+                return RL_NO_WORD;
+            result = rl_new_word(c, row, text, n, &code);
+            if (result != RL_OK)
+                return result;
+        }
+        if (c->encoding != RL_PLAIN) {
+            ((int32_t *)c->data.data)[row] = code;
+            return RL_OK;
+        }
+    }
+    return rl_put_bytes(c, &rl_offsets(c)[row + 1], text, n, around.end);
+}
+
+/* One more item of the list that row `row` is to hold; `rl_close_list` ends it. */
+RL_INLINE int rl_put_text_item(rl_column *c, const uint8_t *text, size_t n, const uint8_t *text_end)
+{
+    int32_t end;
+    int result;
+    if (RL_UNLIKELY(c->child_offsets.size > INT32_MAX - 8))
+        return RL_TOO_BIG;
+    if (rl_buffer_reserve(&c->child_offsets, sizeof end) != RL_OK)
+        return RL_NO_MEMORY;
+    result = rl_put_bytes(c, &end, text, n, text_end);
+    if (result == RL_OK)
+        rl_buffer_append(&c->child_offsets, &end, sizeof end);
+    return result;
+}
+
+RL_INLINE void rl_close_list(rl_column *c, int64_t row)
+{
+    rl_offsets(c)[row + 1] = rl_end(c);
+}
+
+/* Take back what was written at row `row`, complete or not. Words stay; unused ones do no harm. */
+RL_NOINLINE void rl_take_back(rl_column *c, int64_t row)
+{
+    if (row >= c->capacity)
+        return;
+    if (c->validity.data != NULL && !rl_bit(&c->validity, row)) {
+        rl_set_bit(&c->validity, row, 1);
+        c->null_count--;
+    }
+    if (rl_has_offsets(c)) {
+        int32_t end = rl_offsets(c)[row];
+        if (c->kind == RL_LIST_UTF8) {
+            c->child_offsets.size = (size_t)(end + 1) * sizeof(int32_t);
+            end = ((int32_t *)c->child_offsets.data)[end];
+        }
+        c->data.size = (size_t)end * (c->kind == RL_LIST_UUID ? 16 : 1);
+    }
+}
+
+#endif

@@ -1,0 +1,7 @@
+#include "plan.h"
+#include "uuid.h"
+
+#include "lanes_scalar.h"
+#include "kernel.h"
+
+const rl_kernel_entry rl_kernel_scalar = {RL_LANES, rl_run_kernel};

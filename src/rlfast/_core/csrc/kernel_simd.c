@@ -1,0 +1,15 @@
+/* The kernel for what every processor of the architecture has. */
+#include "plan.h"
+#include "uuid.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include "lanes_sse2.h"
+#include "kernel.h"
+const rl_kernel_entry rl_kernel_simd = {RL_LANES, rl_run_kernel};
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#include "lanes_neon.h"
+#include "kernel.h"
+const rl_kernel_entry rl_kernel_simd = {RL_LANES, rl_run_kernel};
+#else
+const rl_kernel_entry rl_kernel_simd = {NULL, NULL};
+#endif

@@ -1,0 +1,118 @@
+/* A column plan as the compiled decoder reads it, and what the decoder remembers while it runs. */
+#ifndef RLFAST_PLAN_H
+#define RLFAST_PLAN_H
+
+#include "column.h"
+#include "text.h"
+
+/* Unknown fields of one event, and nesting inside them; what has more is left to the general path. */
+enum { RL_MAX_UNKNOWN = 32, RL_MAX_DEPTH = 32 };
+
+/* One socket read: how many messages of the block it completed, and when it was seen. */
+typedef struct {
+    uint32_t count;
+    int64_t received_at;    /* nanoseconds since the Unix epoch */
+} rl_stamp;
+
+enum rl_absent {
+    RL_REQUIRED,            /* an event without the field is no event of this type */
+    RL_ABSENT_NULL,
+    RL_ABSENT_DEFAULT,      /* `fallback` takes its place */
+    RL_ABSENT_ASK           /* the general path knows */
+};
+
+/* A field's kind is an enum rl_kind, or this: the tag that tells the types apart, which has no column. */
+enum { RL_TAG = 15 };
+
+/* A member of an object that the type knows. What every event needs comes first. */
+typedef struct rl_field {
+    uint8_t text[32];       /* first bytes of `key`, zeros behind them */
+    uint32_t mask;          /* a bit for each byte of `text` that counts; 0: the key is longer */
+    uint32_t key_size;
+    int kind;
+    uint8_t nullable;       /* whether JSON's null is a value */
+    uint8_t limited;        /* whether the limits say something */
+    /* The field that came after this one when an event of the type last held it. So the order of the members is
+     * learned, and learned again when a server changes it. */
+    struct rl_field *next;
+    rl_column *column;      /* borrowed */
+    uint64_t seen_in;       /* number of the last event that held the field */
+    const uint8_t *key;     /* the name with its quotes and the colon, as a compact encoder writes it; borrowed */
+    int absent;             /* enum rl_absent */
+    int64_t int_min, int_max;
+    double float_min, float_max;
+    int64_t length_min, length_max;     /* code points of text, items of a list */
+    const uint8_t *fallback;            /* JSON, and a brace behind it; borrowed */
+    size_t fallback_size;               /* without the brace */
+} rl_field;
+
+/* One struct type. */
+typedef struct {
+    rl_field *fields;       /* n_fields, the tag the last of them, if there is one; then the start of an object,
+                             * which is no field, but has a `next` */
+    uint32_t n_fields;
+    rl_field *tag;          /* NULL without one */
+    rl_field *start;
+    rl_field tag_value;     /* only what it takes to recognise the tag's value, in JSON */
+    void *next_in_bucket;   /* rl_type *, of rl_decoder.tags */
+    rl_words names;         /* owned; name -> index in `fields` */
+    rl_rows *rows;          /* borrowed */
+    uint8_t judged;         /* every event is left to the general path */
+    uint8_t keeps_unknown;
+} rl_type;
+
+typedef struct {
+    const uint8_t *text;
+    size_t size;
+} rl_span;
+
+typedef struct {
+    rl_type *types;
+    uint32_t n_types;
+    uint8_t has_tag;
+    rl_field tag_key;       /* only what it takes to recognise the tag */
+    /* The types, in chains by a hash of the first bytes of their tags in JSON: of four, if all tags have so many,
+     * which `tag_mask` says. In a chain longer tags come first, because 1 is the beginning of 12, too. */
+    rl_type *tags[64];
+    uint32_t tag_mask;
+    rl_rows *untyped;       /* borrowed; not NULL: every message is one JSON text, of the one column */
+    const rl_powers *powers;
+    rl_buffer scratch;      /* owned; a text without its escapes */
+    rl_buffer unknown;      /* owned; the unknown fields of an event, as JSON */
+    rl_span unknown_names[RL_MAX_UNKNOWN];
+    int n_unknown;
+    uint64_t event;         /* number of the event, from 1; marks the fields that it has */
+    int no_memory;          /* set when a run ended for want of it */
+} rl_decoder;
+
+RL_INLINE uint32_t rl_tag_bucket(uint32_t first)
+{
+    return first * 2654435761u >> 26;
+}
+
+/* Messages of one block. `stamp` and `stamp_end` say which socket read message `at` belongs to. */
+typedef struct {
+    const uint8_t *data;
+    const uint32_t *offsets;
+    const rl_stamp *stamps;
+    int64_t first_seq;
+    int64_t epoch;
+    uint32_t at;
+    uint32_t stop;
+    uint32_t stamp;
+    uint32_t stamp_end;     /* messages up to and with those of `stamp` */
+} rl_run;
+
+/* Decode messages from `at` up to `stop` and advance `at` over those that have their row. It ends early at a
+ * message that the general path must look at, and for want of memory (`no_memory`). Needs no GIL. */
+typedef void (*rl_kernel)(rl_decoder *decoder, rl_run *run);
+
+typedef struct {
+    const char *name;
+    rl_kernel run;
+} rl_kernel_entry;
+
+/* The kernels that this machine can run, the fastest last; ends with a NULL name. */
+const rl_kernel_entry *rl_kernels(void);
+
+#endif

@@ -1,0 +1,102 @@
+# cython: language_level=3
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from rlfast._core.block cimport ReadStamp
+from rlfast._core.columns cimport Buffer, Column, Rows, TableBuilder, Words
+
+
+cdef extern from "csrc/plan.h" nogil:
+    enum:
+        RL_TAG
+        RL_MIN_POWER
+        RL_MAX_POWER
+
+    enum Absent "rl_absent":
+        RL_REQUIRED
+        RL_ABSENT_NULL
+        RL_ABSENT_DEFAULT
+        RL_ABSENT_ASK
+
+    ctypedef struct Powers "rl_powers":
+        uint64_t* word
+
+    ctypedef struct Field "rl_field":
+        uint8_t* text
+        uint32_t mask
+        uint32_t key_size
+        int kind
+        uint8_t nullable
+        uint8_t limited
+        Field* next
+        Column* column
+        const uint8_t* key
+        int absent
+        int64_t int_min
+        int64_t int_max
+        double float_min
+        double float_max
+        int64_t length_min
+        int64_t length_max
+        const uint8_t* fallback
+        size_t fallback_size
+
+    ctypedef struct Type "rl_type":
+        Field* fields
+        uint32_t n_fields
+        Field* tag
+        Field* start
+        Field tag_value
+        void* next_in_bucket
+        Words names
+        Rows* rows
+        uint8_t judged
+        uint8_t keeps_unknown
+
+    ctypedef struct Decoder "rl_decoder":
+        Type* types
+        uint32_t n_types
+        uint8_t has_tag
+        Field tag_key
+        Type** tags
+        uint32_t tag_mask
+        Rows* untyped
+        const Powers* powers
+        Buffer scratch
+        Buffer unknown
+        int no_memory
+
+    ctypedef struct Run "rl_run":
+        const uint8_t* data
+        const uint32_t* offsets
+        const ReadStamp* stamps
+        int64_t first_seq
+        int64_t epoch
+        uint32_t at
+        uint32_t stop
+        uint32_t stamp
+        uint32_t stamp_end
+
+    uint32_t rl_tag_bucket(uint32_t first)
+
+    ctypedef void (*Kernel "rl_kernel")(Decoder* decoder, Run* run)
+
+    ctypedef struct KernelEntry "rl_kernel_entry":
+        const char* name
+        Kernel run
+
+    const KernelEntry* rl_kernels()
+
+
+cdef class CompiledPlan:
+    cdef:
+        Decoder decoder         # its arrays, words and buffers are owned here
+        Kernel kernel
+        readonly str kernel_name
+        list _kept              #: list[object], what the C structs borrow from: builders, bytes
+
+    cdef const uint8_t* _borrow(self, bytes text) except NULL
+    cdef int _add_type(self, Type* type, TableBuilder table, object plan, str tag_field) except -1
+    cdef int _set_key(self, Field* field, bytes key) except -1
+    cdef int _chain_tags(self) except -1
+    cdef int _set_value(self, Field* field, Column* column, object plan) except -1

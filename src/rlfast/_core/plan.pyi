@@ -1,0 +1,13 @@
+from typing import Any, final
+
+from rlfast._core.columns import TableBuilder
+
+KERNELS: tuple[str, ...]
+
+@final
+class CompiledPlan:
+    def __new__(
+        cls, types: list[Any] | TableBuilder, tag_field: str | None, kernel: str = "auto"
+    ) -> CompiledPlan: ...
+    @property
+    def kernel_name(self) -> str: ...
