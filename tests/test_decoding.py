@@ -339,11 +339,11 @@ def test_decoder_checks_the_range_and_the_stamps() -> None:
     queue.end_of_read()
     block = queue.take_block()
     assert block is not None
-    decoder.decode_block(block, 1, 1)
+    decoder.decode_blocks([(block, 1, 1)])
     for start, stop in ((0, 2), (1, 0), (0, 3)):
         with pytest.raises(IndexError, match="1 stamped messages"):
-            decoder.decode_block(block, start, stop)
-        assert decoder.position == start
+            decoder.decode_blocks([(block, start, stop)])
+        assert decoder.reached == (0, 0)
     assert table.num_rows == 0
 
 
@@ -367,7 +367,7 @@ def test_a_foreign_error_stops_at_its_message_and_keeps_those_before_it() -> Non
     assembler = BatchAssembler(Hooked)
     with pytest.raises(KeyError):
         assembler.add(block, 0, 6)
-    assert assembler.position == 3
+    assert assembler.reached == (0, 3)
     assert assembler.num_rows == 3
     broken = -1
     assembler.add(block, 3, 6)

@@ -21,7 +21,7 @@ from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
 from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
-from rlfast.batches import BatchIterator
+from rlfast.batches import BatchIterator, BlockDecoding
 from rlfast.decoding import BatchAssembler, MessageDecoder
 from rlfast.errors import (
     ConfigError,
@@ -95,7 +95,7 @@ class WebSocketConnection(Generic[T]):
         self._decoder = MessageDecoder(type)
         self._reader = MessageReader(self._queue, self._decoder.decode, self._decoder.recover, UsageError)
         self.next_message = self._reader.next_message
-        self._assembler: BatchAssembler | None = None
+        self._block_decoding: BlockDecoding | None = None
 
         self._frame_loop: FrameLoop | None = None
         self._epoch = 0
@@ -297,9 +297,9 @@ class WebSocketConnection(Generic[T]):
         """
         if max_rows < 1 or not max_wait >= 0:
             raise ConfigError("max_rows must be at least 1 and max_wait at least 0 seconds")
-        if self._assembler is None:
-            self._assembler = BatchAssembler(self._type)
-        return BatchIterator(self._queue, self._reader, self._assembler, max_rows, max_wait)
+        if self._block_decoding is None:
+            self._block_decoding = BlockDecoding(self._queue, BatchAssembler(self._type))
+        return BatchIterator(self._queue, self._reader, self._block_decoding, max_rows, max_wait)
 
     # -- sending and closing ---------------------------------------------------------------------------
 
@@ -407,6 +407,7 @@ class WebSocketConnection(Generic[T]):
     def stats(self) -> ConnectionStats:
         """Counters since the start, over all connections."""
         queue, live = self._queue, self._frame_loop
+        assembler = self._block_decoding.assembler if self._block_decoding is not None else None
         return ConnectionStats(
             messages=queue.messages,
             payload_bytes=queue.payload_bytes,
@@ -419,7 +420,9 @@ class WebSocketConnection(Generic[T]):
             pauses=queue.pauses,
             decode_errors=self._decoder.errors,
             unknown_events=self._decoder.unknown_events,
-            dead_letters=self._assembler.num_dead_letters if self._assembler is not None else 0,
+            fast_events=assembler.num_fast if assembler is not None else 0,
+            judged_events=assembler.num_judged if assembler is not None else 0,
+            dead_letters=assembler.num_dead_letters if assembler is not None else 0,
             binary_messages=self._binary_messages + (live.binary_messages if live else 0),
             oversized_messages=self._oversized_messages + (live.oversized_messages if live else 0),
             discarded_messages=self._discarded_messages + (live.discarded_messages if live else 0),

@@ -17,7 +17,7 @@ keeps them and so finds what is wrong inside them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -31,6 +31,9 @@ from rlfast.events import UnknownEvent
 from rlfast.schema import ColumnPlan, compile_plan
 
 UNTYPED_TABLE = "message"
+
+Span: TypeAlias = tuple[Block, int, int]
+"""Messages [start, stop) of a block."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
@@ -261,25 +264,32 @@ class BatchAssembler:
         return self._decoder.num_judged
 
     def add(self, block: Block, start: int, stop: int) -> None:
-        """Decode messages [start, stop) of `block`, which continue the sequence.
+        """Decode messages [start, stop) of `block`; see `add_spans`."""
+        self.add_spans([(block, start, stop)])
+
+    def add_spans(self, spans: list[Span]) -> None:
+        """Decode the spans, which continue the sequence. May be called from any thread, one at a time.
 
         When a fault of another kind than a bad payload ends it (MemoryError, an exception of a user's hook),
-        `position` tells which message it stopped at; those before it are collected.
+        `reached` tells which message it stopped at; those before it are collected.
         """
         try:
-            self._decoder.decode_block(block, start, stop)
+            self._decoder.decode_blocks(spans)
         finally:
-            stop = self._decoder.position
-            if stop > start:
-                if self._first_seq < 0:
-                    self._first_seq = block.first_seq + start
-                self._last_seq = block.first_seq + stop - 1
-                self._payload_bytes += block.span_bytes(start, stop)
+            complete, position = self._decoder.reached
+            for i, (block, start, stop) in enumerate(spans[: complete + 1]):
+                if i == complete:
+                    stop = position
+                if stop > start:
+                    if self._first_seq < 0:
+                        self._first_seq = block.first_seq + start
+                    self._last_seq = block.first_seq + stop - 1
+                    self._payload_bytes += block.span_bytes(start, stop)
 
     @property
-    def position(self) -> int:
-        """Index in its block of the first message that the last `add` did not collect."""
-        return self._decoder.position
+    def reached(self) -> tuple[int, int]:
+        """Span, and index in its block, of the first message that the last call did not collect."""
+        return self._decoder.reached
 
     def finish(self) -> EventBatch:
         """Hand over what was collected as a batch, and start anew. There must be at least one message."""

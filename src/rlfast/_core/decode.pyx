@@ -5,10 +5,11 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 
 from rlfast._core.block cimport Block
 from rlfast._core.columns cimport TableBuilder
-from rlfast._core.plan cimport CompiledPlan, Run
+from rlfast._core.plan cimport CompiledPlan, Decoder, Kernel, Run
 
 
 cdef enum:
@@ -28,6 +29,43 @@ cdef class _Payload:
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, <void*>self.data, self.size, 1, flags)
+
+
+cdef int _begin_run(Run* run, Block block, uint32_t start, uint32_t stop) except -1:
+    if stop > block.n_stamped or start > stop:
+        raise IndexError(f"messages [{start}, {stop}) of a block with {block.n_stamped} stamped messages")
+    run.data = <const unsigned char*>block.data
+    run.offsets = block.offsets
+    run.stamps = block.stamps
+    run.first_seq = <int64_t>block.first_seq
+    run.epoch = block.epoch
+    run.at = start
+    run.stop = stop
+    run.stamp = 0
+    run.stamp_end = block.stamps[0].count if start < stop else 0
+    return 0
+
+
+cdef Py_ssize_t _clean_runs(list spans, Py_ssize_t first, Py_ssize_t n) except -1:
+    """How many spans, from the first on, hold no message that was cut short."""
+    cdef Py_ssize_t i = first
+    while i < n and (<Block>spans[i][0]).rejected is None:
+        i += 1
+    return max(i - first, 1)
+
+
+cdef uint64_t _run_kernel(Kernel kernel, Decoder* decoder, Run* runs, Py_ssize_t n) noexcept nogil:
+    """Returns the number of messages that were taken."""
+    cdef uint64_t taken = 0
+    cdef uint32_t start
+    cdef Py_ssize_t i
+    for i in range(n):
+        start = runs[i].at
+        kernel(decoder, &runs[i])
+        taken += runs[i].at - start
+        if runs[i].at < runs[i].stop:
+            break
+    return taken
 
 
 @cython.final
@@ -58,7 +96,8 @@ cdef class BlockDecoder:
         _Payload payload
         readonly uint64_t num_fast      # messages that the compiled plan took
         readonly uint64_t num_judged    # messages that it did not take
-        readonly uint32_t position      # of the last decode_block: messages below it have their row
+        #: tuple[int, int]: span, and index in its block, of the first message that the last call did not decode
+        readonly tuple reached
 
     def __cinit__(
         self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, judge, dead_letter
@@ -72,53 +111,78 @@ cdef class BlockDecoder:
         self.dead_letter = dead_letter
         self.payload = _Payload.__new__(_Payload)
 
-    def decode_block(self, Block block not None, uint32_t start, uint32_t stop):
-        """Append messages [start, stop) of `block`. For the usual event the GIL is free.
+    def decode_blocks(self, list spans not None):
+        """Append messages [start, stop) of each `(block, start, stop)` in `spans`, in order.
 
-        Raises MemoryError, or what a user's hook raises; `position` then says how far it came.
+        The GIL is free while the compiled plan runs, and offered now and then while msgspec decodes.
+
+        Raises IndexError for a span that is not in its block; MemoryError, or what a user's hook raises, after
+        which `reached` says how far it came.
         """
-        cdef Run run
-        cdef uint32_t limit
+        cdef Py_ssize_t n = len(spans)
+        cdef Py_ssize_t i
+        cdef Run* runs = <Run*>calloc(<size_t>n + 1, sizeof(Run))
+        self.reached = (0, 0)
+        if runs == NULL:
+            raise MemoryError
+        try:
+            for i in range(n):
+                block, start, stop = spans[i]
+                _begin_run(&runs[i], block, start, stop)
+            i = 0
+            try:
+                self._decode_runs(spans, runs, &i, n)
+            finally:
+                self.reached = (i, runs[i].at)
+        finally:
+            free(runs)
+
+    cdef int _decode_runs(self, list spans, Run* runs, Py_ssize_t* at, Py_ssize_t n) except -1:
+        """Decode runs[at:n]; `at` advances to the first that is not at its end."""
         cdef bint hold_gil = False
-        self.position = start
-        if stop > block.n_stamped or start > stop:
-            raise IndexError(f"messages [{start}, {stop}) of a block with {block.n_stamped} stamped messages")
-        if start == stop:
-            return
-        run.data = <const unsigned char*>block.data
-        run.offsets = block.offsets
-        run.stamps = block.stamps
-        run.first_seq = <int64_t>block.first_seq
-        run.epoch = block.epoch
-        run.at = start
-        run.stamp = 0
-        run.stamp_end = block.stamps[0].count
-        while run.at < stop:
-            limit = stop if block.rejected is None else min(stop, block._next_rejected(run.at))
-            if self.plan is not None and run.at < limit:
-                run.stop = min(limit, run.at + PATIENCE) if hold_gil else limit
-                self._run_plan(&run, hold_gil)
-                if run.at == run.stop:
-                    hold_gil = False
+        cdef Run* run
+        cdef Block block
+        cdef uint32_t stop
+        while True:
+            while at[0] < n and runs[at[0]].at == <uint32_t>spans[at[0]][2]:
+                at[0] += 1
+            if at[0] == n:
+                return 0
+            run = &runs[at[0]]
+            block, _, stop = spans[at[0]]
+            # Messages that were cut short are not for the plan.
+            run.stop = stop if block.rejected is None else min(stop, block._next_rejected(run.at))
+            if self.plan is not None and run.at < run.stop:
+                if hold_gil:
+                    run.stop = min(run.stop, run.at + PATIENCE)
+                    self._run_plan(run, 1, True)
+                    if run.at == run.stop:
+                        hold_gil = False
+                        continue
+                elif run.stop < stop:
+                    self._run_plan(run, 1, False)
+                else:
+                    self._run_plan(run, _clean_runs(spans, at[0], n), False)
+                if run.at == stop:
                     continue
-            self._general(block, &run)
+            self._general(block, run)
             hold_gil = True
             if self.num_judged % JUDGED_AT_ONCE == 0:
                 with nogil:
                     pass
 
-    cdef int _run_plan(self, Run* run, bint hold_gil) except -1:
+    cdef int _run_plan(self, Run* run, Py_ssize_t n, bint hold_gil) except -1:
+        """Run the compiled plan over n runs, or up to the first message that it does not take."""
         cdef CompiledPlan plan = self.plan
-        cdef uint32_t start = run.at
+        cdef uint64_t taken = 0
         if hold_gil:
-            plan.kernel(&plan.decoder, run)
+            taken = _run_kernel(plan.kernel, &plan.decoder, run, n)
         else:
             with nogil:
-                plan.kernel(&plan.decoder, run)
+                taken = _run_kernel(plan.kernel, &plan.decoder, run, n)
         for table in self.builders:
             (<TableBuilder>table).sync()
-        self.num_fast += run.at - start
-        self.position = run.at
+        self.num_fast += taken
         if plan.decoder.no_memory:
             raise MemoryError("cannot grow a column")
         return 0
@@ -129,7 +193,6 @@ cdef class BlockDecoder:
         cdef uint32_t i = run.at
         cdef int64_t seq = run.first_seq + i
         cdef int64_t received_at
-        self.position = i
         while i >= run.stamp_end:
             run.stamp += 1
             run.stamp_end += run.stamps[run.stamp].count
@@ -147,7 +210,6 @@ cdef class BlockDecoder:
                 self._ask_judge(error, block, i, seq, received_at)
         self.num_judged += 1
         run.at = i + 1
-        self.position = run.at
         return 0
 
     cdef int _bury(self, object letter, Block block, int64_t seq, int64_t received_at) except -1:

@@ -79,7 +79,7 @@ cdef extern from "csrc/plan.h" nogil:
 
     uint32_t rl_tag_bucket(uint32_t first)
 
-    ctypedef void (*Kernel "rl_kernel")(Decoder* decoder, Run* run)
+    ctypedef void (*Kernel "rl_kernel")(Decoder* decoder, Run* run) noexcept
 
     ctypedef struct KernelEntry "rl_kernel_entry":
         const char* name
