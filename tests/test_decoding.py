@@ -339,11 +339,12 @@ def test_decoder_checks_the_range_and_the_stamps() -> None:
     queue.end_of_read()
     block = queue.take_block()
     assert block is not None
-    decoder.decode_blocks([(block, 1, 1)])
+    decoder.begin([(block, 1, 1)])
+    assert decoder.done
     for start, stop in ((0, 2), (1, 0), (0, 3)):
         with pytest.raises(IndexError, match="1 stamped messages"):
-            decoder.decode_blocks([(block, start, stop)])
-        assert decoder.reached == (0, 0)
+            decoder.begin([(block, start, stop)])
+        assert decoder.done
     assert table.num_rows == 0
 
 

@@ -21,7 +21,8 @@ from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
 from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
-from rlfast.batches import BatchIterator, BlockDecoding
+from rlfast.batches import BatchIterator
+from rlfast.block_decoding import BlockDecoding
 from rlfast.decoding import BatchAssembler, MessageDecoder
 from rlfast.errors import (
     ConfigError,

@@ -32,6 +32,9 @@ from rlfast.schema import ColumnPlan, compile_plan
 
 UNTYPED_TABLE = "message"
 
+ODD_AT_ONCE = 512
+"""Messages that msgspec decodes without a break for the event loop: one or two milliseconds."""
+
 Span: TypeAlias = tuple[Block, int, int]
 """Messages [start, stop) of a block."""
 
@@ -147,6 +150,7 @@ class BatchAssembler:
             decode every event.
 
     Attributes:
+        decoder: what decodes the spans of `begin`.
         num_dead_letters: dead letters in the batches handed out so far.
     """
 
@@ -167,7 +171,7 @@ class BatchAssembler:
         if type_ is None:
             table = TableBuilder(UNTYPED_TABLE, [("json", "json", ColumnKind.UTF8, False)], False)
             self._builders.append(table)
-            self._decoder = BlockDecoder(
+            self.decoder = BlockDecoder(
                 None if kernel is None else CompiledPlan(table, None, kernel),
                 _json_text,
                 {JsonText: table},
@@ -176,7 +180,8 @@ class BatchAssembler:
                 DeadLetter,
             )
         else:
-            self._decoder = self._typed(compile_plan(type_), kernel)
+            self.decoder = self._typed(compile_plan(type_), kernel)
+        self._spans: list[Span] = []
         self._first_seq = -1
         self._last_seq = -1
         self._payload_bytes = 0
@@ -256,40 +261,51 @@ class BatchAssembler:
     @property
     def num_fast(self) -> int:
         """Messages, since the start, that the compiled decoder took."""
-        return self._decoder.num_fast
+        return self.decoder.num_fast
 
     @property
     def num_judged(self) -> int:
         """Messages, since the start, that it did not take; dead letters are among them."""
-        return self._decoder.num_judged
+        return self.decoder.num_judged
 
     def add(self, block: Block, start: int, stop: int) -> None:
-        """Decode messages [start, stop) of `block`; see `add_spans`."""
-        self.add_spans([(block, start, stop)])
-
-    def add_spans(self, spans: list[Span]) -> None:
-        """Decode the spans, which continue the sequence. May be called from any thread, one at a time.
+        """Decode messages [start, stop) of `block`, which continue the sequence.
 
         When a fault of another kind than a bad payload ends it (MemoryError, an exception of a user's hook),
         `reached` tells which message it stopped at; those before it are collected.
         """
+        self.add_spans([(block, start, stop)])
+
+    def add_spans(self, spans: list[Span]) -> None:
+        """Decode the spans, one after the other; see `add`."""
+        self.begin(spans)
         try:
-            self._decoder.decode_blocks(spans)
+            while not self.decoder.done:
+                self.decoder.advance(ODD_AT_ONCE)
         finally:
-            complete, position = self._decoder.reached
-            for i, (block, start, stop) in enumerate(spans[: complete + 1]):
-                if i == complete:
-                    stop = position
-                if stop > start:
-                    if self._first_seq < 0:
-                        self._first_seq = block.first_seq + start
-                    self._last_seq = block.first_seq + stop - 1
-                    self._payload_bytes += block.span_bytes(start, stop)
+            self.end()
+
+    def begin(self, spans: list[Span]) -> None:
+        """Prepare to decode the spans, piece by piece, by `decoder`; `end` must follow."""
+        self._spans = spans
+        self.decoder.begin(spans)
+
+    def end(self) -> None:
+        """Collect what is decoded since `begin`, complete or not."""
+        complete, position = self.decoder.reached
+        for i, (block, start, stop) in enumerate(self._spans[: complete + 1]):
+            end = position if i == complete else stop
+            if end > start:
+                if self._first_seq < 0:
+                    self._first_seq = block.first_seq + start
+                self._last_seq = block.first_seq + end - 1
+                self._payload_bytes += block.span_bytes(start, end)
+        self._spans = []
 
     @property
     def reached(self) -> tuple[int, int]:
         """Span, and index in its block, of the first message that the last call did not collect."""
-        return self._decoder.reached
+        return self.decoder.reached
 
     def finish(self) -> EventBatch:
         """Hand over what was collected as a batch, and start anew. There must be at least one message."""

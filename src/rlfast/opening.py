@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 from picows import WSError, WSHandshakeError, ws_connect
 
 from rlfast._core.wire import FrameLoop
+from rlfast.bounded_reads import BoundedReads
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
 
@@ -149,7 +150,7 @@ async def _follow(
     target = url
     for _ in range(MAX_REDIRECTS + 1):
         try:
-            _, listener = await ws_connect(
+            transport, listener = await ws_connect(
                 lambda: frame_loop,
                 target,
                 ssl_context=ssl,
@@ -196,6 +197,7 @@ async def _follow(
         if listener is None:
             # picows reports a connection that is lost before the answer as a success without listener.
             raise _failed(url, "the server closed the connection during the upgrade")
+        BoundedReads.install(transport.underlying_transport, options.read_buffer_size)
         return
     raise _failed(url, f"more than {MAX_REDIRECTS} redirects")
 

@@ -26,9 +26,9 @@ class ConnectionOptions:
         max_message_size: bound on one message, all its fragments together; a larger one closes the connection
             with 1009.
         high_water: payload that may wait to be read; then the socket is paused.
-        low_water: when so little is waiting, the socket is resumed.
+        low_water: when so little is waiting, or being decoded, the socket is resumed.
         block_size: of the blocks that payloads wait in.
-        read_buffer_size: of one socket read.
+        read_buffer_size: of one socket read at most; the buffer is twice that, or holds one large frame.
         first_seq: number of the first message.
     """
 
@@ -36,7 +36,7 @@ class ConnectionOptions:
     close_timeout: float = 5.0
     max_message_size: int = 16 * _MIB
     high_water: int = 16 * _MIB
-    low_water: int = 4 * _MIB
+    low_water: int = 8 * _MIB
     block_size: int = _MIB
     read_buffer_size: int = 256 * 1024
     first_seq: int = 0

@@ -9,15 +9,14 @@ from libc.stdlib cimport calloc, free
 
 from rlfast._core.block cimport Block
 from rlfast._core.columns cimport TableBuilder
-from rlfast._core.plan cimport CompiledPlan, Decoder, Kernel, Run
+from rlfast._core.plan cimport CompiledPlan, Run
+from rlfast._core.worker cimport PlanThread, run_kernel
 
 
 cdef enum:
-    # After an event for the general path, this many are decoded without giving up the GIL: where there is one
-    # such event there are often more, and to get the GIL back from a busy event loop takes long.
-    PATIENCE = 32
-    # Events decoded by the general path until the GIL is offered to others.
-    JUDGED_AT_ONCE = 64
+    # After a message for the general path, so many are decoded without giving up the GIL, or going to another
+    # thread: where there is one such message there are often more.
+    PATIENCE = 512
 
 
 @cython.final
@@ -31,6 +30,11 @@ cdef class _Payload:
         PyBuffer_FillInfo(view, self, <void*>self.data, self.size, 1, flags)
 
 
+cdef uint32_t _plan_stop(Run* run, Block block) except? 0:
+    """How far the plan may go: messages that were cut short are not for it."""
+    return run.end if block.rejected is None else min(run.end, block._next_rejected(run.at))
+
+
 cdef int _begin_run(Run* run, Block block, uint32_t start, uint32_t stop) except -1:
     if stop > block.n_stamped or start > stop:
         raise IndexError(f"messages [{start}, {stop}) of a block with {block.n_stamped} stamped messages")
@@ -40,32 +44,11 @@ cdef int _begin_run(Run* run, Block block, uint32_t start, uint32_t stop) except
     run.first_seq = <int64_t>block.first_seq
     run.epoch = block.epoch
     run.at = start
-    run.stop = stop
+    run.end = stop
+    run.stop = _plan_stop(run, block)
     run.stamp = 0
     run.stamp_end = block.stamps[0].count if start < stop else 0
     return 0
-
-
-cdef Py_ssize_t _clean_runs(list spans, Py_ssize_t first, Py_ssize_t n) except -1:
-    """How many spans, from the first on, hold no message that was cut short."""
-    cdef Py_ssize_t i = first
-    while i < n and (<Block>spans[i][0]).rejected is None:
-        i += 1
-    return max(i - first, 1)
-
-
-cdef uint64_t _run_kernel(Kernel kernel, Decoder* decoder, Run* runs, Py_ssize_t n) noexcept nogil:
-    """Returns the number of messages that were taken."""
-    cdef uint64_t taken = 0
-    cdef uint32_t start
-    cdef Py_ssize_t i
-    for i in range(n):
-        start = runs[i].at
-        kernel(decoder, &runs[i])
-        taken += runs[i].at - start
-        if runs[i].at < runs[i].stop:
-            break
-    return taken
 
 
 @cython.final
@@ -94,10 +77,12 @@ cdef class BlockDecoder:
         object judge
         object dead_letter
         _Payload payload
+        list spans                      #: list[tuple[Block, int, int]], what was begun
+        Run* runs                       # one for each span, and one more; owned, freed in __dealloc__
+        Py_ssize_t n_runs
+        Py_ssize_t at                   # the first run that is not at its end
         readonly uint64_t num_fast      # messages that the compiled plan took
         readonly uint64_t num_judged    # messages that it did not take
-        #: tuple[int, int]: span, and index in its block, of the first message that the last call did not decode
-        readonly tuple reached
 
     def __cinit__(
         self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, judge, dead_letter
@@ -110,81 +95,124 @@ cdef class BlockDecoder:
         self.judge = judge
         self.dead_letter = dead_letter
         self.payload = _Payload.__new__(_Payload)
+        self.spans = []
 
-    def decode_blocks(self, list spans not None):
-        """Append messages [start, stop) of each `(block, start, stop)` in `spans`, in order.
+    def __dealloc__(self):
+        free(self.runs)
 
-        The GIL is free while the compiled plan runs, and offered now and then while msgspec decodes.
+    def begin(self, list spans not None):
+        """Prepare to append messages [start, stop) of each `(block, start, stop)` in `spans`, in order.
 
-        Raises IndexError for a span that is not in its block; MemoryError, or what a user's hook raises, after
-        which `reached` says how far it came.
+        The blocks must stay as they are until all is decoded, or something raised. Raises IndexError for a span
+        that is not in its block.
         """
         cdef Py_ssize_t n = len(spans)
         cdef Py_ssize_t i
         cdef Run* runs = <Run*>calloc(<size_t>n + 1, sizeof(Run))
-        self.reached = (0, 0)
         if runs == NULL:
             raise MemoryError
-        try:
-            for i in range(n):
-                block, start, stop = spans[i]
-                _begin_run(&runs[i], block, start, stop)
-            i = 0
-            try:
-                self._decode_runs(spans, runs, &i, n)
-            finally:
-                self.reached = (i, runs[i].at)
-        finally:
-            free(runs)
+        free(self.runs)
+        self.runs = runs
+        self.spans = spans
+        self.at = self.n_runs = 0
+        for i in range(n):
+            block, start, stop = spans[i]
+            _begin_run(&runs[i], block, start, stop)
+        self.n_runs = n
+        self._skip_done()
 
-    cdef int _decode_runs(self, list spans, Run* runs, Py_ssize_t* at, Py_ssize_t n) except -1:
-        """Decode runs[at:n]; `at` advances to the first that is not at its end."""
-        cdef bint hold_gil = False
-        cdef Run* run
-        cdef Block block
-        cdef uint32_t stop
-        while True:
-            while at[0] < n and runs[at[0]].at == <uint32_t>spans[at[0]][2]:
-                at[0] += 1
-            if at[0] == n:
-                return 0
-            run = &runs[at[0]]
-            block, _, stop = spans[at[0]]
-            # Messages that were cut short are not for the plan.
-            run.stop = stop if block.rejected is None else min(stop, block._next_rejected(run.at))
-            if self.plan is not None and run.at < run.stop:
-                if hold_gil:
-                    run.stop = min(run.stop, run.at + PATIENCE)
-                    self._run_plan(run, 1, True)
-                    if run.at == run.stop:
-                        hold_gil = False
-                        continue
-                elif run.stop < stop:
-                    self._run_plan(run, 1, False)
-                else:
-                    self._run_plan(run, _clean_runs(spans, at[0], n), False)
-                if run.at == stop:
-                    continue
-            self._general(block, run)
-            hold_gil = True
-            if self.num_judged % JUDGED_AT_ONCE == 0:
-                with nogil:
-                    pass
+    @property
+    def has_plan(self):
+        """Whether there is a compiled plan."""
+        return self.plan is not None
 
-    cdef int _run_plan(self, Run* run, Py_ssize_t n, bint hold_gil) except -1:
-        """Run the compiled plan over n runs, or up to the first message that it does not take."""
+    @property
+    def done(self):
+        """Whether everything that was begun is decoded."""
+        return self.at == self.n_runs
+
+    @property
+    def reached(self):
+        """Tuple of the span, and the index in its block, of the first message that is not decoded."""
+        if self.runs == NULL:
+            return 0, 0
+        return self.at, self.runs[self.at].at
+
+    def advance(self, Py_ssize_t max_odd, bint until_calm=False):
+        """Decode on, here; the GIL is free while the compiled plan runs.
+
+        Returns when all is done; when `max_odd` messages were left to the general path; or, with `until_calm`,
+        when the compiled plan took `PATIENCE` messages in a row and so the rest may go to a thread.
+
+        Raises MemoryError, or what a user's hook raises; `reached` then says how far it came.
+        """
+        cdef bint hold_gil = until_calm
         cdef CompiledPlan plan = self.plan
-        cdef uint64_t taken = 0
-        if hold_gil:
-            taken = _run_kernel(plan.kernel, &plan.decoder, run, n)
-        else:
-            with nogil:
-                taken = _run_kernel(plan.kernel, &plan.decoder, run, n)
+        cdef Py_ssize_t n
+        cdef Run* run
+        cdef uint32_t stop
+        cdef uint64_t taken
+        while self.at < self.n_runs:
+            run = &self.runs[self.at]
+            if plan is not None and run.at < run.stop:
+                if hold_gil:
+                    # To get the GIL back from a busy thread takes longer than a few messages.
+                    stop = run.stop
+                    run.stop = min(stop, run.at + PATIENCE)
+                    taken = run_kernel(plan.kernel, &plan.decoder, run, 1)
+                    hold_gil = run.at < run.stop
+                    run.stop = stop
+                    self._account(taken)
+                    if not hold_gil:
+                        self._skip_done()
+                        if until_calm:
+                            return
+                        continue
+                else:
+                    n = self.n_runs - self.at
+                    with nogil:
+                        taken = run_kernel(plan.kernel, &plan.decoder, run, n)
+                    self._account(taken)
+                    self._skip_done()
+                    if self.at == self.n_runs:
+                        return
+                    run = &self.runs[self.at]
+            self._general(<Block>self.spans[self.at][0], run)
+            hold_gil = True
+            self._skip_done()
+            max_odd -= 1
+            if max_odd <= 0:
+                return
+
+    def submit(self, PlanThread thread not None):
+        """Have `thread` go on, up to the first message that is not for the compiled plan. Then `collect`."""
+        if self.plan is None:
+            raise RuntimeError("there is no compiled plan to run")
+        thread.submit(self.plan.kernel, &self.plan.decoder, &self.runs[self.at], self.n_runs - self.at)
+
+    def collect(self, PlanThread thread not None):
+        """Wait for the thread. Raises MemoryError if that is what ended it."""
+        self._account(thread.collect())
+        self._skip_done()
+
+    cdef int _account(self, uint64_t taken) except -1:
         for table in self.builders:
             (<TableBuilder>table).sync()
         self.num_fast += taken
-        if plan.decoder.no_memory:
+        if self.plan.decoder.no_memory:
+            self._skip_done()
             raise MemoryError("cannot grow a column")
+        return 0
+
+    cdef int _skip_done(self) except -1:
+        """Advance to the first run that is not at its end."""
+        cdef Run* run
+        while self.at < self.n_runs:
+            run = &self.runs[self.at]
+            if run.at < run.end:
+                run.stop = _plan_stop(run, <Block>self.spans[self.at][0])
+                return 0
+            self.at += 1
         return 0
 
     cdef int _general(self, Block block, Run* run) except -1:

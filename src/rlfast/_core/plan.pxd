@@ -74,6 +74,7 @@ cdef extern from "csrc/plan.h" nogil:
         int64_t epoch
         uint32_t at
         uint32_t stop
+        uint32_t end
         uint32_t stamp
         uint32_t stamp_end
 

@@ -98,7 +98,8 @@ typedef struct {
     int64_t first_seq;
     int64_t epoch;
     uint32_t at;
-    uint32_t stop;
+    uint32_t stop;          /* where a message begins that is not for the plan, or `end` */
+    uint32_t end;
     uint32_t stamp;
     uint32_t stamp_end;     /* messages up to and with those of `stamp` */
 } rl_run;
