@@ -1,5 +1,5 @@
 # Each target is one command that CONTRIBUTING.md explains. They use the python on the PATH.
-.PHONY: build test debug annotate cov asan stubs bench lint wheel clean
+.PHONY: build test debug annotate cov asan fuzz stubs bench lint wheel clean
 
 build:     ## compile the extensions in place
 	python setup.py build_ext --inplace
@@ -16,7 +16,11 @@ cov:       ## coverage of .py and .pyx lines, by the tests that are not about pa
 asan:      ## the tests of the compiled code under AddressSanitizer and UndefinedBehaviorSanitizer
 	RLFAST_SANITIZE=1 python setup.py build_ext --inplace
 	sh tools/with_sanitizers.sh python -m pytest --capture=sys tests/core tests/test_batch.py tests/test_batches.py \
-	  tests/test_bounds.py tests/test_connection.py tests/test_decoding.py tests/test_decoding_properties.py
+	  tests/test_bounds.py tests/test_connection.py tests/test_decoder_equality.py tests/test_decoding.py \
+	  tests/test_decoding_properties.py tests/test_json_edges.py
+fuzz:      ## a minute of coverage-guided fuzzing of the decoder, against msgspec; needs clang
+	python fuzz/build.py
+	python -m fuzz --seconds 60
 stubs:     ## the .pyi files against the compiled modules
 	python -m mypy.stubtest rlfast._core.arrow rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
 	  rlfast._core.decode rlfast._core.messages rlfast._core.plan rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {".py", ".pyi", ".pxd", ".h", ".typed"}
 GENERATED = {".c", ".cpp", ".o", ".so", ".pyd", ".html", ".pyc"}
-FOLDERS = ("src", "tests", "benchmarks", "tools", "docs")
+FOLDERS = ("src", "tests", "benchmarks", "fuzz", "tools", "docs")
 FILES = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",

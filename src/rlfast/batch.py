@@ -27,7 +27,10 @@ class EventTable:
     masked array, over the same view where there is one; other nulls are None.
 
     The table itself is an Arrow record batch by the PyCapsule interface: ``pyarrow.record_batch(table)``,
-    ``polars.DataFrame(table)``.
+    ``polars.DataFrame(table)``. A `str` field is a dictionary column in batches where few of its texts are
+    distinct, and plain utf8 in others. For one schema in all batches ask for it,
+    ``pyarrow.record_batch(table, schema=schema)``, or take `with_plain_text`. Columns of a ``Literal`` or an
+    ``Enum`` have the same dictionary in every batch: all words of the type, in order.
     """
 
     __slots__ = ("_columns", "_index", "name", "num_rows")
@@ -71,12 +74,27 @@ class EventTable:
         return arrow.schema_capsule(self._columns)
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
-        """The record batch, as PyCapsules, without a copy. `requested_schema` is not followed."""
-        return arrow.schema_capsule(self._columns), arrow.array_capsule(self._columns, self.num_rows)
+        """The record batch, as PyCapsules, without a copy.
+
+        A text column that `requested_schema` has as utf8 is copied into that form, if it is a dictionary. No
+        other wish is followed; that is for the consumer to see, as the Arrow specification has it.
+        """
+        columns = self._requested(requested_schema)
+        return arrow.schema_capsule(columns), arrow.array_capsule(columns, self.num_rows)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """A stream of this one record batch, as a PyCapsule. `requested_schema` is not followed."""
-        return arrow.stream_capsule(self._columns, self.num_rows)
+        """A stream of this one record batch, as a PyCapsule; see `__arrow_c_array__`."""
+        return arrow.stream_capsule(self._requested(requested_schema), self.num_rows)
+
+    def _requested(self, schema: object | None) -> list[ColumnData]:
+        if schema is None:
+            return self._columns
+        plain = arrow.plain_text_names(schema)
+        return [column.plain() if column.name in plain else column for column in self._columns]
+
+    def with_plain_text(self) -> EventTable:
+        """The same table, with every `str` field as plain utf8; its other columns are shared, not copied."""
+        return EventTable(self.name, self.num_rows, [column.plain() for column in self._columns])
 
 
 class EventBatch(Mapping[str, EventTable]):

@@ -302,6 +302,24 @@ cdef int _check_lengths(list columns, int64_t length) except -1:
     return 0
 
 
+def plain_text_names(capsule):
+    """Names of the columns that a requested schema (capsule ``arrow_schema``) wants as plain utf8.
+
+    Raises ValueError if it is no such capsule, or was consumed already.
+    """
+    cdef ArrowSchema* schema = <ArrowSchema*>PyCapsule_GetPointer(capsule, b"arrow_schema")
+    cdef ArrowSchema* child
+    cdef int64_t i
+    if schema.release == NULL:
+        raise ValueError("the requested schema was released already")
+    names = set()
+    for i in range(schema.n_children):
+        child = schema.children[i]
+        if child.dictionary == NULL and child.format == b"u" and child.name != NULL:
+            names.add((<bytes>child.name).decode())
+    return names
+
+
 def array_capsule(list columns not None, int64_t length):
     """Capsule ``arrow_array`` of a record batch with these columns (a list of `ColumnData`)."""
     _check_lengths(columns, length)

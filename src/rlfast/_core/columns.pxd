@@ -85,6 +85,7 @@ cdef class ColumnData:
     cdef:
         readonly str name
         readonly ColumnKind kind
+        readonly ColumnKind declared        # UTF8 for a text column that has become a dictionary; else as kind
         readonly bint nullable
         readonly int64_t length
         readonly int64_t null_count

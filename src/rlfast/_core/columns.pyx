@@ -41,6 +41,9 @@ cdef extern from "csrc/column.h" nogil:
     void rl_close_list(Column* column, int64_t row)
     void rl_take_back(Column* column, int64_t row)
     int rl_make_plain(Column* column, int64_t rows)
+    int rl_gather_text(
+        const int32_t* codes, int64_t rows, const uint8_t* valid, const int32_t* ends, const uint8_t* text,
+        Buffer* offsets, Buffer* data)
     int rl_max_items "INT32_MAX"
 
 
@@ -129,7 +132,41 @@ cdef class ColumnData:
 
     `length` rows, of which `null_count` null (-1 never occurs). `validity` is None when nothing is null.
     `offsets` are int32, `data` holds int64, float64, 16-byte UUIDs, bits, int32 codes or text by `kind`.
+    `declared` is UTF8 for a text column that has become a dictionary because few of its texts are distinct.
     """
+
+    def plain(self):
+        """The column itself, or, if it is a text column that has become a dictionary, one with plain text.
+
+        Raises OverflowError for more than 2 GiB of text.
+        """
+        cdef ColumnData out
+        cdef Buffer offsets
+        cdef Buffer data
+        if self.declared == self.kind:
+            return self
+        memset(&offsets, 0, sizeof(Buffer))
+        memset(&data, 0, sizeof(Buffer))
+        out = ColumnData.__new__(ColumnData)
+        out.name = self.name
+        out.kind = out.declared = self.declared
+        out.nullable = self.nullable
+        out.length = self.length
+        out.null_count = self.null_count
+        out.validity = self.validity
+        try:
+            with nogil:
+                result = rl_gather_text(
+                    <const int32_t*>self.data.data, self.length,
+                    self.validity.data if self.null_count else NULL,
+                    <const int32_t*>self.dictionary.offsets.data, self.dictionary.data.data, &offsets, &data)
+            _check(result)
+            out.offsets = OwnedBuffer.adopt(&offsets, offsets.size)
+            out.data = OwnedBuffer.adopt(&data, data.size)
+        finally:
+            free(offsets.data)
+            free(data.data)
+        return out
 
 
 @cython.final
@@ -291,7 +328,7 @@ cdef class ColumnBuilder:
         if self.words.offsets.size == 0:
             _check(rl_buffer_append(&self.words.offsets, &zero, sizeof(int32_t)))
         out.name = self.name
-        out.kind = ColumnKind.UTF8
+        out.kind = out.declared = ColumnKind.UTF8
         out.length = self.words.count
         out.offsets = OwnedBuffer.adopt(&self.words.offsets, self.words.offsets.size)
         out.data = OwnedBuffer.adopt(&self.words.data, self.words.data.size)
@@ -310,6 +347,7 @@ cdef class ColumnBuilder:
         _check(rl_column_reserve(c, 1))
         out.name = self.name
         out.kind = ColumnKind.DICT_UTF8 if c.encoding != RL_PLAIN else self.kind
+        out.declared = self.kind
         out.nullable = self.nullable
         out.length = rows
         out.null_count = c.null_count

@@ -69,12 +69,12 @@ cdef class BlockDecoder:
     """
 
     cdef:
-        CompiledPlan plan
-        object decode
-        dict tables
+        readonly CompiledPlan plan      #: CompiledPlan | None
+        readonly object decode
+        readonly dict tables
         list builders
         TableBuilder dead_letters
-        object judge
+        readonly object judge
         object dead_letter
         _Payload payload
         list spans                      #: list[tuple[Block, int, int]], what was begun

@@ -65,6 +65,22 @@ cdef int _add_word(Words* words, str text) except -1:
     return 0
 
 
+cdef int _expect_declared_order(Type* type) noexcept:
+    """Expect the tag first, then the fields as declared; until an event says otherwise."""
+    cdef uint32_t i
+    cdef Field* previous = type.start
+    if type.tag != NULL:
+        previous.next = type.tag
+        previous = type.tag
+    for i in range(type.n_fields):
+        if &type.fields[i] != type.tag:
+            previous.next = &type.fields[i]
+            previous = previous.next
+    # What is expected behind the last one is expected in vain.
+    previous.next = previous
+    return 0
+
+
 @cython.final
 cdef class CompiledPlan:
     """What the compiled decoder knows about a struct type, a tagged union, or an untyped stream.
@@ -112,6 +128,12 @@ cdef class CompiledPlan:
         if tag_field is not None:
             self._chain_tags()
 
+    def forget_order(self):
+        """Unlearn the order of keys, so that decoding depends on nothing that came before."""
+        cdef uint32_t i
+        for i in range(self.decoder.n_types):
+            _expect_declared_order(&self.decoder.types[i])
+
     def __dealloc__(self):
         cdef uint32_t i
         for i in range(self.decoder.n_types):
@@ -127,7 +149,6 @@ cdef class CompiledPlan:
 
     cdef int _add_type(self, Type* type, TableBuilder table, object plan, str tag_field) except -1:
         cdef uint32_t i = 0
-        cdef Field* previous
         self._kept.append(table)
         type.rows = &table.rows
         type.names.seed[0] = random_seed()
@@ -146,21 +167,13 @@ cdef class CompiledPlan:
             _add_word(&type.names, field.column)
             i += 1
         type.start = &type.fields[type.n_fields]
-        previous = type.start
         if tag_field is not None:
             type.tag = &type.fields[i]
             type.tag.kind = RL_TAG
             type.tag.absent = RL_REQUIRED
             self._set_key(type.tag, _json(tag_field) + b":")
             _add_word(&type.names, tag_field)
-            previous.next = type.tag
-            previous = type.tag
-        # Until an event says otherwise, the fields follow the tag, as declared.
-        for i in range(<uint32_t>len(plan.fields)):
-            previous.next = &type.fields[i]
-            previous = previous.next
-        # What is expected behind the last one is expected in vain.
-        previous.next = previous
+        _expect_declared_order(type)
         return 0
 
     cdef int _chain_tags(self) except -1:

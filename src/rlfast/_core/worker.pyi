@@ -1,6 +1,9 @@
 import socket
 from typing import final
 
+# Written by Cython for other extensions.
+__pyx_capi__: dict[str, object]
+
 @final
 class PlanThread:
     def __new__(cls, notify: socket.socket) -> PlanThread: ...

@@ -76,7 +76,8 @@ class RowMaker:
         )
 
     def _convert(self, folder: str, table: EventTable) -> pa.RecordBatch:
-        batch = pa.record_batch(table)
+        # All files of a table have one schema, however the texts of a batch happened to be.
+        batch = pa.record_batch(table.with_plain_text())
         columns: list[Any] = batch.columns
         columns.insert(STREAM_COLUMN, self._stream_column(batch.num_rows))
         schema = self._schemas.get(folder)

@@ -216,33 +216,47 @@ RL_INLINE int rl_put_bytes(rl_column *c, int32_t *end, const uint8_t *text, size
     return RL_OK;
 }
 
-/* Store the first `rows` rows of an adaptive column as plain text. It is as it was when memory fails. */
-RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
+/* The texts of `rows` codes as plain text, into two empty buffers. `valid` is a bitmap, or NULL: all are. */
+RL_NOINLINE int rl_gather_text(
+    const int32_t *codes, int64_t rows, const uint8_t *valid, const int32_t *ends, const uint8_t *text,
+    rl_buffer *offsets, rl_buffer *data)
 {
-    const int32_t *codes = (const int32_t *)c->data.data;
-    const int32_t *ends = (const int32_t *)c->words->offsets.data;
-    rl_buffer offsets = {0}, data = {0};
     size_t size = 0;
     int64_t i;
     for (i = 0; i < rows; i++)
-        if (c->validity.data == NULL || rl_bit(&c->validity, i))
+        if (valid == NULL || (valid[i >> 3] >> (i & 7) & 1))
             size += (size_t)(ends[codes[i] + 1] - ends[codes[i]]);
     if (size > INT32_MAX)
         return RL_TOO_BIG;
-    if (rl_grow_to(&offsets, (size_t)(c->capacity + 1) * sizeof(int32_t)) != RL_OK
-        || rl_grow_to(&data, size + RL_TEXT_SLACK) != RL_OK) {
-        rl_buffer_free(&offsets);
+    if (rl_grow_to(offsets, (size_t)(rows + 1) * sizeof(int32_t)) != RL_OK
+        || rl_grow_to(data, size + RL_TEXT_SLACK) != RL_OK)
         return RL_NO_MEMORY;
-    }
-    ((int32_t *)offsets.data)[0] = 0;
+    ((int32_t *)offsets->data)[0] = 0;
     for (i = 0; i < rows; i++) {
-        if (c->validity.data == NULL || rl_bit(&c->validity, i)) {
-            size_t n = (size_t)(ends[codes[i] + 1] - ends[codes[i]]);
-            if (n != 0)
-                memcpy(data.data + data.size, c->words->data.data + ends[codes[i]], n);
-            data.size += n;
+        if (valid == NULL || (valid[i >> 3] >> (i & 7) & 1)) {
+            int32_t start = ends[codes[i]], end = ends[codes[i] + 1];
+            rl_copy_short(data->data + data->size, text + start, (size_t)(end - start), text + end);
+            data->size += (size_t)(end - start);
         }
-        ((int32_t *)offsets.data)[i + 1] = (int32_t)data.size;
+        ((int32_t *)offsets->data)[i + 1] = (int32_t)data->size;
+    }
+    offsets->size = (size_t)(rows + 1) * sizeof(int32_t);
+    return RL_OK;
+}
+
+/* Store the first `rows` rows of an adaptive column as plain text. It is as it was when memory fails. */
+RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
+{
+    rl_buffer offsets = {0}, data = {0};
+    int result = rl_gather_text(
+        (const int32_t *)c->data.data, rows, c->validity.data, (const int32_t *)c->words->offsets.data,
+        c->words->data.data, &offsets, &data);
+    if (result == RL_OK && rl_grow_to(&offsets, (size_t)(c->capacity + 1) * sizeof(int32_t)) != RL_OK)
+        result = RL_NO_MEMORY;
+    if (result != RL_OK) {
+        rl_buffer_free(&offsets);
+        rl_buffer_free(&data);
+        return result;
     }
     rl_buffer_free(&c->data);
     c->data = data;

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of the compiled decoder against msgspec; see README.md."""

@@ -1,0 +1,255 @@
+# cython: language_level=3
+"""One execution of the fuzzer: messages through the compiled decoder, and against msgspec.
+
+The first byte of an input picks the type and the kernel; the rest is one to four messages, parted by 0x1E. Each
+is copied into memory of exactly its size, so that AddressSanitizer sees a read one byte too far.
+"""
+
+import sys
+import traceback
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport abort, free, malloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+from rlfast._core.block cimport ReadStamp
+from rlfast._core.columns cimport RL_PLAIN, Column, ColumnBuilder, ColumnKind, TableBuilder
+from rlfast._core.plan cimport CompiledPlan, KernelEntry, Run, rl_kernels
+
+from fuzz.schemas import SCHEMAS
+from rlfast.decoding import BatchAssembler, DeadLetter
+
+cdef extern from *:
+    int LLVMFuzzerRunDriver(int* argc, char*** argv, int (*callback)(const uint8_t*, size_t) noexcept)
+
+cdef extern from "csrc/column.h" nogil:
+    int rl_has_offsets(const Column* column)
+    size_t rl_width(const Column* column)
+
+cdef enum:
+    SEPARATOR = 0x1E
+    MAX_MESSAGES = 4
+
+cdef class Pair:
+    """A type's tables, filled by the compiled plan and by msgspec."""
+    cdef CompiledPlan plan
+    cdef list fast
+    cdef list slow
+    cdef object decode
+    cdef object judge
+    cdef dict tables
+
+    def __init__(self, type_):
+        fast, slow = BatchAssembler(type_), BatchAssembler(type_, None)
+        self.plan = fast.decoder.plan
+        self.fast = fast._builders
+        self.slow = slow._builders
+        self.decode = slow.decoder.decode
+        self.judge = slow.decoder.judge
+        self.tables = {row: slow._builders.index(table) for row, table in slow.decoder.tables.items()}
+
+cdef list PAIRS = [Pair(type_) for type_ in SCHEMAS]
+cdef uint64_t taken = 0
+cdef uint64_t messages = 0
+
+
+cdef int _fail(str what, bytes payload, Pair pair, const KernelEntry* kernel) except -1:
+    sys.stderr.write(
+        f"\n{what}\n  payload {payload!r}\n  type {SCHEMAS[PAIRS.index(pair)]!r}\n"
+        f"  kernel {(<bytes>kernel.name).decode()}\n")
+    sys.stderr.flush()
+    abort()
+    return 0
+
+
+cdef bint _same_text(const uint8_t* a, int32_t n, const uint8_t* b, int32_t m) noexcept:
+    return n == m and (n == 0 or memcmp(a, b, <size_t>n) == 0)
+
+
+cdef int _text(const Column* c, int64_t row, const uint8_t** text) noexcept:
+    cdef const int32_t* ends
+    if c.encoding == RL_PLAIN:
+        ends = <const int32_t*>c.offsets.data
+        text[0] = c.data.data + ends[row]
+    else:
+        row = (<const int32_t*>c.data.data)[row]
+        ends = <const int32_t*>c.words.offsets.data
+        text[0] = c.words.data.data + ends[row]
+    return ends[row + 1] - ends[row]
+
+
+cdef bint _same_value(const Column* a, int64_t i, const Column* b, int64_t j) noexcept:
+    cdef const uint8_t* text_a
+    cdef const uint8_t* text_b
+    cdef const int32_t* ends_a
+    cdef const int32_t* ends_b
+    cdef const int32_t* items_a
+    cdef const int32_t* items_b
+    cdef int32_t n, m, k
+    cdef bint null_a = a.validity.data != NULL and not (a.validity.data[i >> 3] >> (i & 7)) & 1
+    cdef bint null_b = b.validity.data != NULL and not (b.validity.data[j >> 3] >> (j & 7)) & 1
+    if null_a or null_b:
+        return null_a and null_b
+    if a.kind == ColumnKind.UTF8 or a.kind == ColumnKind.DICT_UTF8:
+        n, m = _text(a, i, &text_a), _text(b, j, &text_b)
+        return _same_text(text_a, n, text_b, m)
+    if a.kind == ColumnKind.BOOL:
+        return (a.data.data[i >> 3] >> (i & 7)) & 1 == (b.data.data[j >> 3] >> (j & 7)) & 1
+    if rl_has_offsets(a):
+        ends_a = <const int32_t*>a.offsets.data + i
+        ends_b = <const int32_t*>b.offsets.data + j
+        n = ends_a[1] - ends_a[0]
+        if n != ends_b[1] - ends_b[0]:
+            return False
+        if a.kind == ColumnKind.LIST_UUID:
+            return _same_text(a.data.data + 16 * ends_a[0], 16 * n, b.data.data + 16 * ends_b[0], 16 * n)
+        for k in range(n):
+            items_a = <const int32_t*>a.child_offsets.data + ends_a[0] + k
+            items_b = <const int32_t*>b.child_offsets.data + ends_b[0] + k
+            if not _same_text(
+                a.data.data + items_a[0], items_a[1] - items_a[0], b.data.data + items_b[0], items_b[1] - items_b[0]
+            ):
+                return False
+        return True
+    return memcmp(a.data.data + <size_t>i * rl_width(a), b.data.data + <size_t>j * rl_width(b), rl_width(a)) == 0
+
+
+cdef int _compare(Pair pair, Py_ssize_t index, bytes payload, int64_t seq, const KernelEntry* kernel) except -1:
+    """msgspec must make the same row of the payload as the compiled plan, in the same table."""
+    cdef TableBuilder fast = <TableBuilder>pair.fast[index]
+    cdef TableBuilder slow
+    cdef ColumnBuilder a
+    cdef ColumnBuilder b
+    cdef bint extra_a
+    try:
+        row, extra = pair.decode(payload), None
+    except Exception as error:
+        row, extra = pair.judge(error, payload)
+    if type(row) is DeadLetter:
+        _fail(f"taken, but msgspec says {row.reason}: {row.error}", payload, pair, kernel)
+    if pair.tables[type(row)] != index:
+        _fail(f"taken as {fast.name}, but it is {row!r}", payload, pair, kernel)
+    slow = <TableBuilder>pair.slow[index]
+    try:
+        slow.append_row(row, seq, 3, 11, extra)
+    except ValueError as error:
+        _fail(f"taken, but it does not fit its column: {error}", payload, pair, kernel)
+    for column_a, column_b in zip(fast._columns, slow._columns):
+        a, b = <ColumnBuilder>column_a, <ColumnBuilder>column_b
+        if a is fast._extra:
+            # It is as long as its last value needs.
+            extra_a = a.column.length == fast.rows.rows
+            if extra_a != (b.column.length == slow.rows.rows):
+                _fail(f"_extra: {extra_a}, {extra!r}", payload, pair, kernel)
+            if not extra_a:
+                continue
+        if not _same_value(&a.column, fast.rows.rows - 1, &b.column, slow.rows.rows - 1):
+            _fail(f"column {a.name}: {a.finish().plain()!r} is not what msgspec reads: {row!r}", payload, pair, kernel)
+    return 0
+
+
+cdef int64_t _fingerprint(TableBuilder table) noexcept:
+    """What must not change when a message is not taken."""
+    cdef int64_t out = table.rows.rows
+    cdef uint32_t i
+    cdef Column* c
+    for i in range(table.rows.n_columns):
+        c = table.rows.columns[i]
+        out = out * 1000003 + c.null_count
+        if c.capacity > table.rows.rows and rl_has_offsets(c):
+            # The place of the next value.
+            out = out * 1000003 + <int64_t>c.child_offsets.size
+            if c.encoding == RL_PLAIN:
+                out = out * 1000003 + <int64_t>c.data.size
+    return out
+
+
+cdef int _message(Pair pair, const KernelEntry* kernel, const uint8_t* text, size_t n, int64_t seq) except -1:
+    global taken, messages
+    cdef uint8_t* copy = <uint8_t*>malloc(n)
+    cdef uint32_t[2] offsets
+    cdef ReadStamp stamp
+    cdef Run run
+    cdef int64_t total = 0
+    if n:
+        memcpy(copy, text, n)
+    offsets[0], offsets[1] = 0, <uint32_t>n
+    stamp.count, stamp.received_at = 1, 11
+    memset(&run, 0, sizeof(Run))
+    run.data, run.offsets, run.stamps = copy, offsets, &stamp
+    run.first_seq, run.epoch, run.stop, run.end, run.stamp_end = seq, 3, 1, 1, 1
+    before = [((<TableBuilder>table).rows.rows, _fingerprint(<TableBuilder>table)) for table in pair.fast]
+    kernel.run(&pair.plan.decoder, &run)
+    free(copy)
+    messages += 1
+    payload = text[:n]
+    for index, table in enumerate(pair.fast):
+        total += (<TableBuilder>table).rows.rows - before[index][0]
+        if (<TableBuilder>table).rows.rows != before[index][0]:
+            (<TableBuilder>table).sync()
+            _compare(pair, index, payload, seq, kernel)
+        elif not run.at and (<TableBuilder>table).rows.rows and _fingerprint(<TableBuilder>table) != before[index][1]:
+            _fail(f"not taken, but table {table.name} changed", payload, pair, kernel)
+    if total != run.at:
+        _fail(f"{run.at} messages taken, {total} rows", payload, pair, kernel)
+    taken += run.at
+    return 0
+
+
+cdef int _execute(const uint8_t* data, size_t n) except -1:
+    cdef const KernelEntry* kernels = rl_kernels()
+    cdef uint32_t n_kernels = 0
+    cdef Pair pair
+    cdef const uint8_t* end = data + n
+    cdef const uint8_t* stop
+    cdef int i
+    if n == 0:
+        return 0
+    while kernels[n_kernels].name != NULL:
+        n_kernels += 1
+    pair = <Pair>PAIRS[data[0] % <uint32_t>len(PAIRS)]
+    kernels += data[0] // <uint32_t>len(PAIRS) % n_kernels
+    pair.plan.forget_order()
+    data += 1
+    for i in range(MAX_MESSAGES):
+        stop = <const uint8_t*>memchr(data, SEPARATOR, <size_t>(end - data)) if data < end else NULL
+        if stop == NULL or i == MAX_MESSAGES - 1:
+            stop = end
+        _message(pair, kernels, data, <size_t>(stop - data), i)
+        if stop == end:
+            break
+        data = stop + 1
+    # A finding must not depend on what was executed before.
+    for table in (*pair.fast, *pair.slow):
+        if (<TableBuilder>table).rows.rows:
+            table.finish()
+    return 0
+
+
+cdef int _callback(const uint8_t* data, size_t n) noexcept:
+    try:
+        _execute(data, n)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        abort()
+    return 0
+
+
+def execute(bytes data not None):
+    """Run one input. Returns (messages so far, messages so far that the compiled plan took)."""
+    _execute(data, len(data))
+    return messages, taken
+
+
+def run(arguments):
+    """Fuzz; the arguments are libFuzzer's. Does not return."""
+    cdef int argc = <int>len(arguments) + 1
+    cdef int i
+    # Never freed: libFuzzer keeps them.
+    cdef char** argv = <char**>malloc((<size_t>argc + 1) * sizeof(char*))
+    kept = [b"rlfast", *(argument.encode() for argument in arguments)]
+    for i in range(argc):
+        argv[i] = kept[i]
+    argv[argc] = NULL
+    LLVMFuzzerRunDriver(&argc, &argv, _callback)

@@ -1,0 +1,75 @@
+"""Everything that can be seen of a batch, to compare what the kernels make of the same payloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from rlfast._core.block import BlockQueue
+from rlfast._core.plan import KERNELS
+from rlfast.batch import EventTable
+from rlfast.decoding import BatchAssembler
+
+GENERAL = None
+"""Instead of a kernel: msgspec decodes everything, into structs that the builders read."""
+
+
+def rows_of(table: EventTable) -> list[tuple[str, list[str]]]:
+    """Name and values of every column. As repr, which tells 0.0 from -0.0 and 1 from True."""
+    batch = pa.record_batch(table.with_plain_text())
+    return [
+        (name, [repr(value) for value in column.to_pylist()])
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        if name != "received_at"
+    ]
+
+
+def outcome(
+    type_: Any,
+    payloads: Iterable[bytes],
+    kernel: str | None,
+    cuts: Sequence[int] = (),
+    block_size: int = 1 << 16,
+) -> dict[str, Any]:
+    """Tables by name, dead letters as "", of the payloads as one batch, decoded `cuts` messages at a time."""
+    queue = BlockQueue(block_size, 1 << 30, 0, 7)
+    queue.begin_epoch(3)
+    for payload in payloads:
+        queue.feed(payload)
+    queue.end_of_read()
+    assembler = BatchAssembler(type_, kernel)
+    sizes = iter(cuts)
+    total = 0
+    while (block := queue.take_block()) is not None:
+        stop = min(block.count, block.taken + next(sizes, block.count))
+        total += stop - block.taken
+        assembler.add(block, block.taken, stop)
+        queue.give_back(block, stop)
+    assert assembler.num_fast + assembler.num_judged == total
+    assert kernel is not GENERAL or assembler.num_fast == 0
+    batch = assembler.finish()
+    seqs = [seq for table in (*batch.values(), batch.dead_letters) for seq in table["seq"].tolist()]
+    assert sorted(seqs) == list(range(7, 7 + total))
+    found = {name: rows_of(table) for name, table in batch.items()}
+    return {**found, "": rows_of(batch.dead_letters)}
+
+
+def check_equal(
+    type_: Any, payloads: Sequence[bytes], cuts: Sequence[int] = (), block_size: int = 1 << 16
+) -> None:
+    """Every kernel makes of the payloads what msgspec's structs make of them."""
+    expected = outcome(type_, payloads, GENERAL)
+    for kernel in KERNELS:
+        found = outcome(type_, payloads, kernel, cuts, block_size)
+        if found != expected:
+            report(type_, payloads, kernel)
+        assert found == expected, kernel
+
+
+def report(type_: Any, payloads: Sequence[bytes], kernel: str) -> None:
+    """Name a payload that is enough to see the difference, if one is."""
+    for payload in payloads:
+        alone, expected = outcome(type_, [payload], kernel), outcome(type_, [payload], GENERAL)
+        assert alone == expected, payload
