@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import weakref
 from collections.abc import Callable
 
 from rlfast._core.decode import BlockDecoder
@@ -24,22 +25,29 @@ class DecodeThread:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_done: Callable[[], None]) -> None:
+        self._closed = True
         self._loop = loop
         self._on_done = on_done
         self._here, self._there = socket.socketpair()
         try:
             self._here.setblocking(False)
-            loop.add_reader(self._here, self._wake)
+            # The loop would keep this object, and its thread, alive for ever.
+            loop.add_reader(self._here, _wake, weakref.ref(self))
         except BaseException:
             self._here.close()
             self._there.close()
             raise
         self._thread = PlanThread(self._there)
         self._thread.start()
+        self._closed = False
 
     def _wake(self) -> None:
         self._here.recv(16)
         self._on_done()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self.close()
 
     def run(self, decoder: BlockDecoder) -> None:
         """Run the plan up to the end, or to the first message that is not for it."""
@@ -50,9 +58,16 @@ class DecodeThread:
         decoder.collect(self._thread)
 
     def close(self) -> None:
-        """End the thread. Nothing may be running."""
+        """End the thread, when its run has ended; the loop hears no more of that."""
+        self._closed = True
         self._thread.stop()
         if not self._loop.is_closed():
             self._loop.remove_reader(self._here)
         self._here.close()
         self._there.close()
+
+
+def _wake(reference: weakref.ref[DecodeThread]) -> None:
+    thread = reference()
+    if thread is not None:
+        thread._wake()

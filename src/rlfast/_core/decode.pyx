@@ -81,6 +81,7 @@ cdef class BlockDecoder:
         Run* runs                       # one for each span, and one more; owned, freed in __dealloc__
         Py_ssize_t n_runs
         Py_ssize_t at                   # the first run that is not at its end
+        bint submitted                  # to a thread, which owns all this until `collect`
         readonly uint64_t num_fast      # messages that the compiled plan took
         readonly uint64_t num_judged    # messages that it did not take
 
@@ -108,7 +109,10 @@ cdef class BlockDecoder:
         """
         cdef Py_ssize_t n = len(spans)
         cdef Py_ssize_t i
-        cdef Run* runs = <Run*>calloc(<size_t>n + 1, sizeof(Run))
+        cdef Run* runs
+        if self.submitted:
+            raise RuntimeError("a thread is still at work on what was begun before")
+        runs = <Run*>calloc(<size_t>n + 1, sizeof(Run))
         if runs == NULL:
             raise MemoryError
         free(self.runs)
@@ -147,6 +151,8 @@ cdef class BlockDecoder:
         Raises MemoryError, or what a user's hook raises; `reached` then says how far it came.
         """
         cdef bint hold_gil = until_calm
+        if self.submitted:
+            raise RuntimeError("a thread is at work")
         cdef CompiledPlan plan = self.plan
         cdef Py_ssize_t n
         cdef Run* run
@@ -188,11 +194,19 @@ cdef class BlockDecoder:
         """Have `thread` go on, up to the first message that is not for the compiled plan. Then `collect`."""
         if self.plan is None:
             raise RuntimeError("there is no compiled plan to run")
-        thread.submit(self.plan.kernel, &self.plan.decoder, &self.runs[self.at], self.n_runs - self.at)
+        if self.at == self.n_runs or self.submitted:
+            raise RuntimeError("there is nothing to run, or it is running")
+        self.submitted = True
+        thread.submit(self, self.plan.kernel, &self.plan.decoder, &self.runs[self.at], self.n_runs - self.at)
 
     def collect(self, PlanThread thread not None):
         """Wait for the thread. Raises MemoryError if that is what ended it."""
-        self._account(thread.collect())
+        cdef uint64_t taken
+        if not self.submitted:
+            raise RuntimeError("nothing was submitted")
+        taken = thread.collect()
+        self.submitted = False
+        self._account(taken)
         self._skip_done()
 
     cdef int _account(self, uint64_t taken) except -1:

@@ -17,7 +17,8 @@ cdef class PlanThread:
         PyThread_type_lock _work
         # Held from a submission to its end: who has taken it sees all that the thread has written.
         PyThread_type_lock _busy
-        # The submission: borrowed from who submits, until it has collected.
+        # The submission, until it is collected.
+        object _owner                   # of all that the pointers below point to, directly or not
         Kernel _kernel
         Decoder* _decoder
         Run* _runs
@@ -28,6 +29,6 @@ cdef class PlanThread:
         readonly bint running           # between submit and collect
         object _socket                  #: socket.socket, what keeps _fd open
 
-    cdef int submit(self, Kernel kernel, Decoder* decoder, Run* runs, Py_ssize_t n) except -1
+    cdef int submit(self, object owner, Kernel kernel, Decoder* decoder, Run* runs, Py_ssize_t n) except -1
     cdef uint64_t collect(self) except? 0xFFFFFFFFFFFFFFFF
     cdef void _loop(self) noexcept nogil

@@ -78,8 +78,9 @@ cdef class PlanThread:
         threading.Thread(target=self._run, name="rlfast-decode", daemon=True).start()
 
     def stop(self):
-        """End the thread, once its work is done. The socket may be closed after that."""
-        PyThread_acquire_lock(self._busy, 1)
+        """Wait for its work, and end the thread. The socket may be closed after that."""
+        with nogil:
+            PyThread_acquire_lock(self._busy, 1)
         self._stop = True
         PyThread_release_lock(self._busy)
         PyThread_release_lock(self._work)
@@ -97,11 +98,12 @@ cdef class PlanThread:
             PyThread_release_lock(self._busy)
             rl_notify(self._fd)
 
-    cdef int submit(self, Kernel kernel, Decoder* decoder, Run* runs, Py_ssize_t n) except -1:
-        """Have the runs decoded. They, and what they point to, must stay until `collect`."""
+    cdef int submit(self, object owner, Kernel kernel, Decoder* decoder, Run* runs, Py_ssize_t n) except -1:
+        """Have the runs decoded. `owner` is kept until `collect`; the pointers must be good as long as it lives."""
         if self.running:
             raise RuntimeError("the last submission was not collected")
         PyThread_acquire_lock(self._busy, 1)
+        self._owner = owner
         self._kernel = kernel
         self._decoder = decoder
         self._runs = runs
@@ -116,4 +118,5 @@ cdef class PlanThread:
             PyThread_acquire_lock(self._busy, 1)
             PyThread_release_lock(self._busy)
         self.running = False
+        self._owner = None
         return self._taken
