@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B, assemble
@@ -235,3 +236,73 @@ def test_batches_are_not_copied_or_pickled(batch: EventBatch) -> None:
             copy.deepcopy(thing)
         with pytest.raises(TypeError):
             pickle.dumps(thing)
+
+
+# -- text columns: dictionaries in some batches, plain in others -------------------------------------------
+
+
+def heartbeats(texts: list[str]) -> EventTable:
+    payloads = [b'{"type":"heartbeat","timestamp":"%s"}' % text.encode() for text in texts]
+    return assemble(AgentEvent, payloads)["heartbeat"]
+
+
+REPEATED, DISTINCT = heartbeats(["noon"] * 100), heartbeats([str(i) for i in range(100)])
+PLAIN = pa.schema(
+    [
+        pa.field("seq", pa.int64(), False),
+        pa.field("epoch", pa.int64(), False),
+        pa.field("received_at", pa.timestamp("ns", "UTC"), False),
+        pa.field("timestamp", pa.utf8(), False),
+        pa.field("_extra", pa.utf8()),
+    ]
+)
+
+
+def test_the_form_of_a_text_column_follows_its_texts() -> None:
+    assert pa.types.is_dictionary(pa.record_batch(REPEATED).column("timestamp").type)
+    assert pa.record_batch(DISTINCT).column("timestamp").type == pa.utf8()
+    # numpy does not see the difference.
+    assert REPEATED["timestamp"].tolist() == ["noon"] * 100
+    assert DISTINCT["timestamp"].tolist() == [str(i) for i in range(100)]
+
+
+@pytest.mark.parametrize("table", [REPEATED, DISTINCT], ids=["repeated", "distinct"])
+def test_plain_text_can_be_asked_for(table: EventTable) -> None:
+    plain = table.with_plain_text()
+    assert pa.record_batch(plain).schema == PLAIN
+    assert plain["timestamp"].tolist() == table["timestamp"].tolist()
+    # Other columns are the same ones.
+    assert plain.column("seq") is table.column("seq")
+    assert (plain.name, plain.num_rows) == (table.name, table.num_rows)
+    # The way of the PyCapsule interface.
+    assert pa.record_batch(table, schema=PLAIN).schema == PLAIN
+    assert pa.table(table, schema=PLAIN).column("timestamp").to_pylist() == table["timestamp"].tolist()
+
+
+def test_batches_with_either_form_make_one_table() -> None:
+    whole = pa.concat_tables(pa.table(table, schema=PLAIN) for table in (REPEATED, DISTINCT, REPEATED))
+    assert whole.num_rows == 300
+    frames = pl.concat([pl.DataFrame(table.with_plain_text()) for table in (REPEATED, DISTINCT)])
+    assert frames["timestamp"].to_list()[99:101] == ["noon", "0"]
+
+
+def test_nulls_stay_nulls_in_plain_text() -> None:
+    payloads = [
+        b'{"type":"goal_completed","goal_id":"%s","success":true,"result":%s}' % (UUID_A.encode(), result)
+        for result in [b'"ok"', b"null", b'"ok"', b'"ok"', b"null"] * 5
+    ]
+    table = assemble(AgentEvent, payloads)["goal_completed"]
+    assert table.column("result").kind == ColumnKind.DICT_UTF8
+    plain = pa.record_batch(table.with_plain_text()).column("result")
+    assert plain.type == pa.utf8()
+    assert plain.to_pylist() == ["ok", None, "ok", "ok", None] * 5
+    plain.validate(full=True)
+
+
+def test_a_consumed_schema_is_refused() -> None:
+    capsule = PLAIN.__arrow_c_schema__()
+    pa.Schema._import_from_c_capsule(capsule)
+    with pytest.raises(ValueError, match="released"):
+        REPEATED.__arrow_c_array__(capsule)
+    with pytest.raises(ValueError, match="PyCapsule"):
+        REPEATED.__arrow_c_array__(object())

@@ -359,3 +359,124 @@ def test_what_is_no_struct_is_an_error(type_: Any) -> None:
 def test_what_msgspec_cannot_decode_is_an_error(type_: Any) -> None:
     with pytest.raises(UnsupportedFieldError):
         compile_plan(type_)
+
+
+# -- what the compiled decoder is told -----------------------------------------------------------------------
+
+
+def limits_of(annotation: Any) -> Any:
+    return plan_of(annotation).limits
+
+
+INT64 = (-(2**63), 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "low", "high"),
+    [
+        (Annotated[int, msgspec.Meta(ge=0)], 0, INT64[1]),
+        (Annotated[int, msgspec.Meta(gt=0)], 1, INT64[1]),
+        (Annotated[int, msgspec.Meta(le=9)], INT64[0], 9),
+        (Annotated[int, msgspec.Meta(lt=9)], INT64[0], 8),
+        (Annotated[int, msgspec.Meta(ge=-3, lt=4)] | None, -3, 3),
+        (Annotated[Annotated[int, msgspec.Meta(gt=-3)], msgspec.Meta(le=4)], -2, 4),
+    ],
+)
+def test_limits_of_integers(annotation: Any, low: int, high: int) -> None:
+    assert limits_of(annotation).integer == (low, high)
+
+
+def test_limits_of_doubles_include_their_ends() -> None:
+    assert limits_of(Annotated[float, msgspec.Meta(ge=0.5, le=1)]).number == (0.5, 1.0)
+    above, below = limits_of(Annotated[float, msgspec.Meta(gt=0, lt=1)]).number
+    assert (above, below) == (5e-324, 1 - 2**-53)
+
+
+def test_limits_of_lengths() -> None:
+    assert limits_of(Annotated[str, msgspec.Meta(min_length=1)]).length == (1, INT64[1])
+    assert limits_of(Annotated[str, msgspec.Meta(max_length=4)] | None).length == (0, 4)
+    assert limits_of(Annotated[list[str], msgspec.Meta(min_length=2, max_length=3)]).length == (2, 3)
+
+
+@pytest.mark.parametrize("annotation", [int, float, str, list[str], UUIDStr, CategoryStr, bool, int | None])
+def test_no_limits(annotation: Any) -> None:
+    assert limits_of(annotation) is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "judged"),
+    [
+        (int, False),
+        (Annotated[int, msgspec.Meta(ge=0)], False),
+        (Annotated[int, msgspec.Meta(multiple_of=2)], True),
+        (Annotated[float, msgspec.Meta(multiple_of=0.5)] | None, True),
+        (Annotated[str, msgspec.Meta(pattern="^a")], True),
+        (Annotated[str, msgspec.Meta(max_length=3)], False),
+        (Annotated[UUIDStr, msgspec.Meta(max_length=3)], True),
+        (Annotated[list[str], msgspec.Meta(max_length=3)], False),
+        (list[Annotated[str, msgspec.Meta(max_length=3)]], True),
+        (list[Annotated[str, msgspec.Meta(pattern="a")]], True),
+    ],
+)
+def test_what_only_msgspec_can_check_is_left_to_it(annotation: Any, judged: bool) -> None:
+    struct = msgspec.defstruct("Sample", [("value", annotation)])
+    assert compile_plan(struct).tables[0].judged is judged
+
+
+def test_a_hook_of_the_struct_is_left_to_msgspec() -> None:
+    struct = msgspec.defstruct("Sample", [("value", int)], namespace={"__post_init__": lambda self: None})
+    assert compile_plan(struct).tables[0].judged
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "json"),
+    [
+        (int, 5, b"5"),
+        (int, True, None),
+        (float, 0.1, b"0.1"),
+        (float, 2, b"2"),
+        (float, float("inf"), None),
+        (float, float("nan"), None),
+        (bool, False, b"false"),
+        (str, 'a"é', '"a\\"é"'.encode()),
+        (str, "\ud800", None),
+        (UUIDStr, UUID_A, f'"{UUID_A}"'.encode()),
+        (uuid.UUID, uuid.UUID(UUID_A), f'"{UUID_A}"'.encode()),
+        (Colour, Colour.BLUE, b'"blue"'),
+        (Literal["a", "b"], "b", b'"b"'),
+        (int, None, None),
+    ],
+)
+def test_defaults_as_json(annotation: Any, default: Any, json: bytes | None) -> None:
+    plan = plan_of(annotation, default=default)
+    assert plan.default_json == json
+    assert not plan.required
+    assert plan.default_is_null is (default is None)
+
+
+def test_other_defaults() -> None:
+    assert plan_of(int).required
+    assert plan_of(list[str], default_factory=list).default_json == b"[]"
+    plan = plan_of(int, default_factory=lambda: 5)
+    assert (plan.required, plan.default_json, plan.default_is_null) == (False, None, False)
+
+
+def test_words_that_a_type_names() -> None:
+    assert plan_of(Literal["b", "a", None]).words == ("a", "b")  # noqa: PYI061
+    assert plan_of(Colour).words == ("red", "blue")
+    assert plan_of(Shade | None).words == ("dark",)
+    assert plan_of(CategoryStr).words is None
+    # msgspec does not check defaults.
+    assert plan_of(Literal["a"], default="z").words is None
+
+
+def test_null_in_json_and_null_in_the_column() -> None:
+    plan = plan_of(str, default=None)
+    assert (plan.nullable, plan.accepts_null) == (True, False)
+    plan = plan_of(str | None)
+    assert (plan.nullable, plan.accepts_null) == (True, True)
+
+
+def test_unknown_fields_are_kept_unless_forbidden() -> None:
+    assert compile_plan(msgspec.defstruct("S", [])).tables[0].keeps_unknown
+    assert not compile_plan(msgspec.defstruct("S", [], forbid_unknown_fields=True)).tables[0].keeps_unknown

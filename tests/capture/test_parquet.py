@@ -230,3 +230,33 @@ def test_row_groups_hold_several_batches_and_one_dictionary(
         )
     words = duckdb.sql(f"select word from '{path}' order by seq").fetchall()
     assert [word for (word,) in words] == [everything(i)["word"] for i in range(1000)]
+
+
+def test_text_has_one_type_in_all_files_whatever_form_a_batch_gave_it(tmp_path: Path) -> None:
+    """Few distinct texts in one batch, many in the next; in one row group, and in files of their own."""
+
+    def heartbeats(texts: list[str]) -> list[bytes]:
+        return [b'{"type":"heartbeat","timestamp":"%s"}' % text.encode() for text in texts]
+
+    few, many = ["noon"] * 50, [f"t{i}" for i in range(50)]
+    writer = DatasetWriter(tmp_path, STREAM, CaptureOptions())
+    seq = 0
+    for segment in ((few, many, few), (many,), (few,)):
+        for texts in segment:
+            batch = batch_of(heartbeats(texts), seq)
+            form = pa.record_batch(batch["heartbeat"]).column("timestamp").type
+            assert pa.types.is_dictionary(form) == (texts is few)
+            add(writer, batch)
+            seq += len(texts)
+        writer.commit()
+    folder = tmp_path / "type=heartbeat"
+    files = sorted(folder.iterdir())
+    assert len(files) == 3
+    assert {pq.read_schema(file).field("timestamp").type for file in files} == {pa.utf8()}
+    assert pq.read_table(folder, partitioning=None)["timestamp"].to_pylist() == [
+        *few,
+        *many,
+        *few,
+        *many,
+        *few,
+    ]

@@ -403,3 +403,119 @@ def test_table_holds_exactly_the_rows_that_fit(rows: list[tuple[Any, ...]]) -> N
     columns = [batch.column(name).to_pylist() for name in ("seq", "from", "count", "tags")]
     assert list(zip(*columns, strict=True)) == kept
     assert builder.num_rows == 0
+
+
+# -- dictionaries: fixed words, and text columns that adapt ----------------------------------------------
+
+LONG_TEXTS = st.sampled_from(
+    ["12345678" + middle + "87654321" for middle in ("", "a", "b", "-" * 8, "-" * 9, "+" * 9, "x" * 40)]
+)
+ODD_TEXTS = (
+    LONG_TEXTS | st.sampled_from(["", "\0", "\0\0", "a", "\0a", "a\0", "é", "🙂"]) | st.text(max_size=20)
+)
+
+
+def adaptive(values: list[Any]) -> ColumnData:
+    builder = ColumnBuilder("c", ColumnKind.UTF8, True, adaptive=True)
+    for value in values:
+        builder.push(value)
+    return builder.finish()
+
+
+@given(
+    batches=st.lists(
+        st.lists(st.tuples(ODD_TEXTS | st.none(), st.integers(1, 60)), max_size=60), min_size=1, max_size=3
+    )
+)
+@settings(deadline=None, max_examples=100)
+def test_adaptive_column_equals_oracle_whatever_form_it_takes(batches: list[list[tuple[Any, int]]]) -> None:
+    builder = ColumnBuilder("c", ColumnKind.UTF8, True, adaptive=True)
+    for runs in batches:
+        values = [value for value, count in runs for _ in range(count)]
+        for value in values:
+            builder.push(value)
+        column = builder.finish()
+        assert column.declared == ColumnKind.UTF8
+        assert column.null_count == values.count(None)
+        assert to_pyarrow(column).to_pylist() == values
+        assert_same(to_pyarrow(column.plain()), expected_array(ColumnKind.UTF8, values))
+        if column.dictionary is not None:
+            words = to_pyarrow(column.dictionary).to_pylist()
+            assert words == list(dict.fromkeys(value for value in values if value is not None))
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_adaptive_column_takes_rows_back(data: st.DataObject) -> None:
+    builder = ColumnBuilder("c", ColumnKind.UTF8, True, adaptive=True)
+    values: list[Any] = []
+    for _ in range(data.draw(st.integers(1, 8))):
+        # Enough distinct texts that the form changes now and then.
+        more = data.draw(st.lists(st.integers(0, 200).map(str) | st.none(), max_size=120))
+        for value in more:
+            builder.push(value)
+        values += more
+        length = data.draw(st.integers(0, len(values)))
+        builder.take_back(length)
+        del values[length:]
+        with pytest.raises(UnicodeEncodeError):
+            builder.push("\ud800")
+    assert to_pyarrow(builder.finish().plain()).to_pylist() == values
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([], ColumnKind.UTF8),
+        ([None] * 9, ColumnKind.UTF8),
+        (["a"], ColumnKind.UTF8),
+        (["a", "a"], ColumnKind.DICT_UTF8),
+        (["a", "b", "c"], ColumnKind.UTF8),
+        (["a", "b", "c"] * 2, ColumnKind.DICT_UTF8),
+        ([str(i) for i in range(64)] * 2, ColumnKind.DICT_UTF8),
+        # At the 65th distinct text of as many rows the trial is over.
+        ([str(i) for i in range(65)] * 2, ColumnKind.UTF8),
+        (["a"] * 100 + [str(i) for i in range(90)], ColumnKind.DICT_UTF8),
+        ([str(i % 4096) for i in range(16384)], ColumnKind.UTF8),
+        (["x"] * 20_000 + [str(i) for i in range(4095)], ColumnKind.DICT_UTF8),
+        (["x"] * 20_000 + [str(i) for i in range(4096)], ColumnKind.UTF8),
+    ],
+    ids=lambda value: str(len(value)) if isinstance(value, list) else value.name,
+)
+def test_a_text_column_is_a_dictionary_while_that_pays(values: list[Any], kind: ColumnKind) -> None:
+    column = adaptive(values)
+    assert column.kind == kind
+    assert to_pyarrow(column).to_pylist() == values
+
+
+def test_fixed_words_are_the_dictionary_of_every_column() -> None:
+    words = ["added", "", "é", "a text that is longer than sixteen bytes"]
+    builder = ColumnBuilder("c", ColumnKind.DICT_UTF8, True, words)
+    dictionaries = []
+    for values in ([], [None], ["é", "added", None, "é"], list(reversed(words))):
+        for value in values:
+            builder.push(value)
+        for refused in ("adde", "addedd", "É", "\0"):
+            with pytest.raises(ValueError, match="does not name"):
+                builder.push(refused)
+        column = builder.finish()
+        assert column.kind == column.declared == ColumnKind.DICT_UTF8
+        assert column.plain() is column
+        assert to_pyarrow(column).to_pylist() == values
+        assert column.dictionary is not None
+        assert to_pyarrow(column.dictionary).to_pylist() == words
+        dictionaries.append(column.dictionary)
+    assert all(dictionary is dictionaries[0] for dictionary in dictionaries)
+
+
+@given(texts=st.lists(ODD_TEXTS, max_size=300))
+@settings(deadline=None, max_examples=100)
+def test_words_are_told_apart_as_a_dict_does(texts: list[str]) -> None:
+    builder = ColumnBuilder("c", ColumnKind.DICT_UTF8)
+    codes: dict[str, int] = {}
+    for text in texts:
+        builder.push(text)
+        codes.setdefault(text, len(codes))
+    array = to_pyarrow(builder.finish())
+    assert array.indices.to_pylist() == [codes[text] for text in texts]
+    assert array.dictionary.to_pylist() == list(codes)
