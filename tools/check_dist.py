@@ -40,7 +40,9 @@ def check_sdist(path: Path) -> list[str]:
     expected = set(FILES)
     for folder in FOLDERS:
         below = files_below(ROOT / folder, {*SOURCES, ".pyx", ".md", ".sh"})
+        # C that was written by hand.
         below |= files_below(ROOT / folder / "rlfast" / "_core" / "csrc", {".c"})
+        below |= files_below(ROOT / folder / "peers", {".cpp", ".hpp"})
         expected |= {file.relative_to(ROOT).as_posix() for file in below if ".egg-info" not in str(file)}
     return [f"{path.name} lacks {name}" for name in sorted(expected - found)] + [
         f"{path.name} holds {name}" for name in sorted(found - expected) if Path(name).suffix in GENERATED

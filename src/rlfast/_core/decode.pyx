@@ -196,8 +196,8 @@ cdef class BlockDecoder:
             raise RuntimeError("there is no compiled plan to run")
         if self.at == self.n_runs or self.submitted:
             raise RuntimeError("there is nothing to run, or it is running")
-        self.submitted = True
         thread.submit(self, self.plan.kernel, &self.plan.decoder, &self.runs[self.at], self.n_runs - self.at)
+        self.submitted = True
 
     def collect(self, PlanThread thread not None):
         """Wait for the thread. Raises MemoryError if that is what ended it."""
