@@ -1,0 +1,29 @@
+/* Compiled once for each lanes_*.h: -DLANES='"lanes_sse2.h"' -DOPERATIONS=sse2. */
+#include "plan.h"
+#include "uuid.h"
+
+#include LANES
+
+#include "lanes.h"
+
+static ptrdiff_t scan(const uint8_t *begin, const uint8_t *p, const uint8_t *end)
+{
+    return rl_scan(p, rl_input_of(begin, end)) - begin;
+}
+
+static int match(const uint8_t *p, const uint8_t *key, size_t size)
+{
+    rl_field field = {0};
+    memcpy(field.text, key, size);
+    field.mask = (uint32_t)(((uint64_t)1 << size) - 1);
+    field.key_size = (uint32_t)size;
+    field.key = key;
+    return rl_match_long(p, &field);
+}
+
+static int uuid(const uint8_t *p, uint8_t *out)
+{
+    return rl_parse_uuid(p, out);
+}
+
+const operations OPERATIONS = {RL_LANES, scan, match, uuid};
