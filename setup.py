@@ -84,6 +84,8 @@ if __name__ == "__main__":
                     depends=HEADERS,
                     include_dirs=["src/rlfast/_core"],
                     define_macros=macros,
+                    # `worker` wakes the event loop by a socket.
+                    libraries=["ws2_32"] if MSVC and name == "worker" else [],
                     extra_compile_args=compile_args,
                     extra_link_args=link_args,
                 )

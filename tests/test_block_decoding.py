@@ -166,12 +166,13 @@ async def test_messages_that_were_cut_short_keep_their_place() -> None:
     decoding.rest()
 
 
-def test_a_loop_that_cannot_watch_sockets_decodes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Windows' proactor loop, which raises NotImplementedError."""
+@pytest.mark.parametrize("error", [NotImplementedError, OSError(24, "Too many open files"), RuntimeError])
+def test_without_a_thread_the_loop_decodes_by_itself(error: Any) -> None:
+    """Such as with Windows' proactor loop, which cannot watch sockets."""
 
     class Blind(asyncio.SelectorEventLoop):
         def add_reader(self, *arguments: Any) -> Any:
-            raise NotImplementedError
+            raise error
 
     async def main() -> int:
         queue = queue_of([KB, ODD] * 3000)

@@ -105,8 +105,10 @@ class BlockDecoding:
         if nbytes > INLINE_BYTES and self._thread is None and self.assembler.decoder.has_plan:
             try:
                 self._thread = DecodeThread(asyncio.get_running_loop(), self._thread_is_done)
-            except NotImplementedError:
-                pass  # Windows' proactor loop cannot watch sockets: everything is decoded here.
+            except (NotImplementedError, OSError, RuntimeError):
+                # Windows' proactor loop cannot watch sockets; or there are no more sockets, or threads, to be
+                # had. Then everything is decoded here.
+                pass
         self._inline = nbytes <= INLINE_BYTES
         return True
 

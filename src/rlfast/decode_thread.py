@@ -22,6 +22,7 @@ class DecodeThread:
 
     Raises:
         NotImplementedError: (from the constructor) the loop cannot watch a socket.
+        OSError, RuntimeError: (from the constructor) there is no socket, or no thread, to be had.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_done: Callable[[], None]) -> None:
@@ -31,14 +32,18 @@ class DecodeThread:
         self._here, self._there = socket.socketpair()
         try:
             self._here.setblocking(False)
-            # The loop would keep this object, and its thread, alive for ever.
+            # Not to a method: the loop would keep this object, and its thread, alive for ever.
             loop.add_reader(self._here, _wake, weakref.ref(self))
+            self._thread = PlanThread(self._there)
+            try:
+                self._thread.start()
+            except BaseException:
+                loop.remove_reader(self._here)
+                raise
         except BaseException:
             self._here.close()
             self._there.close()
             raise
-        self._thread = PlanThread(self._there)
-        self._thread.start()
         self._closed = False
 
     def _wake(self) -> None:
