@@ -58,4 +58,8 @@ class Small(msgspec.Struct):
     b: str | None = None
 
 
-SCHEMAS: tuple[Any, ...] = (AgentEvent, Wide, One | Twelve | Minus, Small, None)
+class Empty(msgspec.Struct):
+    pass
+
+
+SCHEMAS: tuple[Any, ...] = (AgentEvent, Wide, One | Twelve | Minus, Small, None, Empty)

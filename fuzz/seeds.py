@@ -10,7 +10,7 @@ from fuzz.schemas import SCHEMAS
 HERE = Path(__file__).resolve().parent
 A = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
 B = "8E5A3C2B-09D4-4A57-9A35-3B0B7F0D2E22"
-AGENT, WIDE, TAGGED, SMALL, UNTYPED = range(len(SCHEMAS))
+AGENT, WIDE, TAGGED, SMALL, UNTYPED, EMPTY = range(len(SCHEMAS))
 
 AGENT_EVENTS = [
     {"type": "connected", "agent_id": A, "timestamp": "2026-01-01T00:00:00Z"},
@@ -110,6 +110,7 @@ def seeds() -> dict[str, bytes]:
     add("small", SMALL, b'{"a":1}', b'{"b":null,"a":2}', b'{"a":3,"b":"\\u0062"}', b'{"a":1}}')
     add("untyped", UNTYPED, b'{"a":[1,-2.5e+10,true,false,null,"x\\n",{"b":[]}]}', b'"s"', b" [ ] ", b"nul")
     add("deep", UNTYPED, b"[" * 40 + b"]" * 40, b'{"a":' * 20 + b"1" + b"}" * 20)
+    add("empty", EMPTY, b"{}", b"{5}", b'{"x":1}', b"{\0005}")
     return out
 
 

@@ -90,6 +90,21 @@ def test_every_value_as_a_message() -> None:
         check_equal(type_, messages)
 
 
+class Nothing(msgspec.Struct):
+    pass
+
+
+class Tagged(msgspec.Struct, tag="t"):
+    pass
+
+
+def test_every_value_where_there_are_no_fields() -> None:
+    forms = (b"{%s}", b'{"x":%s}', b'{"type":%s}', b'{"type":"t",%s}', b'{"type":"t","x":%s}')
+    messages = [form % value for form in forms for value in (*VALUES, b'"t"', b"\0", b"\0005", b":5")]
+    check_equal(Nothing, messages)
+    check_equal(Tagged, messages)
+
+
 def test_unknown_fields_by_the_dozen() -> None:
     many = [b",".join(b'"x%d":%d' % (i, i) for i in range(count)) for count in (1, 2, 31, 32, 33, 100)]
     twice = [

@@ -167,6 +167,8 @@ cdef class CompiledPlan:
             _add_word(&type.names, field.column)
             i += 1
         type.start = &type.fields[type.n_fields]
+        # A type without fields expects its start to follow: no key is as long as this one.
+        type.start.key_size = 0xFFFFFFFF
         if tag_field is not None:
             type.tag = &type.fields[i]
             type.tag.kind = RL_TAG
