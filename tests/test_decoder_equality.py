@@ -8,18 +8,21 @@ from __future__ import annotations
 import enum
 import json
 import os
+import random
 import uuid
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
 import pytest
-from equality import GENERAL, check_equal, outcome
+from equality import GENERAL, check_equal, outcome, rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
-from rlfast.events import UUIDStr
+from rlfast.decoding import BatchAssembler
+from rlfast.events import AgentEvent, UUIDStr
 from rlfast.schema import CategoryStr
 
 EXAMPLES = int(os.environ.get("RLFAST_HYPOTHESIS_EXAMPLES", "150"))
@@ -257,6 +260,53 @@ def test_every_kernel_equals_msgspec_for_any_type_and_payload(data: st.DataObjec
     check_equal(type_, raws, cuts, data.draw(st.sampled_from([1, 300, 1 << 16])))
 
 
+KIND = b'{"type":"kb_change","term_id":"0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11","sort":"s%d","change_type":"added"}'
+GOAL = (
+    b'{"type":"goal_completed","goal_id":"0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11","success":true,"result":%s}'
+)
+FORMS: tuple[bytes, ...] = (
+    KIND,
+    KIND[:-1] + b',"sort":"again"}',  # for msgspec
+    KIND.replace(b"type", b"\\u0074ype", 1),  # for msgspec, before the plan knows the table
+    KIND[:-1] + b',"extra":[1,{}]}',
+    KIND[:-1] + b',"extra":1e999}',  # for a dead letter
+    GOAL % b"null",
+    GOAL % b'"r%d"',
+    GOAL % b'"r%d","success":false',  # for msgspec
+)
+
+
+@given(
+    weights=st.lists(st.integers(0, 5), min_size=len(FORMS), max_size=len(FORMS)).filter(any),
+    seed=st.integers(0, 1 << 32),
+    distinct=st.sampled_from([3, 1000]),
+    sizes=st.lists(st.integers(1, 1500), min_size=1, max_size=3),
+)
+@settings(deadline=None, max_examples=max(EXAMPLES // 3, 20))
+def test_rows_of_both_paths_fill_the_same_columns(
+    weights: list[int], seed: int, distinct: int, sizes: list[int]
+) -> None:
+    """Over hundreds of rows, so that columns grow by either path, and over batches, so that they start anew."""
+    source = random.Random(seed)
+    assemblers = [BatchAssembler(AgentEvent, kernel) for kernel in (GENERAL, *KERNELS)]
+    for size in sizes:
+        forms = source.choices(FORMS, weights, k=size)
+        raws = [form % source.randrange(distinct) if b"%d" in form else form for form in forms]
+        batches = []
+        for assembler in assemblers:
+            queue = BlockQueue(1 << 14, 1 << 30, 0)
+            for raw in raws:
+                queue.feed(raw)
+            queue.end_of_read()
+            while (block := queue.take_block()) is not None:
+                assembler.add(block, 0, block.count)
+            batch = assembler.finish()
+            batches.append(
+                {name: rows_of(table) for name, table in (*batch.items(), ("", batch.dead_letters))}
+            )
+        assert all(batch == batches[0] for batch in batches[1:])
+
+
 SEEDS = sorted((Path(__file__).parent.parent / "fuzz" / "corpus").iterdir())
 
 
@@ -278,7 +328,6 @@ def test_seeds_and_findings_of_the_fuzzer(kernel: str) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_doubles_are_those_of_python(kernel: str) -> None:
     """Decimals of 1 to 19 digits at every exponent, and those half-way between two doubles, which rounding decides."""
-    import random
     from fractions import Fraction
 
     source = random.Random(3)

@@ -220,7 +220,7 @@ cdef class ColumnBuilder:
         words_free(&self.words)
 
     cdef int _reserve_row(self) except -1:
-        if self.column.length == self.column.capacity:
+        if self.column.length >= self.column.capacity:
             _check(rl_column_reserve(&self.column, max(2 * self.column.capacity, <int64_t>64)))
         return 0
 

@@ -159,10 +159,13 @@ RL_NOINLINE int rl_column_reserve(rl_column *c, int64_t rows)
     return RL_OK;
 }
 
+/* Make room for one more row. The general path grows columns by itself, so `rows` may be over `capacity`. */
 RL_NOINLINE int rl_rows_grow(rl_rows *table)
 {
     int64_t rows = table->capacity ? 2 * table->capacity : table->expected > 64 ? table->expected : 64;
     uint32_t i;
+    while (rows <= table->rows)
+        rows *= 2;
     for (i = 0; i < table->n_columns; i++)
         if (rl_column_reserve(table->columns[i], rows) != RL_OK)
             return RL_NO_MEMORY;

@@ -597,7 +597,7 @@ RL_INLINE int rl_event(
         return RL_ASK;
     table = t->rows;
     row = table->rows;
-    if (RL_UNLIKELY(row == table->capacity) && rl_rows_grow(table) != RL_OK) {
+    if (RL_UNLIKELY(row >= table->capacity) && rl_rows_grow(table) != RL_OK) {
         d->no_memory = 1;
         return RL_ASK;
     }
@@ -636,7 +636,7 @@ static int rl_untyped_event(
     int result;
     if (q == NULL || rl_skip_space_to(q, end) != end)
         return RL_ASK;
-    if (row == table->capacity && rl_rows_grow(table) != RL_OK) {
+    if (row >= table->capacity && rl_rows_grow(table) != RL_OK) {
         d->no_memory = 1;
         return RL_ASK;
     }
