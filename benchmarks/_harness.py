@@ -172,6 +172,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(text)
 
 
+def against_bars(bars: Iterable[tuple[str, float, str, float]]) -> str:
+    """Measured figures beside what they are meant to reach: (what, measured, "<=" or ">=", bar)."""
+    rows = [
+        (what, f"{value:.2f}", f"{sign} {bar:g}", f"{value / bar:.2f}") for what, value, sign, bar in bars
+    ]
+    return table(("bars", "measured", "bar", "measured / bar"), rows)
+
+
 def write_json(path: str, result: object) -> None:
     text = json.dumps(result, indent=2)
     if path == "-":

@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,11 +24,31 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import _counting, _firehose, _workload
-from benchmarks._harness import ROOT, Spread, environment, machine, orders, print_machine, table, write_json
+from benchmarks._harness import (
+    ROOT,
+    Spread,
+    against_bars,
+    environment,
+    machine,
+    orders,
+    print_machine,
+    table,
+    write_json,
+)
 
 PACKAGES = ("rlfast", "picows", "msgspec", "numpy", "Cython")
-PEERS = {"simdjson_client": "C++, frames by hand + simdjson", "beast_client": "C++, Boost.Beast + simdjson"}
-YARDSTICK = "simdjson_client"
+BY_HAND = "C++, frames by hand + simdjson"
+BEAST = "C++, Boost.Beast + simdjson"
+BEAST_PLAIN = "C++, the same without a large buffer"
+PEERS = {
+    BY_HAND: ("simdjson_client",),
+    BEAST: ("beast_client", "buffered"),
+    BEAST_PLAIN: ("beast_client", "plain"),
+}
+PACKAGE_OF = {"simdjson.h": "libsimdjson-dev", "boost/beast.hpp": "libboost-dev"}
+NEEDS = {"simdjson_client": ("simdjson.h",), "beast_client": ("simdjson.h", "boost/beast.hpp")}
+COMPILER = ("g++", "-O3", "-march=native", "-DNDEBUG", "-std=c++20")
+PICOWS = "picows, counting frames"
 
 
 async def rlfast_batches(url: str) -> dict[str, float]:
@@ -54,12 +75,8 @@ async def picows(url: str) -> dict[str, float]:
     return {"events": counter.frames, "seconds": seconds, "cpu_seconds": used}
 
 
-def run(name: str, port: int) -> dict[str, float]:
-    """One measurement, in a new process; its import time is not in it."""
-    program = os.environ.get(f"BENCH_{name}".upper())
-    command = (
-        [program, str(port)] if program else [sys.executable, "-m", __spec__.name, "--work", name, str(port)]
-    )
+def run(name: str, command: list[str]) -> dict[str, float]:
+    """One measurement, in a new process; its start is not in it."""
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
@@ -87,38 +104,42 @@ def firehose(payloads: list[bytes], repeats: int) -> Iterator[int]:
             process.stdout.close()
 
 
-def compile_peers(folder: Path) -> list[str]:
-    """Compile the C++ clients; returns the names of those that could be."""
-    built = []
-    for name in PEERS:
+def compile_peers(folder: Path) -> set[str]:
+    """Compile the C++ clients; returns the names of those that could be, and says why of the others."""
+    built = set()
+    if shutil.which("g++") is None:
+        print("without the C++ clients: they need g++ (Debian, Ubuntu: apt install g++)", file=sys.stderr)
+        return built
+    for name, headers in NEEDS.items():
+        missing = " ".join(PACKAGE_OF[header] for header in headers if not _has(header))
+        if missing:
+            print(
+                f"without {name}: it needs {missing} (Debian, Ubuntu: apt install {missing})", file=sys.stderr
+            )
+            continue
         source = Path(__file__).with_name("peers") / f"{name}.cpp"
-        command = [
-            "g++",
-            "-O3",
-            "-march=native",
-            "-DNDEBUG",
-            "-std=c++20",
-            str(source),
-            "-lsimdjson",
-            "-pthread",
-        ]
-        try:
-            done = subprocess.run([*command, "-o", str(folder / name)], capture_output=True, text=True)
-        except FileNotFoundError:
-            print(f"without {name}: there is no g++", file=sys.stderr)
-            continue
+        command = [*COMPILER, str(source), "-lsimdjson", "-pthread", "-o", str(folder / name)]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            print(f"without {name}: it needs libsimdjson-dev and libboost-dev", file=sys.stderr)
+            print(f"without {name}: it does not compile\n{done.stderr[-2000:]}", file=sys.stderr)
             continue
-        os.environ[f"BENCH_{name}".upper()] = str(folder / name)
-        built.append(name)
+        built.add(name)
     return built
 
 
+def _has(header: str) -> bool:
+    command = [*COMPILER, "-x", "c++", "-E", "-include", header, os.devnull]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_columns", description=__doc__)
-    parser.add_argument("--events", type=int, default=5_000_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bench_columns",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--events", type=int, default=5_000_000, help="per run (default: 5,000,000)")
+    parser.add_argument("--rounds", type=int, default=7, help="measured runs of each contender (default: 7)")
     parser.add_argument("--json", metavar="FILE", help="write all measurements (-: standard output)")
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -126,6 +147,8 @@ def main() -> None:
         contender = {"picows": picows, "rlfast": rlfast_batches}[options.work[0]]
         print(json.dumps(asyncio.run(contender(f"ws://127.0.0.1:{options.work[1]}/"))))
         return
+    if options.rounds < 1 or options.events < 1:
+        parser.error("--rounds and --events must be at least 1")
     facts = machine(PACKAGES)
     print_machine(facts)
     repeats = max(1, options.events // _workload.EVENTS)
@@ -136,17 +159,21 @@ def main() -> None:
             variant: stack.enter_context(firehose(_workload.payloads(variant), repeats))
             for variant in _workload.VARIANTS
         }
-        labels = {f"rlfast {variant}": ("rlfast", port) for variant, port in ports.items()}
-        labels["picows, counting frames"] = ("picows", ports["base"])
-        for peer in compile_peers(folder):
-            labels[PEERS[peer]] = (peer, ports["base"])
-        runs: dict[str, list[dict[str, float]]] = {label: [] for label in labels}
-        for contender in labels.values():
-            run(*contender)
-        for number, order in enumerate(orders(list(labels), options.rounds), 1):
-            print(f"\rround {number} of {options.rounds}", end="", file=sys.stderr, flush=True)
+        work = [sys.executable, "-m", __spec__.name, "--work"]
+        commands = {f"rlfast {variant}": [*work, "rlfast", str(port)] for variant, port in ports.items()}
+        commands[PICOWS] = [*work, "picows", str(ports["base"])]
+        built = compile_peers(folder)
+        for label, (program, *layer) in PEERS.items():
+            if program in built:
+                commands[label] = [str(folder / program), str(ports["base"]), *layer]
+        runs: dict[str, list[dict[str, float]]] = {label: [] for label in commands}
+        for label, command in commands.items():
+            run(label, command)
+        for number, order in enumerate(orders(list(commands), options.rounds), 1):
+            if sys.stderr.isatty():
+                print(f"\rround {number} of {options.rounds}", end="", file=sys.stderr, flush=True)
             for label in order:
-                result = run(*labels[label])
+                result = run(label, commands[label])
                 if (
                     result["events"] != repeats * _workload.EVENTS
                     or result.get("refused")
@@ -154,31 +181,47 @@ def main() -> None:
                 ):
                     raise SystemExit(f"{label} is not complete: {result}")
                 runs[label].append(result)
-        print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
+        if sys.stderr.isatty():
+            print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
+
+    def ratio(label: str, to: str) -> Spread | None:
+        """Rate against another's, round by round; None if that one is missing."""
+        if to not in runs:
+            return None
+        pairs = zip(runs[label], runs[to], strict=True)
+        return Spread.of([other["seconds"] / mine["seconds"] for mine, other in pairs])
+
     rows = []
     for label, results in runs.items():
         rate = Spread.of([result["events"] / result["seconds"] / 1e6 for result in results])
         cpu = Spread.of([result["cpu_seconds"] / result["events"] * 1e9 for result in results])
-        ratios = [
-            Spread.of(
-                [other["seconds"] / mine["seconds"] for mine, other in zip(results, others, strict=True)]
-            ).text(2)
-            if (others := runs.get(name))
-            else "-"
-            for name in (PEERS["simdjson_client"], PEERS["beast_client"], "rlfast base")
-        ]
-        rows.append((label, rate.text(2), cpu.text(0), *ratios))
+        ratios = [ratio(label, to) for to in (BY_HAND, BEAST, PICOWS, "rlfast base")]
+        rows.append((label, rate.text(2), cpu.text(0), *(each.text(2) if each else "-" for each in ratios)))
     header = (
         "median (lowest-highest)",
         "M events/s",
         "CPU ns/event",
         ": by hand",
         ": Beast",
+        ": picows",
         ": rlfast base",
     )
     print(table(header, rows))
-    print("\nbars: rlfast base >= 0.95 x by hand (goal 1.2) and >= 1.5 x Beast;")
-    print("against rlfast base: alphabetical >= 0.8, json_dumps >= 0.6, escapes >= 0.8")
+    wanted = [
+        ("rlfast base", BY_HAND, 0.95),
+        ("rlfast base", BY_HAND, 1.2),
+        ("rlfast base", BEAST, 1.5),
+        ("rlfast alphabetical", "rlfast base", 0.8),
+        ("rlfast json_dumps", "rlfast base", 0.6),
+        ("rlfast escapes", "rlfast base", 0.8),
+        ("rlfast escapes", "rlfast plain", 0.8),
+    ]
+    bars = [
+        (f"{label} : {to}", found.median, ">=", bar)
+        for label, to, bar in wanted
+        if (found := ratio(label, to)) is not None
+    ]
+    print("\n" + against_bars(bars))
     if options.json:
         write_json(options.json, {"machine": facts, "runs": runs})
 

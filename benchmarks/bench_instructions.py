@@ -54,7 +54,11 @@ def count(variant: str, kernel: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_instructions", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bench_instructions",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--record", action="store_true", help="write the counts to instructions.json")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--kernel", help=argparse.SUPPRESS)

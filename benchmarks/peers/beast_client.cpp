@@ -1,4 +1,4 @@
-// beast_client PORT: Boost.Beast, which reads through a large buffer, and simdjson.
+// beast_client PORT plain|buffered: Boost.Beast, which reads as it does or through a large buffer, and simdjson.
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/websocket.hpp>
@@ -58,11 +58,8 @@ void beast_close_socket(BufferedSocket& stream) {
   stream.socket.close(error);
 }
 
-int main(int, char** argv) {
-  net::io_context context(1);
-  websocket::stream<BufferedSocket, false> stream(context);
-  auto port = static_cast<unsigned short>(atoi(argv[1]));
-  stream.next_layer().socket.connect({net::ip::make_address("127.0.0.1"), port});
+template <class Stream>
+int receive(Stream& stream) {
   stream.handshake("127.0.0.1", "/");
   Columns columns;
   double wall = wall_seconds(), cpu = cpu_seconds();
@@ -85,4 +82,18 @@ int main(int, char** argv) {
     columns.add(static_cast<const char*>(data.data()), data.size());
     buffer.consume(buffer.size());
   }
+}
+
+int main(int argc, char** argv) {
+  if (argc != 3) return std::fprintf(stderr, "usage: beast_client PORT plain|buffered\n"), 2;
+  net::io_context context(1);
+  tcp::endpoint server(net::ip::make_address("127.0.0.1"), static_cast<unsigned short>(atoi(argv[1])));
+  if (std::string_view(argv[2]) == "plain") {
+    websocket::stream<tcp::socket, false> stream(context);
+    stream.next_layer().connect(server);
+    return receive(stream);
+  }
+  websocket::stream<BufferedSocket, false> stream(context);
+  stream.next_layer().socket.connect(server);
+  return receive(stream);
 }

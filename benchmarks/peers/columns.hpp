@@ -61,6 +61,7 @@ struct TextList : Text {
 class Columns {
  public:
   uint64_t messages = 0, refused = 0;
+  std::vector<uint8_t> types;  // In the order of the stream, as the rows of a batch know their table.
 
   // `size` bytes at `text`, behind which SIMDJSON_PADDING more can be read.
   void add(const char* text, size_t size) {
@@ -70,34 +71,42 @@ class Columns {
       simdjson::ondemand::object o = document.get_object();
       std::string_view type = o["type"].get_string();
       if (type == "kb_change") {
+        types.push_back(0);
         term_id.push(o["term_id"].get_string());
         sort.push(o["sort"].get_string());
         change_type.push(o["change_type"].get_string());
       } else if (type == "cycle_complete") {
+        types.push_back(1);
         agent_id.push(o["agent_id"].get_string());
         actions.push_back(o["actions_executed"].get_int64());
         beliefs.push_back(o["beliefs_updated"].get_int64());
         reviews.push(o["pending_reviews"].get_array());
       } else if (type == "attention_shift") {
+        types.push_back(2);
         from.push(o["from"].value());
         to.push(o["to"].get_string());
         priority.push_back(o["priority"].get_double());
       } else if (type == "goal_completed") {
+        types.push_back(3);
         goal_id.push(o["goal_id"].get_string());
         success.push_back(bool(o["success"].get_bool()));
         result.push(o["result"].value());
       } else if (type == "hitl_request") {
+        types.push_back(4);
         review_id.push(o["review_id"].get_string());
         action_sort.push(o["action_sort"].get_string());
         confidence.push_back(o["confidence"].get_double());
         deadline.push(o["deadline"].value());
       } else if (type == "impasse_detected") {
+        types.push_back(5);
         blocked_goal.push(o["blocked_goal"].get_string());
         impasse_type.push(o["impasse_type"].get_string());
         suggestions.push(o["recovery_suggestions"].get_array());
       } else if (type == "heartbeat") {
+        types.push_back(6);
         timestamp.push(o["timestamp"].get_string());
       } else if (type == "error") {
+        types.push_back(7);
         code.push(o["code"].get_string());
         message.push(o["message"].get_string());
       } else {
@@ -126,6 +135,7 @@ class Columns {
   std::vector<uint8_t> success;
 
   void clear() {
+    types.clear();
     for (Text* text : {&term_id, &sort, &change_type, &agent_id, &to, &goal_id, &review_id, &action_sort, &blocked_goal,
                        &impasse_type, &timestamp, &code, &message})
       text->clear();
