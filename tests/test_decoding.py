@@ -450,3 +450,22 @@ def test_message_mode_takes_any_type_that_msgspec_does(type_: Any) -> None:
 
 def test_untyped_decoder_gives_plain_values() -> None:
     assert MessageDecoder(None).decode(b'{"a":[1,null]}') == {"a": [1, None]}
+
+
+@pytest.mark.parametrize("kernel", ["auto", None])
+def test_a_tag_field_that_is_not_ascii_is_known_from_the_first_event_on(kernel: str | None) -> None:
+    # A text that nobody has encoded yet.
+    field = "".join(map(chr, (0xE9, 0x1F642)))
+    struct = msgspec.defstruct("S", [("x", int)], tag="t", tag_field=field, forbid_unknown_fields=True)
+    other = msgspec.defstruct("O", [("x", int)], tag="o", tag_field="".join(list(field)))
+    payloads = [f'{{"{field}":"{tag}","x":1}}'.encode() for tag in "tot"]
+    for type_ in (struct, struct | other):
+        queue = BlockQueue(1 << 10, 1 << 20, 0)
+        for payload in payloads if type_ is not struct else payloads[:1]:
+            queue.feed(payload)
+        queue.end_of_read()
+        assembler = BatchAssembler(type_, kernel)
+        block = queue.take_block()
+        assert block is not None
+        assembler.add(block, 0, block.count)
+        assert assembler.finish().dead_letters.num_rows == 0
