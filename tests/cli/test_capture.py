@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 from capture.helpers import column, part_files, rows, sent, stored
-from wsserver import CLOSE, Peer, frame, serve
+from wsserver import CLOSE, PING, PONG, Peer, frame, serve
 
 from rlfast.capture.manifest import read_manifest
 from rlfast.cli import main
@@ -210,19 +210,20 @@ async def test_a_signal_before_there_is_a_connection(tmp_path: Path) -> None:
 
 
 async def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
-    closing = asyncio.Event()
+    capturing, closing = asyncio.Event(), asyncio.Event()
 
     async def handler(peer: Peer) -> None:
-        await peer.text('{"a":1}')
-        while (await peer.read_frame())[0] != CLOSE:
-            pass
+        await peer.write(frame(b'{"a":1}'), frame(b"", PING))
+        # The answer tells that the capture has its connection: before, a signal ends it without a close frame.
+        while (opcode := (await peer.read_frame())[0]) != CLOSE:
+            if opcode == PONG:
+                capturing.set()
         closing.set()
         await peer.hang()  # Never answers, so the capture waits for its close time-out.
 
     async with serve(handler) as server:
         process = await start("capture", server.url, "--out", tmp_path, "--json")
-        while not server.requests:
-            await asyncio.sleep(0.01)
+        await capturing.wait()
         process.send_signal(signal.SIGINT)
         await closing.wait()
         process.send_signal(signal.SIGINT)
