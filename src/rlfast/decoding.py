@@ -97,7 +97,7 @@ def _tagging(type_: Any) -> tuple[str | None, frozenset[object]]:
     structs = [member for member in members if isinstance(member, msgspec.inspect.StructType)]
     fields = {struct.tag_field for struct in structs}
     for struct in structs:
-        # msgspec 0.22 takes a tag field that is not ASCII for an unknown one, until the str was encoded once.
+        # msgspec 0.22 takes a tag field that is not ASCII for an unknown one until it was encoded once.
         msgspec.json.encode(struct.tag_field)
     if not structs or len(fields) != 1:
         return None, frozenset()
