@@ -214,7 +214,7 @@ async def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
 
     async def handler(peer: Peer) -> None:
         await peer.write(frame(b'{"a":1}'), frame(b"", PING))
-        # The answer tells that the capture has its connection: before, a signal ends it without a close frame.
+        # The answer tells that the capture has its connection: before, a signal ends it without a close.
         while (opcode := (await peer.read_frame())[0]) != CLOSE:
             if opcode == PONG:
                 capturing.set()
