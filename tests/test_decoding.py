@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -469,3 +469,26 @@ def test_a_tag_field_that_is_not_ascii_is_known_from_the_first_event_on(kernel: 
         assert block is not None
         assembler.add(block, 0, block.count)
         assert assembler.finish().dead_letters.num_rows == 0
+
+
+@pytest.mark.parametrize("kernel", ["auto", None])
+def test_a_tag_that_is_not_ascii_is_known_from_the_first_event_on(kernel: str | None) -> None:
+    field, tag = ("".join(map(chr, codes)) for codes in ((0x43A, 0x43B), (0x43D, 0x430, 0x447)))
+    struct = msgspec.defstruct("S", [("x", int)], tag=tag, tag_field=field)
+    payload = f'{{"{field}":"{tag}","x":1}}'.encode()
+    queue = BlockQueue(1 << 10, 1 << 20, 0)
+    queue.feed(payload)
+    queue.end_of_read()
+    assembler = BatchAssembler(struct, kernel)
+    block = queue.take_block()
+    assert block is not None
+    assembler.add(block, 0, 1)
+    assert assembler.finish().dead_letters.num_rows == 0
+
+
+@pytest.mark.parametrize("default", ["not a word", "\ud800"])
+def test_a_default_outside_the_words_does_not_let_others_in(default: str) -> None:
+    struct = msgspec.defstruct("S", [("a", Literal["red"], default)])
+    batch = assemble(struct, [b'{"a":"blue"}', b'{"a":"red"}'])
+    assert [letter["seq"] for letter in letters(batch)] == [0]
+    assert batch["S"]["a"].tolist() == ["red"]

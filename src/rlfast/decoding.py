@@ -97,8 +97,8 @@ def _tagging(type_: Any) -> tuple[str | None, frozenset[object]]:
     structs = [member for member in members if isinstance(member, msgspec.inspect.StructType)]
     fields = {struct.tag_field for struct in structs}
     for struct in structs:
-        # msgspec 0.22 takes a tag field that is not ASCII for an unknown one until it was encoded once.
-        msgspec.json.encode(struct.tag_field)
+        # msgspec 0.22 does not recognise a tag field, or a tag, that is not ASCII until it was encoded once.
+        msgspec.json.encode((struct.tag_field, struct.tag))
     if not structs or len(fields) != 1:
         return None, frozenset()
     return structs[0].tag_field, frozenset(struct.tag for struct in structs)

@@ -127,7 +127,9 @@ def compile_plan(type_: Any) -> ColumnPlan:
         name = member.cls.__name__ if member.tag is None else str(member.tag)
         fields = _fields(member)
         judged = hasattr(member.cls, "__post_init__") or any(
-            _judged(field.type, plan.kind) for field, plan in zip(member.fields, fields, strict=True)
+            # A default that is none of the words takes them away from the column, but not from JSON.
+            _judged(field.type, plan.kind) or plan.words != _words(field.type)
+            for field, plan in zip(member.fields, fields, strict=True)
         )
         tables.append(
             TablePlan(
