@@ -110,6 +110,8 @@ def seeds() -> dict[str, bytes]:
     add("small", SMALL, b'{"a":1}', b'{"b":null,"a":2}', b'{"a":3,"b":"\\u0062"}', b'{"a":1}}')
     add("untyped", UNTYPED, b'{"a":[1,-2.5e+10,true,false,null,"x\\n",{"b":[]}]}', b'"s"', b" [ ] ", b"nul")
     add("deep", UNTYPED, b"[" * 40 + b"]" * 40, b'{"a":' * 20 + b"1" + b"}" * 20)
+    add("repeated", AGENT, *(b"\x1d\xff" + compact(AGENT_EVENTS[i]) for i in (3, 5, 6)))
+    add("repeated-wide", WIDE, b"\x1d\x80" + compact(WIDE_EVENT), b"\x1d\x10" + compact(WIDE_EVENT))
     add("empty", EMPTY, b"{}", b"{5}", b'{"x":1}', b"{\0005}")
     return out
 
