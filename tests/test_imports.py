@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "client": ({"client", "sdk"}, {"leaves", "connection"}),
     "names": ({""}, {"version check", "leaves", "columns", "connection", "client"}),
     "simulator": ({"simulator"}, {"leaves"}),
-    "capture": ({"capture"}, {"leaves", "columns", "connection"}),
+    "capture": ({"capture"}, {"core", "leaves", "columns", "decoding", "connection"}),
     "cli": ({"cli"}, {"leaves", "columns", "opening", "connection", "client", "simulator", "capture"}),
 }
 

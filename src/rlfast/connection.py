@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
-from rlfast._core.block import BlockQueue
+from rlfast._core.block import BlockQueue, BlockTap
 from rlfast._core.messages import MessageReader
 from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
@@ -99,8 +99,9 @@ class WebSocketConnection(Generic[T]):
         self._block_decoding: BlockDecoding | None = None
 
         self._frame_loop: FrameLoop | None = None
-        self._epoch = 0
+        self._epoch = options.first_epoch - 1
         self._opened_at = 0.0
+        self._first_opened_at: int | None = None
         self._delays: Generator[float, None, None] | Any = None
         self._attempt = 0
         self._supervisor: asyncio.Task[None] | None = None
@@ -134,9 +135,11 @@ class WebSocketConnection(Generic[T]):
         self._frame_loop = frame_loop
         self._epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()
+        if self._first_opened_at is None:
+            self._first_opened_at = time.time_ns()
         self._last_error = None
         self._connection_lost = asyncio.get_running_loop().create_future()
-        if self._epoch > 1:
+        if self._epoch > self._options.first_epoch:
             self._reconnects += 1
             self._gaps[-1] = msgspec.structs.replace(self._gaps[-1], reconnected_at=time.time_ns())
 
@@ -367,6 +370,28 @@ class WebSocketConnection(Generic[T]):
     ) -> None:
         await self.close()
 
+    # -- for a capture ----------------------------------------------------------------------------------
+
+    def attach(self, tap: BlockTap, max_spill: int = 0) -> None:
+        """Show every message that waits, and every later one, to `tap` before it is read: to a journal.
+
+        With `max_spill`, so many bytes may be in the tap's store only when ``options.high_water`` is reached.
+        """
+        self._queue.attach(tap, max_spill)
+
+    def detach(self) -> None:
+        """Forget the tap."""
+        self._queue.detach()
+
+    @property
+    def next_unread_seq(self) -> int:
+        """Sequence number of the next message that a reader gets."""
+        return int(self._queue.unread_seq)
+
+    def hold(self, held: bool) -> None:
+        """Pause the socket whatever is queued, or end that."""
+        self._queue.hold(held)
+
     # -- what is known ---------------------------------------------------------------------------------
 
     @property
@@ -378,6 +403,16 @@ class WebSocketConnection(Generic[T]):
     def stream(self) -> str:
         """Name of the stream, for the ``stream`` column of a capture."""
         return self._stream
+
+    @property
+    def type(self) -> Any:
+        """What a message is decoded to; None for plain values."""
+        return self._type
+
+    @property
+    def opened_at(self) -> int | None:
+        """When the first connection was open, in nanoseconds since the Unix epoch; None before that."""
+        return self._first_opened_at
 
     @property
     def epoch(self) -> int:
@@ -416,6 +451,7 @@ class WebSocketConnection(Generic[T]):
             reconnects=self._reconnects,
             queued_bytes=queue.queued_bytes,
             peak_queued_bytes=queue.peak_queued_bytes,
+            spilled_bytes=queue.spilled_bytes,
             allocated_bytes=queue.allocated_bytes,
             paused=bool(queue.paused),
             pauses=queue.pauses,

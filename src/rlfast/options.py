@@ -30,6 +30,7 @@ class ConnectionOptions:
         block_size: of the blocks that payloads wait in.
         read_buffer_size: of one socket read at most; the buffer is twice that, or holds one large frame.
         first_seq: number of the first message.
+        first_epoch: number of the first connection.
     """
 
     connect_timeout: float = 30.0
@@ -40,6 +41,7 @@ class ConnectionOptions:
     block_size: int = _MIB
     read_buffer_size: int = 256 * 1024
     first_seq: int = 0
+    first_epoch: int = 1
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -55,6 +57,8 @@ class ConnectionOptions:
             raise ConfigError("ConnectionOptions.low_water must be at least 0 and less than high_water")
         if not 0 <= self.first_seq < 1 << 62:
             raise ConfigError("ConnectionOptions.first_seq must be from 0 to 2**62")
+        if not 1 <= self.first_epoch < 1 << 31:
+            raise ConfigError("ConnectionOptions.first_epoch must be from 1 to 2**31")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,8 @@ class ConnectionStats(msgspec.Struct, frozen=True):
     queued_bytes: int
     """Waiting to be read: payload, plus 24 bytes for each message."""
     peak_queued_bytes: int
+    spilled_bytes: int
+    """Waiting to be read, but in a capture's journal only, counted the same way."""
     allocated_bytes: int
     """Memory of all blocks: queued, handed out and free."""
     paused: bool

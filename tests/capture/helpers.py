@@ -66,7 +66,20 @@ def files(out: Path) -> list[str]:
 
 
 def part_files(out: Path) -> list[Path]:
-    return sorted(out.glob("*/part-*.parquet"))
+    """Files of events and dead letters."""
+    return sorted(path for path in out.rglob("part-*.parquet") if path.parent.name != "_gaps")
+
+
+def gaps(out: Path) -> list[dict[str, Any]]:
+    """All recorded gaps, times as int, in order."""
+    found: list[dict[str, Any]] = []
+    for path in out.glob("_gaps/part-*.parquet"):
+        table = pq.ParquetFile(path).read()
+        for name in ("disconnected_at", "reconnected_at"):
+            i = table.column_names.index(name)
+            table = table.set_column(i, name, table[name].cast("int64"))
+        found += table.to_pylist()
+    return sorted(found, key=lambda gap: gap["disconnected_at"])
 
 
 def rows(out: Path) -> dict[int, dict[str, Any]]:

@@ -14,7 +14,6 @@ from rlfast.capture.files import (
     explain,
     final_name,
     part_files,
-    publish,
     stream_key,
     temporary_files,
     temporary_name,
@@ -59,17 +58,6 @@ def test_part_and_temporary_files_are_told_apart(tmp_path: Path) -> None:
     assert list(part_files(tmp_path, "s")) == [part]
     assert set(part_files(tmp_path)) == {part, stranger}
     assert list(temporary_files(tmp_path)) == [temporary]
-
-
-def test_publish_does_not_overwrite(tmp_path: Path) -> None:
-    temporary, final = tmp_path / ".a.tmp", tmp_path / "a"
-    temporary.write_text("new")
-    publish(temporary, final)
-    assert final.read_text() == "new"
-    temporary.write_text("newer")
-    with pytest.raises(FileExistsError):
-        publish(temporary, final)
-    assert final.read_text() == "new"
 
 
 def test_ensure_folder_makes_parents_and_accepts_what_is_there(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from rlfast import (
     UsageError,
     connect,
 )
-from rlfast.capture import CaptureOptions, CaptureProgress, RotationPolicy, capture, next_seq
+from rlfast.capture import CaptureOptions, CaptureProgress, RotationPolicy, capture, next_seq, recover
 from rlfast.capture.manifest import read_manifest
 from rlfast.simulator import Simulator, SimulatorOptions, StreamConnection
 from rlfast.simulator.events import agent_events
@@ -155,7 +155,9 @@ async def test_a_quiet_stream_becomes_visible_by_the_interval(tmp_path: Path) ->
             quiet.set()
             summary = await running
     assert (summary.events, summary.files) == (5, len(part_files(tmp_path)))
-    assert len(read_manifest(tmp_path).entries) == 1
+    segment, end = read_manifest(tmp_path).entries
+    assert (segment.events, segment.ended_at) == (5, None)
+    assert (end.events, end.files, end.end_reason) == (0, (), "capture_stopped")
 
 
 async def test_a_reconnect_starts_an_epoch_and_leaves_no_hole(tmp_path: Path) -> None:
@@ -268,11 +270,15 @@ async def test_an_error_of_the_disk_ends_the_capture(tmp_path: Path) -> None:
     async with Simulator(options(rate=20_000)) as simulator, connect_to(simulator) as ws:
         rotation = RotationPolicy(interval=0.1)
         with pytest.raises(
-            CaptureError, match=r"type=heartbeat.* 0 messages are saved, [0-9,]+ received ones are"
+            CaptureError, match=r"type=heartbeat.* 0 messages are saved, what else was received is in the journal; run: rlfast recover"
         ):
             await capture(ws, tmp_path, CaptureOptions(rotation=rotation, batch_wait=0.02))
         assert ws.closed
-    assert files(tmp_path) == ["type=heartbeat"]
+    assert [name for name in files(tmp_path) if not name.startswith("_journal/")] == ["_lock", "type=heartbeat"]
+    assert next_seq(tmp_path, STREAM) > 0
+    (tmp_path / "type=heartbeat").unlink()
+    recover(tmp_path)
+    assert stored(tmp_path) == sent(payloads(next_seq(tmp_path, STREAM)))
 
 
 async def test_an_error_of_the_disk_ends_a_capture_that_waits_for_events(tmp_path: Path) -> None:
@@ -329,4 +335,4 @@ async def test_a_server_that_sends_nothing_leaves_an_empty_folder(tmp_path: Path
     async with serve(handler) as server, connect(server.url, stream=STREAM, backoff=None) as ws:
         summary = await capture(ws, tmp_path / "new")
     assert (summary.events, summary.files, summary.first_seq, summary.types) == (0, 0, None, {})
-    assert files(tmp_path) == []
+    assert files(tmp_path) == ["new/_lock", "new/_manifest.jsonl"]

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import xxhash
 from sample_events import EVENTS, PAYLOADS
 
 from rlfast import CaptureError, __version__
-from rlfast.capture import CaptureOptions, RotationPolicy
+from rlfast.capture import CaptureOptions, RotationPolicy, recover
 from rlfast.capture import parquet as parquet_module
 from rlfast.capture import segment as segment_module
 from rlfast.capture.files import final_name
 from rlfast.capture.manifest import ManifestFile, read_manifest
+from rlfast.capture.parquet import schema_fingerprint
 from rlfast.capture.segment import DatasetWriter
 
 from .helpers import STREAM, add, batch_of, dead_letters, files, part_files, rows, sent, stored, write
@@ -64,12 +67,11 @@ def test_the_manifest_line_describes_the_segment(tmp_path: Path) -> None:
     assert sorted(file.path for file in entry.files) == [
         path.relative_to(tmp_path).as_posix() for path in part_files(tmp_path)
     ]
+    path = tmp_path / "type=kb_change" / final_name(STREAM, 5)
+    checksum = xxhash.xxh3_64_hexdigest(path.read_bytes())
+    schema = schema_fingerprint(pq.read_schema(path).remove_metadata())
     assert (
-        ManifestFile(
-            f"type=kb_change/{final_name(STREAM, 5)}",
-            1,
-            (tmp_path / "type=kb_change" / final_name(STREAM, 5)).stat().st_size,
-        )
+        ManifestFile(path.relative_to(tmp_path).as_posix(), 1, path.stat().st_size, checksum, schema)
         in entry.files
     )
     assert sum(file.rows for file in entry.files) == N + 1
@@ -191,10 +193,15 @@ def test_a_table_folder_that_is_a_file(tmp_path: Path) -> None:
     assert files(tmp_path) == ["type=heartbeat"]
 
 
-def test_a_manifest_that_cannot_be_written_leaves_whole_files(tmp_path: Path) -> None:
+def test_a_manifest_that_cannot_be_written_leaves_a_commit_to_be_completed(tmp_path: Path) -> None:
     (tmp_path / "_manifest.jsonl").mkdir()
     writer = writer_with(tmp_path)
     add_payloads(writer, 0)
-    with pytest.raises(CaptureError, match="cannot write the manifest in"):
+    with pytest.raises(CaptureError, match="cannot complete a commit in"):
         writer.commit()
+    (tmp_path / "_manifest.jsonl").rmdir()
+    assert recover(tmp_path).commit == "completed"
     assert stored(tmp_path) == sent(PAYLOADS)
+    assert {file.path for file in read_manifest(tmp_path).entries[0].files} == {
+        path.relative_to(tmp_path).as_posix() for path in part_files(tmp_path)
+    }

@@ -31,6 +31,7 @@ cdef class Block:
         readonly uint64_t first_seq
         readonly uint32_t epoch
         bint detached                   # taken out of its queue, to be given back
+        uint32_t n_tapped               # stamps that the queue's tap has seen
         #: list[tuple[int, str]] | None, (index, error) of messages whose payload is only a prefix
         list rejected
 
@@ -41,6 +42,11 @@ cdef class Block:
     cdef void _reset(self, uint64_t first_seq, uint32_t epoch) noexcept
     cdef str _rejection(self, uint32_t index)
     cdef uint32_t _next_rejected(self, uint32_t index) except? 0
+
+
+cdef class BlockTap:
+    cdef bint see(self, Block block, uint32_t start, uint32_t stop, int64_t received_at) except -1
+    cdef bint read_back(self, Block block) except -1
 
 
 cdef class BlockQueue:
@@ -72,7 +78,23 @@ cdef class BlockQueue:
         object _on_resume               #: Callable[[], None]
         object waiter                   #: asyncio.Future | None, at most one
 
+        # What the tap has stored may leave memory and be read back: see `allow_spill`.
+        BlockTap tap
+        readonly size_t max_spill       # bytes that may be in the tap's store only, 0: none
+        readonly size_t spilled_bytes
+        readonly uint64_t spilled_messages
+        uint64_t _spill_seq             # of the first spilled message
+        readonly bint spilling          # `tail` is not in _blocks: what is behind them is in the tap's store
+        object _late                    #: deque[Block], of what the tap could not store while spilling
+        bint _held                      # paused from outside
+
+    cdef Block _new_block(self, size_t n)
     cdef Block _new_tail(self, size_t n)
+    cdef int _stamp_tail(self, int64_t now) except -1
+    cdef int _show(self, Block block) except -1
+    cdef int _spill_tail(self) except -1
+    cdef int _read_back(self) except -1
+    cdef int _pause_if_full(self) except -1
     cdef int append(self, const char* payload, size_t n) except -1
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1
     cdef int end_read(self) except -1

@@ -63,6 +63,7 @@ cdef class Block:
         self.taken = 0
         self.n_stamps = 0
         self.n_stamped = 0
+        self.n_tapped = 0
         self.offsets[0] = 0
         self.first_seq = first_seq
         self.epoch = epoch
@@ -164,6 +165,18 @@ cdef class Block:
         return [(self.stamps[i].count, self.stamps[i].received_at) for i in range(self.n_stamps)]
 
 
+cdef class BlockTap:
+    """Sees every message of a queue before its consumer does, one socket read at a time: a journal."""
+
+    cdef bint see(self, Block block, uint32_t start, uint32_t stop, int64_t received_at) except -1:
+        """Store messages [start, stop), which one socket read completed. Returns whether they are stored."""
+        raise NotImplementedError
+
+    cdef bint read_back(self, Block block) except -1:
+        """Append stored messages to an empty block, from its first_seq on; set its epoch. False if it cannot."""
+        raise NotImplementedError
+
+
 @cython.final
 cdef class BlockQueue:
     """Bounded hand-over of payloads from the frame loop (writer) to one consumer, in one thread.
@@ -174,6 +187,10 @@ cdef class BlockQueue:
     Whatever the server does, `queued_bytes` stays below high_water plus one socket read (or one message,
     if that is larger), and `allocated_bytes` below twice that plus two blocks: a block is at least half
     full when the next one is begun, or holds one large message exactly.
+
+    A tap, once set, is shown every message at the end of its socket read. If it may, the queue spills at
+    `high_water` instead of pausing: what arrives from then on stays in the tap's store only, and is read back
+    when everything before it was taken, until `max_spill` bytes are there.
     """
 
     def __cinit__(self, size_t block_size, size_t high_water, size_t low_water, uint64_t first_seq=0):
@@ -186,6 +203,7 @@ cdef class BlockQueue:
         self._blocks = deque()
         self._free = []
         self._max_free = <Py_ssize_t>(high_water // block_size) + 2
+        self._late = deque()
 
     def bind(self, on_pause, on_resume):
         """Set the callables that pause and resume the writer's socket."""
@@ -197,11 +215,15 @@ cdef class BlockQueue:
     def begin_epoch(self, uint32_t epoch):
         """Start connection number `epoch`: later messages go into blocks of their own."""
         if self.tail is not None:
-            self.tail._stamp(wall_clock_ns())
+            self._stamp_tail(wall_clock_ns())
         self.epoch = epoch
         self._read_stamp = 0
         if self.tail is not None and self.tail.count == self.tail.taken:
             self.tail._reset(self.next_seq, epoch)
+        elif self.spilling:
+            # The tap could not store it.
+            self._late.append(self.tail)
+            self.tail = self._new_block(0)
         elif self.tail is not None:
             # A server that drops us again and again must not cost a whole block each time.
             self.allocated_bytes -= self.tail.capacity
@@ -209,12 +231,8 @@ cdef class BlockQueue:
             self.allocated_bytes += self.tail.capacity
             self._new_tail(0)
 
-    cdef Block _new_tail(self, size_t n):
+    cdef Block _new_block(self, size_t n):
         cdef Block block
-        if self.tail is not None:
-            if self._read_stamp == 0:
-                self._read_stamp = wall_clock_ns()
-            self.tail._stamp(self._read_stamp)
         if n > self.block_size:
             block = Block.__new__(Block, n)
             self.allocated_bytes += n
@@ -224,11 +242,124 @@ cdef class BlockQueue:
             block = Block.__new__(Block, self.block_size)
             self.allocated_bytes += self.block_size
         block._reset(self.next_seq, self.epoch)
-        self._blocks.append(block)
-        self.tail = block
-        if self.head is None:
-            self.head = block
         return block
+
+    cdef Block _new_tail(self, size_t n):
+        cdef Block block
+        if self.tail is not None:
+            if self._read_stamp == 0:
+                self._read_stamp = wall_clock_ns()
+            self._stamp_tail(self._read_stamp)
+            if self.spilling:
+                if self.tail.count == 0 and n <= self.tail.capacity:
+                    return self.tail
+                if self.tail.count:
+                    self._late.append(self.tail)
+                else:
+                    self._recycle(self.tail)
+        block = self._new_block(n)
+        self.tail = block
+        if not self.spilling:
+            self._blocks.append(block)
+            if self.head is None:
+                self.head = block
+        return block
+
+    cdef int _stamp_tail(self, int64_t now) except -1:
+        """Stamp the tail's new messages and show them to the tap."""
+        self.tail._stamp(now)
+        if self.tap is not None:
+            self._show(self.tail)
+            if self.spilling:
+                self._spill_tail()
+        return 0
+
+    cdef int _show(self, Block block) except -1:
+        cdef uint32_t start = 0
+        cdef uint32_t i
+        if block.n_tapped == block.n_stamps:
+            return 0
+        for i in range(block.n_tapped):
+            start += block.stamps[i].count
+        while block.n_tapped < block.n_stamps:
+            i = block.n_tapped
+            if not self.tap.see(block, start, start + block.stamps[i].count, block.stamps[i].received_at):
+                return 0
+            start += block.stamps[i].count
+            block.n_tapped += 1
+        return 0
+
+    cdef int _spill_tail(self) except -1:
+        """Let go of the tail's messages if the tap has stored them all, and all before them."""
+        cdef Block block = self.tail
+        if block.count == 0 or block.n_tapped < block.n_stamps or self._late:
+            return 0
+        self.spilled_bytes += block.size + MESSAGE_OVERHEAD * block.count
+        self.spilled_messages += block.count
+        self.queued_bytes -= block.size + MESSAGE_OVERHEAD * block.count
+        block._reset(self.next_seq, self.epoch)
+        return 0
+
+    cdef int _read_back(self) except -1:
+        """Everything in memory was taken: bring in what was spilled, or what comes behind it."""
+        cdef Block block
+        cdef size_t capacity
+        if self.spilled_messages:
+            block = self._new_block(0)
+            block.first_seq = self._spill_seq
+            capacity = block.capacity
+            if not self.tap.read_back(block) or block.count == 0 or block.first_seq != self._spill_seq:
+                raise OSError("what was spilled to the journal cannot be read back")
+            self.allocated_bytes += block.capacity - capacity
+            self._spill_seq += block.count
+            self._blocks.append(block)
+            self.head = block
+            block.n_tapped = block.n_stamps
+            self.spilled_messages -= block.count
+            self.spilled_bytes -= block.size + MESSAGE_OVERHEAD * block.count
+            self.queued_bytes += block.size + MESSAGE_OVERHEAD * block.count
+        if self.spilled_messages == 0:
+            self.spilling = False
+            self._blocks.extend(self._late)
+            self._late.clear()
+            self._blocks.append(self.tail)
+            self.head = <Block>self._blocks[0]
+        return 0
+
+    def attach(self, BlockTap tap not None, size_t max_spill=0):
+        """Show every message that is waiting, and every later one, to `tap`.
+
+        With `max_spill`, so many bytes may be in the tap's store only when `high_water` is reached.
+        """
+        cdef Block block
+        self.tap = tap
+        self.max_spill = max_spill
+        for block in self._blocks:
+            self._show(block)
+
+    def detach(self):
+        """Forget the tap. What is in its store only stays there, and is lost to this queue."""
+        cdef Block block
+        if self.spilling:
+            self.spilling = False
+            self.spilled_bytes = self.spilled_messages = 0
+            self._blocks.extend(self._late)
+            self._late.clear()
+            self._blocks.append(self.tail)
+            self.head = <Block>self._blocks[0]
+        for block in self._blocks:
+            block.n_tapped = 0
+        self.tap = None
+        self.max_spill = 0
+        self.hold(False)
+
+    def hold(self, bint held):
+        """Pause the socket whatever is queued, or end that: for a journal that is full."""
+        self._held = held
+        if held:
+            self._pause_if_full()
+        elif self.paused:
+            self._resume_if_low()
 
     cdef int append(self, const char* payload, size_t n) except -1:
         cdef Block tail = self.tail
@@ -254,16 +385,30 @@ cdef class BlockQueue:
         if self._read_stamp == 0:
             self._read_stamp = wall_clock_ns()
         if self.tail is not None:
-            self.tail._stamp(self._read_stamp)
+            self._stamp_tail(self._read_stamp)
         self._read_stamp = 0
         if self.queued_bytes > self.peak_queued_bytes:
             self.peak_queued_bytes = self.queued_bytes
-        if not self.paused and (self.queued_bytes >= self.high_water or len(self._blocks) >= MAX_BLOCKS):
+        if not self.paused:
+            self._pause_if_full()
+        self.wake()
+        return 0
+
+    cdef int _pause_if_full(self) except -1:
+        cdef bint full = self.queued_bytes >= self.high_water or len(self._blocks) >= MAX_BLOCKS
+        if full and not self.spilling and self.max_spill and self.tail is not None and self.head is not None:
+            # What is in memory is taken first; from now on messages pass through a block of their own.
+            if self.tail.n_tapped == self.tail.n_stamps and self.tail.n_stamped == self.tail.count:
+                self.spilling = True
+                self._spill_seq = self.next_seq
+                self.tail = self._new_block(0)
+        if self.spilling:
+            full = self.spilled_bytes >= self.max_spill or len(self._late) > 0
+        if (full or self._held) and not self.paused:
             self.paused = True
             self.pauses += 1
             if self._on_pause is not None:
                 self._on_pause()
-        self.wake()
         return 0
 
     cdef int wake(self) except -1:
@@ -304,8 +449,13 @@ cdef class BlockQueue:
         return 0
 
     cdef int _resume_if_low(self) except -1:
-        if self.queued_bytes <= self.low_water and len(self._blocks) < MAX_BLOCKS:
+        if self._held:
+            return 0
+        if self.queued_bytes <= self.low_water and len(self._blocks) < MAX_BLOCKS and not self.spilling:
             self.paused = False
+        elif self.spilling and self.spilled_bytes <= self.max_spill // 2 and not self._late:
+            self.paused = False
+        if not self.paused:
             if self._on_resume is not None:
                 self._on_resume()
         return 0
@@ -313,7 +463,7 @@ cdef class BlockQueue:
     cdef int _drop_head(self) except -1:
         cdef Block block = <Block>self._blocks.popleft()
         self.head = <Block>self._blocks[0] if self._blocks else None
-        if self.head is None:
+        if self.head is None and not self.spilling:
             self.tail = None
         self._recycle(block)
         return 0
@@ -343,14 +493,18 @@ cdef class BlockQueue:
         Its bytes count as queued until `give_back`. Messages below `block.taken` were already handed out.
         """
         cdef Block block
-        if not self._has_message():
-            return None
+        while not self._has_message():
+            if not self.spilling:
+                return None
+            self._read_back()
         block = <Block>self._blocks.popleft()
         self.head = <Block>self._blocks[0] if self._blocks else None
-        if self.head is None:
+        if self.head is None and not self.spilling:
             self.tail = None
         if block.n_stamped < block.count:
             block._stamp(self._read_stamp if self._read_stamp else wall_clock_ns())
+            if self.tap is not None:
+                self._show(block)
         block.detached = True
         return block
 
@@ -371,7 +525,7 @@ cdef class BlockQueue:
             self._blocks.appendleft(block)
             self.head = block
             if self.tail is None and block.epoch == self.epoch:
-                self.tail = block
+                self.tail = block  # Not while spilling: the tail is never None then.
         else:
             self._recycle(block)
         if self.paused:
@@ -383,6 +537,13 @@ cdef class BlockQueue:
             return False
         self.waiter = future
         return True
+
+    @property
+    def unread_seq(self):
+        """Sequence number of the first message that was not handed out."""
+        if self._has_message():
+            return self.head.first_seq + self.head.taken
+        return self._spill_seq if self.spilled_messages else self.next_seq
 
     @property
     def empty(self):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from rlfast.capture.files import ensure_folder, explain, part_files, temporary_name
-from rlfast.capture.manifest import read_manifest
+from rlfast.capture.manifest import ManifestEntry, RunEnd, read_manifest
 from rlfast.errors import CaptureError
 
-__all__ = ["next_seq", "prepare_folder"]
+__all__ = ["StreamState", "next_seq", "prepare_folder", "stream_state"]
 
 
-def prepare_folder(out: Path) -> None:
+def prepare_folder(out: Path, min_free: int = 0) -> None:
     """Make the folder and its parents if need be, and check that files can be written there.
 
     Raises:
-        CaptureError: it is no folder, or cannot be written to.
+        CaptureError: it is no folder, cannot be written to, or less than `min_free` bytes are free.
     """
     probe = out / temporary_name("probe")
     try:
@@ -27,32 +29,76 @@ def prepare_folder(out: Path) -> None:
         finally:
             os.close(fd)
             probe.unlink()
+        free = shutil.disk_usage(out).free
     except OSError as error:
         raise explain(error, out, "cannot write to the folder") from error
+    if free < min_free:
+        raise disk_is_full(out, free, min_free)
 
 
-def next_seq(out: Path, stream: str) -> int:
-    """Return the sequence number that a stream goes on with in a data set: 0 in a new one.
+def disk_is_full(out: Path, free: int, min_free: int) -> CaptureError:
+    """Return the error for a file system with less room than it must have."""
+    return CaptureError(
+        f"the disk of {out} has {free >> 20:,} MiB left, and {min_free >> 20:,} MiB must stay free; "
+        "free some space, choose another folder, or lower min_free (--min-free)"
+    )
 
-    That is the last one of the manifest, or of a file that the manifest does not list because a capture
-    was killed between the two, plus 1.
+
+class StreamState(NamedTuple):
+    """Where a stream goes on in a data set."""
+
+    next_seq: int
+    """Sequence number of the next message; 0 in a new data set."""
+    next_epoch: int
+    """Number of the next connection; 1 in a new data set."""
+    end: RunEnd | None
+    """How its last run ended; None if there was none. Without a record of it, the run has crashed."""
+
+
+def stream_state(out: Path, stream: str) -> StreamState:
+    """Return what the committed segments tell of a stream.
+
+    A file under a final name that the manifest does not list counts, too, so that no number is used twice.
 
     Raises:
         CaptureError: the folder or a file of the stream cannot be read.
         MissingExtraError: pyarrow is needed and not installed.
     """
-    if not out.exists():
-        return 0
     try:
-        entries = [entry for entry in read_manifest(out).entries if entry.stream == stream]
-        listed = {file.path for entry in entries for file in entry.files}
-        last = max((entry.last_seq for entry in entries), default=-1)
+        if not out.exists():
+            return StreamState(0, 1, None)
+        manifest = read_manifest(out)
+        segments = manifest.segments(stream)
+        listed = {file.path for entry in manifest.entries for file in entry.files}
+        last = max((entry.last_seq for entry in segments), default=-1)
         for path in part_files(out, stream):
             if path.relative_to(out).as_posix() not in listed:
                 last = max(last, _last_seq(path))
     except OSError as error:
         raise explain(error, out, "cannot read the data set in") from error
-    return last + 1
+    epoch = max((entry.epochs[1] for entry in segments), default=0)
+    epoch = max([epoch, *(gap.epoch for entry in segments for gap in entry.gaps)])
+    return StreamState(last + 1, epoch + 1, _end(segments[-1]) if segments else None)
+
+
+def _end(entry: ManifestEntry) -> RunEnd:
+    if entry.ended_at is not None:
+        return RunEnd(entry.ended_at, entry.end_reason or "capture_stopped")
+    return RunEnd(entry.received_at[1], "crashed")
+
+
+def next_seq(out: Path, stream: str) -> int:
+    """Return the sequence number that a stream goes on with in a data set: 0 in a new one.
+
+    That is behind everything that is committed, and behind what a killed capture left in its journal.
+
+    Raises:
+        CaptureError: the folder or a file of the stream cannot be read.
+        MissingExtraError: pyarrow is needed and not installed.
+    """
+    from rlfast.capture.journal import journal_end
+
+    return max(stream_state(out, stream).next_seq, journal_end(out, stream))
 
 
 def _last_seq(path: Path) -> int:

@@ -4,7 +4,13 @@ The layout::
 
     OUT/type=kb_change/part-<stream>-<first_seq>.parquet     events of one type and one segment
     OUT/_dead_letters/part-<stream>-<first_seq>.parquet      what could not be decoded
+    OUT/_gaps/part-<stream>-<first_seq>-<time>.parquet       when messages may have been missed
     OUT/_manifest.jsonl                                      one line per committed segment
+    OUT/_commit.json                                         a commit under way
+    OUT/_journal/<stream>/                                   what is received and not yet committed
+    OUT/_lock                                                held by the one process that writes
+
+With partitions, files of events are in folders such as ``type=kb_change/date=2026-11-23/hour=10``.
 
 ``<stream>`` is a short hash of the stream's name, so that several streams share a folder; ``<first_seq>`` is
 the segment's first sequence number with leading zeros, so that names sort by it. A file that is being
@@ -25,12 +31,13 @@ from rlfast.errors import CaptureError
 
 __all__ = [
     "DEAD_LETTERS",
+    "GAPS",
     "MANIFEST",
     "ensure_folder",
     "explain",
     "final_name",
+    "gaps_name",
     "part_files",
-    "publish",
     "stream_key",
     "sync_folder",
     "temporary_files",
@@ -40,6 +47,7 @@ __all__ = [
 ]
 
 DEAD_LETTERS = "_dead_letters"
+GAPS = "_gaps"
 MANIFEST = "_manifest.jsonl"
 
 _REMEDIES = {
@@ -92,6 +100,11 @@ def final_name(stream: str, first_seq: int) -> str:
     return f"part-{stream_key(stream)}-{first_seq:020d}.parquet"
 
 
+def gaps_name(stream: str, first_seq: int, time: int) -> str:
+    """Return the name of a segment's file of gaps. Segments without messages differ in the time only."""
+    return f"part-{stream_key(stream)}-{first_seq:020d}-{time}.parquet"
+
+
 def temporary_name(name: str) -> str:
     """Return a new name for a file that is being written; a name left by a crash is never met again."""
     return f".{name}.{secrets.token_hex(4)}.tmp"
@@ -99,21 +112,23 @@ def temporary_name(name: str) -> str:
 
 def _table_folders(out: Path) -> Iterator[Path]:
     for folder in sorted(out.iterdir()):
-        if (folder.name == DEAD_LETTERS or folder.name.startswith("type=")) and folder.is_dir():
+        if (folder.name in (DEAD_LETTERS, GAPS) or folder.name.startswith("type=")) and folder.is_dir():
             yield folder
 
 
 def part_files(out: Path, stream: str | None = None) -> Iterator[Path]:
-    """Yield the committed Parquet files of a data set, of one stream or of all."""
+    """Yield the Parquet files of events and dead letters that have their final name, of one stream or of all."""
     pattern = "part-*.parquet" if stream is None else f"part-{stream_key(stream)}-*.parquet"
     for folder in _table_folders(out):
-        yield from sorted(folder.glob(pattern))
+        if folder.name != GAPS:
+            yield from sorted(folder.rglob(pattern))
 
 
 def temporary_files(out: Path) -> Iterator[Path]:
     """Yield the files that are being written, or were when their capture was killed."""
-    for folder in (out, *_table_folders(out)):
-        yield from sorted(folder.glob(".*.tmp"))
+    yield from sorted(out.glob(".*.tmp"))
+    for folder in _table_folders(out):
+        yield from sorted(folder.rglob(".*.tmp"))
 
 
 # -- durable operations ------------------------------------------------------------------------------------
@@ -144,10 +159,3 @@ def ensure_folder(folder: Path) -> None:
         except FileExistsError:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(new)) from None
         sync_folder(new.parent)
-
-
-def publish(temporary: Path, final: Path) -> None:
-    """Give a finished file its final name. Raises FileExistsError rather than overwrite another one."""
-    if os.path.lexists(final):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
-    os.rename(temporary, final)

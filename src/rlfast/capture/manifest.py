@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from rlfast.capture.files import MANIFEST, sync_folder
+from rlfast.options import Gap
 
-__all__ = ["Manifest", "ManifestEntry", "ManifestFile", "append_entry", "read_manifest"]
+__all__ = ["Manifest", "ManifestEntry", "ManifestFile", "RunEnd", "append_entry", "read_manifest"]
 
 
 class ManifestFile(msgspec.Struct, frozen=True):
@@ -20,15 +22,31 @@ class ManifestFile(msgspec.Struct, frozen=True):
         path: path below the data set's folder, with forward slashes.
         rows: rows in the file.
         bytes: size of the file.
+        checksum: XXH3 of the file, 64 bits, in hexadecimal digits.
+        schema: XXH3 of its Arrow schema, the same way: files with the same one have the same columns.
     """
 
     path: str
     rows: int
     bytes: int
+    checksum: str = ""
+    schema: str = ""
 
 
-class ManifestEntry(msgspec.Struct, frozen=True):
-    """One committed segment: everything that one stream received in a span of sequence numbers.
+class RunEnd(NamedTuple):
+    """When a run ended, and how: for the gap between it and the next one."""
+
+    ended_at: int
+    """Nanoseconds since 1970-01-01 UTC."""
+    reason: str
+    """``capture_stopped`` or ``crashed``."""
+
+
+class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One committed change of the data set; as a rule, a segment.
+
+    A segment is everything that one stream received in a span of sequence numbers. It may be without messages,
+    for the sake of its gaps or of the end of a run; `last_seq` is then one less than `first_seq`.
 
     Attributes:
         stream: name of the stream.
@@ -37,9 +55,17 @@ class ManifestEntry(msgspec.Struct, frozen=True):
         events: messages that became events.
         dead_letters: messages that did not.
         epochs: number of the first and of the last connection.
-        received_at: earliest and latest time of receipt, in nanoseconds since 1970-01-01 UTC.
-        files: the files of the segment, dead letters included.
+        received_at: earliest and latest time of receipt, in nanoseconds since 1970-01-01 UTC; zeros if there
+            are no messages.
+        files: the files of the segment, dead letters and gaps included.
         rlfast: version of rlfast that wrote it.
+        id: of the entry, unique.
+        kind: what made it. ``recovery`` is a segment, too; ``compaction`` and ``redrive`` put `files` in the
+            place of `removed`.
+        removed: paths of files, of earlier entries, that are no longer part of the data set.
+        gaps: the gaps that are in the files of the segment.
+        ended_at: if the run of the capture ended with this segment, when, in nanoseconds since 1970-01-01 UTC.
+        end_reason: ``capture_stopped`` or ``crashed``.
     """
 
     stream: str
@@ -51,6 +77,17 @@ class ManifestEntry(msgspec.Struct, frozen=True):
     received_at: tuple[int, int]
     files: tuple[ManifestFile, ...]
     rlfast: str
+    id: str = ""
+    kind: Literal["capture", "recovery", "compaction", "redrive"] = "capture"
+    removed: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    ended_at: int | None = None
+    end_reason: str | None = None
+
+    @property
+    def is_segment(self) -> bool:
+        """Whether it brought new messages, gaps, or the end of a run."""
+        return self.kind in ("capture", "recovery")
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -63,6 +100,20 @@ class Manifest(msgspec.Struct, frozen=True):
 
     entries: tuple[ManifestEntry, ...]
     damaged_lines: tuple[int, ...]
+
+    @property
+    def files(self) -> dict[str, ManifestFile]:
+        """The files of the data set as it is now, by path."""
+        files: dict[str, ManifestFile] = {}
+        for entry in self.entries:
+            files.update((file.path, file) for file in entry.files)
+            for path in entry.removed:
+                files.pop(path, None)
+        return files
+
+    def segments(self, stream: str) -> list[ManifestEntry]:
+        """The segments of one stream, in the order of their commits."""
+        return [entry for entry in self.entries if entry.stream == stream and entry.is_segment]
 
 
 def append_entry(out: Path, entry: ManifestEntry) -> None:

@@ -8,10 +8,19 @@ from typing import Literal, get_args
 
 from rlfast.errors import ConfigError
 
-__all__ = ["CaptureOptions", "Compression", "RotationPolicy", "UUIDFormat"]
+__all__ = [
+    "CaptureOptions",
+    "Compression",
+    "Durability",
+    "Partition",
+    "RotationPolicy",
+    "UUIDFormat",
+]
 
 Compression = Literal["zstd", "lz4", "none"]
 UUIDFormat = Literal["binary", "text"]
+Durability = Literal["none", "process", "machine"]
+Partition = Literal["hour", "day"]
 
 MIB = 1 << 20
 LONGEST_INTERVAL = 366 * 86_400.0
@@ -62,6 +71,16 @@ class CaptureOptions:
         batch_rows: most messages per batch, which is the unit of work of the writing thread.
         batch_wait: longest time in seconds that a message waits for its batch to fill.
         progress_interval: seconds between two calls of the progress callback.
+        durability: what received messages survive before they are committed: ``process`` the end of the process,
+            however it ends; ``machine`` a loss of power too, up to `sync_interval`; ``none`` neither.
+        sync_interval: seconds between two syncs of the journal, with ``machine``.
+        journal_bytes: bound of the journal's files. At half of it the open segment is committed; when it is
+            reached, the socket is paused.
+        max_backlog: bytes of messages that may wait in the journal alone when those in memory have reached
+            ``high_water``; then the socket is paused. 0 pauses it at once. Needs a journal.
+        min_free: bytes of the file system that are left free: with less, a capture does not begin, and one that
+            is running ends with an error while there still is room to commit.
+        partition_by: makes folders of the hour or the day (UTC) of receipt below those of the types.
 
     Raises:
         ConfigError: a value is out of range.
@@ -76,6 +95,12 @@ class CaptureOptions:
     batch_rows: int = 65_536
     batch_wait: float = 0.25
     progress_interval: float = 0.5
+    durability: Durability = "process"
+    sync_interval: float = 0.1
+    journal_bytes: int = 2048 * MIB
+    max_backlog: int = 0
+    min_free: int = 256 * MIB
+    partition_by: Partition | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -95,6 +120,17 @@ class CaptureOptions:
         _check_count("batch_rows", self.batch_rows, 1)
         _check_seconds("batch_wait", self.batch_wait)
         _check_seconds("progress_interval", self.progress_interval)
+        _check_choice("durability", self.durability, get_args(Durability))
+        _check_seconds("sync_interval", self.sync_interval)
+        _check_count("journal_bytes", self.journal_bytes, 4 * MIB)
+        _check_count("max_backlog", self.max_backlog, 0)
+        _check_count("min_free", self.min_free, 0)
+        if self.max_backlog and self.durability == "none":
+            raise ConfigError("max_backlog needs a journal; set durability to process or machine")
+        if self.max_backlog >= self.journal_bytes // 2 and self.max_backlog:
+            raise ConfigError("max_backlog must be less than half of journal_bytes")
+        if self.partition_by is not None:
+            _check_choice("partition_by", self.partition_by, get_args(Partition))
 
 
 def _is_int(value: object) -> bool:

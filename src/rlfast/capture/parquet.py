@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xxhash import xxh3_64
+
 from rlfast.capture.arrow import pa, pq
-from rlfast.capture.files import ensure_folder, publish, temporary_name
+from rlfast.capture.files import ensure_folder, temporary_name
 from rlfast.capture.options import CaptureOptions
 
-__all__ = ["ROW_GROUP_ROWS", "ParquetFile"]
+__all__ = ["ROW_GROUP_ROWS", "ParquetFile", "file_checksum", "schema_fingerprint"]
 
 ROW_GROUP_ROWS = 262_144
 """Rows that are collected for a row group: more cost memory and gain neither size nor speed."""
@@ -21,14 +23,17 @@ class ParquetFile:
     """One table's file of a segment, from its first row to its final name.
 
     Owns the rows that wait for their row group, and from the first row group on a temporary file, until
-    `publish` or `discard`. What it raises is OSError.
+    `finish` or `discard`. What it raises is OSError.
 
     Attributes:
         rows: rows added.
         pending_bytes: Arrow bytes of the rows that wait for their row group.
         flushed_bytes: Arrow bytes of the rows that were written.
         written_bytes: bytes in the temporary file so far; after `finish`, the size of the file.
-        final: the path that `publish` gives the file.
+        final: the path that the file is to have.
+        temporary: the path that it has, None before the first row group.
+        checksum: XXH3 of the finished file, in hexadecimal digits.
+        schema: XXH3 of the Arrow schema, the same way.
     """
 
     def __init__(self, final: Path, options: CaptureOptions) -> None:
@@ -41,11 +46,12 @@ class ParquetFile:
         self._options = options
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
-        self._temporary: Path | None = None
+        self.temporary: Path | None = None
+        self.checksum = ""
+        self.schema = ""
         self._fd = -1
         self._sink: Any = None
         self._writer: pq.ParquetWriter | None = None
-        self._published = False
 
     def add(self, batch: pa.RecordBatch, nbytes: int) -> None:
         """Append rows of `nbytes` Arrow bytes; writes a row group when there are enough of them."""
@@ -76,8 +82,9 @@ class ParquetFile:
         # a later open might go unnoticed. Arrow writes by its own, because a Python file costs it the GIL.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
         self._fd = os.open(path, flags, 0o666)
-        self._temporary = path
+        self.temporary = path
         self._sink = pa.OSFile(str(path), "wb")
+        self.schema = schema_fingerprint(schema)
         self._writer = pq.ParquetWriter(self._sink, schema, **_writer_settings(schema, self._options))
         return self._writer
 
@@ -91,17 +98,13 @@ class ParquetFile:
         os.fsync(self._fd)
         self.written_bytes = os.fstat(self._fd).st_size
         self._close_descriptor()
-
-    def publish(self) -> None:
-        """Give the finished file its final name."""
-        assert self._temporary is not None
-        publish(self._temporary, self.final)
-        self._published = True
+        assert self.temporary is not None
+        self.checksum = file_checksum(self.temporary)
 
     def discard(self) -> None:
         """Remove the file, whatever state it is in; never raises."""
         self._pending.clear()
-        if self._temporary is None:
+        if self.temporary is None:
             return
         if self._fd >= 0:
             _quietly(lambda: os.ftruncate(self._fd, 0))  # Makes room on a full disk for the footer.
@@ -111,14 +114,30 @@ class ParquetFile:
         if self._sink is not None:
             _quietly(self._sink.close)
         _quietly(self._close_descriptor)
-        path = self.final if self._published else self._temporary
-        _quietly(path.unlink)
-        self._temporary = None
+        _quietly(self.temporary.unlink)
+        self.temporary = None
 
     def _close_descriptor(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def file_checksum(path: Path) -> str:
+    """XXH3, 64 bits, of a file, in hexadecimal digits."""
+    digest = xxh3_64()
+    # A piece takes some 10 us; xxhash keeps the GIL meanwhile.
+    piece = memoryview(bytearray(1 << 18))
+    with path.open("rb", buffering=0) as file:
+        while (n := file.readinto(piece)) > 0:
+            digest.update(piece[:n])
+    return digest.hexdigest()
+
+
+def schema_fingerprint(schema: pa.Schema) -> str:
+    """XXH3, 64 bits, of the names, types and nullability of all columns, in hexadecimal digits."""
+    fields = [f"{field.name}\0{field.type}\0{field.nullable}\n" for field in schema]
+    return xxh3_64("".join(fields).encode()).hexdigest()
 
 
 def _quietly(action: Any) -> None:

@@ -7,6 +7,7 @@ writing thread is left with few and long ones.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,14 @@ from rlfast.capture.files import DEAD_LETTERS, type_folder
 if TYPE_CHECKING:
     from rlfast.batch import EventBatch, EventTable
 
-__all__ = ["BatchRows", "RowMaker", "TableRows", "uuids_as_text"]
+__all__ = [
+    "BatchRows",
+    "RowMaker",
+    "TableRows",
+    "partition_name",
+    "partition_spans",
+    "uuids_as_text",
+]
 
 STREAM_COLUMN = 3
 """Place of the column `stream`: behind seq, epoch and received_at."""
@@ -43,6 +51,36 @@ class BatchRows(NamedTuple):
     """Number of the first and of the last connection."""
     received_at: tuple[int, int]
     """Earliest and latest, in nanoseconds since 1970-01-01 UTC."""
+    partition: str = ""
+    """Folders below those of the types, such as ``date=2026-11-23/hour=10``."""
+
+
+def partition_name(received_at: int, partition_by: str) -> str:
+    """Return the folders of the hour or day of a time, in nanoseconds since 1970-01-01 UTC."""
+    time = datetime.fromtimestamp(received_at // 1_000_000_000, timezone.utc)
+    return f"date={time:%Y-%m-%d}/hour={time:%H}" if partition_by == "hour" else f"date={time:%Y-%m-%d}"
+
+
+def partition_spans(
+    batch: EventBatch, last_seq: int, partition_by: str | None
+) -> list[tuple[int, int, str]]:
+    """Cut a batch, up to `last_seq`, into spans of sequence numbers that each belong to one partition."""
+    if partition_by is None:
+        return [(batch.first_seq, last_seq, "")]
+    width = 3_600_000_000_000 * (24 if partition_by == "day" else 1)
+    tables = [table for table in (*batch.values(), batch.dead_letters) if table.num_rows]
+    seqs = np.concatenate([table["seq"] for table in tables])
+    numbers = np.concatenate([table["received_at"].view(np.int64) // width for table in tables])
+    if (numbers == numbers[0]).all():
+        return [(batch.first_seq, last_seq, partition_name(int(numbers[0]) * width, partition_by))]
+    order = np.argsort(seqs, kind="stable")
+    order = order[: np.searchsorted(seqs[order], last_seq, side="right")]
+    seqs, numbers = seqs[order], numbers[order]
+    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(seqs)]
+    return [
+        (int(seqs[a]), int(seqs[b - 1]), partition_name(int(numbers[a]) * width, partition_by))
+        for a, b in zip(starts, starts[1:], strict=False)
+    ]
 
 
 class RowMaker:
@@ -54,25 +92,36 @@ class RowMaker:
         self._zeros = np.zeros(0, dtype=np.int32)
         self._schemas: dict[str, pa.Schema] = {}
 
-    def make(self, batch: EventBatch, last_seq: int) -> BatchRows:
-        """Return the rows of the batch's messages up to `last_seq`."""
-        whole = last_seq == batch.last_seq
+    def make(
+        self, batch: EventBatch, last_seq: int, first_seq: int | None = None, partition: str = ""
+    ) -> BatchRows:
+        """Return the rows of the batch's messages from `first_seq` (None: the first one) up to `last_seq`."""
+        begin = batch.first_seq if first_seq is None else first_seq
         tables = []
         epochs: list[int] = []
         received: list[int] = []
         found = [(type_folder(name), table) for name, table in batch.items()]
         for folder, table in (*found, (DEAD_LETTERS, batch.dead_letters)):
-            count = table.num_rows if whole else int(np.searchsorted(table["seq"], last_seq, side="right"))
-            if count == 0:
+            start, stop = 0, table.num_rows
+            if begin != batch.first_seq:
+                start = int(np.searchsorted(table["seq"], begin))
+            if last_seq != batch.last_seq:
+                stop = int(np.searchsorted(table["seq"], last_seq, side="right"))
+            if start == stop:
                 continue
-            epoch, times = table["epoch"], table["received_at"][:count].view(np.int64)
-            epochs += (int(epoch[0]), int(epoch[count - 1]))
+            epoch, times = table["epoch"], table["received_at"][start:stop].view(np.int64)
+            epochs += (int(epoch[start]), int(epoch[stop - 1]))
             # The wall clock may be set back while events arrive.
             received += (int(times.min()), int(times.max()))
-            rows = self._convert(folder, table).slice(0, count)
+            rows = self._convert(folder, table).slice(start, stop - start)
             tables.append(TableRows(folder, rows, rows.nbytes))
         return BatchRows(
-            batch.first_seq, last_seq, tables, (min(epochs), max(epochs)), (min(received), max(received))
+            begin,
+            last_seq,
+            tables,
+            (min(epochs), max(epochs)),
+            (min(received), max(received)),
+            partition,
         )
 
     def _convert(self, folder: str, table: EventTable) -> pa.RecordBatch:

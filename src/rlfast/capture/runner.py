@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlfast.capture.dataset import next_seq, prepare_folder
-from rlfast.capture.files import DEAD_LETTERS, type_of_folder
+from rlfast.capture.dataset import StreamState, disk_is_full, prepare_folder, stream_state
+from rlfast.capture.files import DEAD_LETTERS, GAPS, type_of_folder
+from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
 from rlfast.errors import CaptureError, UsageError
 
 if TYPE_CHECKING:
     from rlfast.batch import EventBatch
-    from rlfast.capture.sink import ParquetSink
+    from rlfast.capture.lock import DatasetLock
     from rlfast.connection import WebSocketConnection
 
 __all__ = ["OnProgress", "capture"]
+
+_log = logging.getLogger("rlfast.capture")
 
 OnProgress = Callable[[CaptureProgress], None]
 
@@ -39,13 +44,17 @@ async def capture(
     received before is written, and everything is committed. When the capture is cancelled, what was taken
     from the connection is committed before the cancellation goes on.
 
+    What is received is in the journal before it is decoded (``options.durability``). If the process is killed,
+    the next capture into the folder, or `recover`, commits it: once, and all of it. So does this one, at its
+    start, with what an earlier one left.
+
     Memory is bounded: when the disk is slower than the stream, the socket is paused.
 
     Args:
         ws: the connection, opened with ``ConnectionOptions(first_seq=next_seq(out, stream))`` so that the
             sequence goes on where the last capture into this folder ended. Nobody else may read it.
         out: the data set's folder; made if it does not exist.
-        options: rotation, format and bounds.
+        options: rotation, format, durability and bounds.
         progress: called on the event loop every ``options.progress_interval`` seconds, and once at the end.
         stop: ends the capture when it is set.
 
@@ -53,75 +62,132 @@ async def capture(
         What was written. Where the connection was lost for good, its error is in ``summary.error``.
 
     Raises:
-        CaptureError: a file cannot be written; what was committed before stays.
+        CaptureError: another capture writes into the folder, or a file cannot be written. What was committed
+            before stays, and what is in the journal is committed by the next capture or `recover`.
         MissingExtraError: pyarrow is not installed.
         UsageError: the folder already holds these sequence numbers.
     """
     options = options or CaptureOptions()
     out = Path(out)
     # On a thread, because it takes its time: loads pyarrow.
-    sinks = await asyncio.to_thread(importlib.import_module, "rlfast.capture.sink")
-    await asyncio.to_thread(prepare_folder, out)
-    stored = await asyncio.to_thread(next_seq, out, ws.stream)
-    run = _Run(ws, sinks.ParquetSink(out, ws.stream, options), options, stored)
-    return await run.run(progress, stop or asyncio.Event())
+    await asyncio.to_thread(importlib.import_module, "rlfast.capture.recovery")
+    lock = await asyncio.to_thread(_prepare, out, ws, options)
+    try:
+        state = await asyncio.to_thread(stream_state, out, ws.stream)
+        if ws.next_unread_seq < state.next_seq:
+            raise UsageError(
+                f"the folder already holds this stream up to seq {state.next_seq - 1}; "
+                "open the connection with ConnectionOptions(first_seq=next_seq(out, stream))"
+            )
+        run = _Run(ws, out, options, state)
+        return await run.run(progress, stop or asyncio.Event())
+    finally:
+        lock.release()
+
+
+def _prepare(out: Path, ws: WebSocketConnection[Any], options: CaptureOptions) -> DatasetLock:
+    """Lock the folder and commit what an earlier capture left there."""
+    from rlfast.capture.lock import DatasetLock
+    from rlfast.capture.recovery import recover_locked
+
+    prepare_folder(out, options.min_free)
+    lock = DatasetLock(out, f"capture of {ws.stream}")
+    lock.acquire()
+    try:
+        report = recover_locked(out, ws.type, only=ws.stream)
+    except BaseException:
+        lock.release()
+        raise
+    for stream, reason in report.left:
+        _log.warning("the journal of %s stays, because it cannot be decoded: %s", stream, reason)
+    return lock
 
 
 class _Run:
     """State of one capture."""
 
     def __init__(
-        self, ws: WebSocketConnection[Any], sink: ParquetSink, options: CaptureOptions, stored: int
+        self,
+        ws: WebSocketConnection[Any],
+        out: Path,
+        options: CaptureOptions,
+        state: StreamState,
     ) -> None:
+        from rlfast.capture.keepers import GapKeeper, JournalKeeper
+        from rlfast.capture.sink import ParquetSink
+
         self._ws = ws
-        self._sink = sink
+        self._out = out
         self._options = options
-        self._stored = stored
         self._started = time.monotonic()
         self._reason: StopReason | None = None
         self._events = 0
         self._dead_letters = 0
         self._payload_bytes = 0
         self._discarded = 0
+        self._failure: CaptureError | None = None
+        self._failed = asyncio.Event()
+        self._journal = JournalKeeper(ws, out, options, self._fail) if options.durability != "none" else None
+        journal = self._journal.journal if self._journal is not None else None
+        self._sink = ParquetSink(
+            out,
+            ws.stream,
+            options,
+            next_seq=state.next_seq,
+            on_commit=journal.release if journal is not None else None,
+            is_pressed=journal.is_pressed if journal is not None else None,
+        )
+        self._gaps = GapKeeper(ws, self._sink, journal, state)
 
     async def run(self, progress: OnProgress | None, stop: asyncio.Event) -> CaptureSummary:
         self._sink.start()
-        tasks = [asyncio.create_task(self._watch(stop))]
+        tasks = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._watch_disk())]
+        if self._journal is not None:
+            tasks += self._journal.start()
         if progress is not None:
             tasks.append(asyncio.create_task(self._report(progress)))
+        taken = False
         try:
             try:
                 await self._take_all()
+                taken = True
+            except asyncio.CancelledError:
+                taken = True  # What is still in the connection stays its reader's.
+                raise
             finally:
                 # Also after a cancellation: what was received is worth more than a quick end.
-                await self._sink.finish()
+                self._gaps.finish()
+                await self._sink.finish(RunEnd(time.time_ns(), "capture_stopped"))
+            if self._failure is not None:
+                raise self._failure
         except CaptureError as error:
             raise self._with_losses(error) from error.__cause__
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._journal is not None:
+                self._journal.close(taken and self._sink.is_complete)
         if progress is not None:
             progress(self._progress())
         return self._summary()
+
+    def _fail(self, error: CaptureError) -> None:
+        """Stop, and raise `error` when everything that can be saved is saved."""
+        if self._failure is None:
+            self._failure = error
+        self._failed.set()
 
     async def _take_all(self) -> None:
         options = self._options
         batches = self._ws.batches(options.batch_rows, options.batch_wait)
         try:
             async for batch in batches:
-                # The place of a journal: before the batch is handed on, and freed up to writer.last_seq.
                 await self._take(batch)
         finally:
             await batches.aclose()
 
     async def _take(self, batch: EventBatch) -> None:
-        if batch.first_seq < self._stored:
-            raise UsageError(
-                f"the folder already holds this stream up to seq {self._stored - 1}; "
-                "open the connection with ConnectionOptions(first_seq=next_seq(out, stream))"
-            )
-        self._stored = 0
         wanted = self._options.max_events
         if wanted is None or self._events + batch.num_events < wanted:
             kept = batch.num_rows
@@ -139,6 +205,7 @@ class _Run:
             dead = batch.dead_letters["seq"]
             self._dead_letters -= int((dead >= batch.first_seq + kept).sum())
             self._payload_bytes -= batch.payload_bytes * (batch.num_rows - kept) // batch.num_rows
+        self._gaps.update(batch.last_seq)
         await self._sink.put(batch, batch.first_seq + kept - 1)
         if self._events == wanted and self._reason is None:
             self._reason = "max_events"
@@ -149,6 +216,7 @@ class _Run:
         waits: dict[asyncio.Task[Any], StopReason | None] = {
             asyncio.create_task(stop.wait()): "stopped",
             asyncio.create_task(self._sink.failed.wait()): None,
+            asyncio.create_task(self._failed.wait()): None,
         }
         if self._options.duration is not None:
             left = self._started + self._options.duration - time.monotonic()
@@ -162,9 +230,19 @@ class _Run:
             self._reason = next((waits[task] for task in waits if task in done), None)
         await self._ws.close()
 
+    async def _watch_disk(self) -> None:
+        """Stop while there still is room to commit."""
+        while True:
+            free = shutil.disk_usage(self._out).free
+            if free < self._options.min_free:
+                self._fail(disk_is_full(self._out, free, self._options.min_free))
+                return
+            await asyncio.sleep(1.0)
+
     async def _report(self, progress: OnProgress) -> None:
         while True:
             await asyncio.sleep(self._options.progress_interval)
+            self._gaps.update()
             progress(self._progress())
 
     def _progress(self) -> CaptureProgress:
@@ -176,7 +254,10 @@ class _Run:
             dead_letters=self._dead_letters,
             payload_bytes=self._payload_bytes,
             backlog_bytes=stats.queued_bytes + sink.backlog_bytes,
+            spilled_bytes=stats.spilled_bytes,
+            journal_bytes=self._journal.journal.used_bytes if self._journal is not None else 0,
             paused=stats.paused,
+            gaps=self._gaps.count,
             reconnects=stats.reconnects,
             files=sink.writer.files,
             bytes=sink.writer.nbytes,
@@ -185,8 +266,14 @@ class _Run:
     def _with_losses(self, error: CaptureError) -> CaptureError:
         writer = self._sink.writer
         saved = sum(table.events for table in writer.tables.values())
-        lost = self._events + self._dead_letters - saved
-        result = CaptureError(f"{error}; {saved:,} messages are saved, {lost:,} received ones are not")
+        left = self._events + self._dead_letters - saved
+        if self._journal is None:
+            fate = f"{left:,} received ones are not"
+        elif left or self._ws.stats.queued_bytes or self._sink.error is not None:
+            fate = f"what else was received is in the journal; run: rlfast recover {self._out}"
+        else:
+            fate = "and so is everything that was received"
+        result = CaptureError(f"{error}; {saved:,} messages are saved, {fate}")
         result.errno = error.errno
         return result
 
@@ -194,7 +281,9 @@ class _Run:
         ws, writer = self._ws, self._sink.writer
         dead = writer.tables.get(DEAD_LETTERS, TypeSummary(0, 0, 0))
         types = {
-            type_of_folder(folder): table for folder, table in writer.tables.items() if folder != DEAD_LETTERS
+            type_of_folder(folder): table
+            for folder, table in writer.tables.items()
+            if folder not in (DEAD_LETTERS, GAPS)
         }
         stats, error = ws.stats, ws.last_error
         reason = self._reason or ("end_of_stream" if error is None else "connection_failed")
@@ -207,7 +296,7 @@ class _Run:
             payload_bytes=self._payload_bytes,
             bytes=writer.nbytes,
             files=writer.files,
-            gaps=len(ws.gaps),
+            gaps=self._gaps.count,
             reconnects=stats.reconnects,
             discarded=self._discarded + stats.discarded_messages,
             seconds=time.monotonic() - self._started,

@@ -1,22 +1,28 @@
 """Batches into committed segments. Blocking code, for one thread; `rlfast.capture.sink` runs it.
 
-A segment is a span of sequence numbers. Its files, one per table, become visible together: each is written
-under a temporary name and synced; then all are renamed, their folders synced, and one line is appended to
-the manifest. Whatever fails before the manifest line takes the segment's files with it.
+A segment is a span of sequence numbers, with the gaps that were recorded meanwhile. Its files, one per table,
+become visible together: each is written under a temporary name and synced, and then all are committed as one
+change (`rlfast.capture.transaction`).
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
-from rlfast.capture.files import DEAD_LETTERS, explain, final_name, sync_folder
-from rlfast.capture.manifest import ManifestEntry, ManifestFile, append_entry
+from rlfast.capture.files import DEAD_LETTERS, GAPS, explain, final_name, gaps_name
+from rlfast.capture.gaps import gap_rows
+from rlfast.capture.manifest import ManifestEntry, ManifestFile, RunEnd
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.parquet import ParquetFile
 from rlfast.capture.rows import BatchRows, TableRows, uuids_as_text
 from rlfast.capture.summary import TypeSummary
+from rlfast.capture.transaction import Change, commit, is_under_way
+from rlfast.errors import CaptureError
+from rlfast.options import Gap
 from rlfast.version import __version__
 
 __all__ = ["DatasetWriter", "Segment"]
@@ -27,6 +33,8 @@ MAX_PENDING_BYTES = 96 << 20
 INITIAL_RATIO = 0.4
 """Expected size on disk per Arrow byte before anything was written."""
 
+Kind = Literal["capture", "recovery"]
+
 
 class Segment:
     """The files of one segment, until `commit` or `abort`.
@@ -35,25 +43,38 @@ class Segment:
         first_seq, last_seq: the span so far, inclusive.
         rows: messages so far, dead letters included.
         opened_at: clock value of the first rows.
+        partition: folders below those of the types, or "".
     """
 
-    def __init__(self, out: Path, stream: str, options: CaptureOptions, opened_at: float) -> None:
-        """Begin an empty segment; nothing is written yet."""
-        self.first_seq = -1
-        self.last_seq = -1
+    def __init__(
+        self,
+        out: Path,
+        stream: str,
+        options: CaptureOptions,
+        opened_at: float,
+        first_seq: int,
+        epoch: int = 1,
+        partition: str = "",
+    ) -> None:
+        """Begin an empty segment; nothing is written yet. `epoch` is that of the messages before."""
+        self.first_seq = first_seq
+        self.last_seq = first_seq - 1
         self.rows = 0
         self.opened_at = opened_at
+        self.partition = partition
         self._out = out
         self._stream = stream
         self._options = options
         self._files: dict[str, ParquetFile] = {}
-        self._epochs = (0, 0)
+        self._gaps: list[Gap] = []
+        self._epochs = (epoch, epoch)
         self._received_at = (0, 0)
 
     def add(self, rows: BatchRows) -> None:
         """Append rows, which continue the span."""
         if self.rows == 0:
-            self.first_seq = rows.first_seq
+            # Only recovery from a damaged journal leaves numbers out.
+            self.first_seq, self.last_seq = rows.first_seq, rows.first_seq - 1
             self._epochs, self._received_at = rows.epochs, rows.received_at
         elif rows.first_seq != self.last_seq + 1:
             raise ValueError(f"batch starts at seq {rows.first_seq} behind {self.last_seq}")
@@ -66,11 +87,18 @@ class Segment:
         while sum(file.pending_bytes for file in self._files.values()) > MAX_PENDING_BYTES:
             max(self._files.values(), key=lambda file: file.pending_bytes).flush()
 
+    def add_gap(self, gap: Gap) -> None:
+        """Append a gap."""
+        self._gaps.append(gap)
+
     def _add_table(self, table: TableRows) -> None:
         folder, batch, nbytes = table
         file = self._files.get(folder)
         if file is None:
-            path = self._out / folder / final_name(self._stream, self.first_seq)
+            path = self._out / folder
+            if folder != DEAD_LETTERS:
+                path /= self.partition
+            path /= final_name(self._stream, self.first_seq)
             file = self._files[folder] = ParquetFile(path, self._options)
         if self._options.uuid == "text":
             batch = uuids_as_text(batch)
@@ -87,12 +115,12 @@ class Segment:
         flushed = sum(file.flushed_bytes for file in self._files.values())
         return sum(file.written_bytes for file in self._files.values()) / flushed if flushed else None
 
-    def commit(self) -> ManifestEntry:
+    def commit(self, kind: Kind = "capture", end: RunEnd | None = None) -> ManifestEntry:
         """Write what waits and make the segment visible, all of it or nothing.
 
         Raises:
-            CaptureError: it cannot be written; the files are removed. Only if it is the manifest that cannot
-                be written do the files, which are complete then, stay.
+            CaptureError: it cannot be written. Its files are removed, unless the commit was under way already:
+                then the next recovery completes it.
         """
         metadata = {
             "rlfast.stream": self._stream,
@@ -100,29 +128,31 @@ class Segment:
             "rlfast.last_seq": str(self.last_seq),
             "rlfast.version": __version__,
         }
-        files = list(self._files.values())
         path = self._out
         try:
-            for file in files:
+            if self._gaps:
+                name = gaps_name(self._stream, self.first_seq, self._gaps[0].disconnected_at)
+                file = self._files[GAPS] = ParquetFile(self._out / GAPS / name, self._options)
+                rows = gap_rows(self._stream, self._gaps)
+                file.add(rows, rows.nbytes)
+            for file in self._files.values():
                 path = file.final
                 file.finish(metadata)
-            for file in files:
-                path = file.final
-                file.publish()
-            for file in files:
-                path = file.final.parent
-                sync_folder(path)
         except OSError as error:
             self.abort()
             raise explain(error, path) from error
-        entry = self._entry(files)
+        entry = self._entry(kind, end)
+        temporary = [file.temporary for file in self._files.values()]
+        change = Change(entry, tuple(self._relative(path) for path in temporary if path is not None))
         try:
-            append_entry(self._out, entry)
-        except OSError as error:
-            raise explain(error, self._out, "cannot write the manifest in") from error
+            commit(self._out, change)
+        except CaptureError:
+            if not is_under_way(self._out):
+                self.abort()
+            raise
         return entry
 
-    def _entry(self, files: list[ParquetFile]) -> ManifestEntry:
+    def _entry(self, kind: Kind, end: RunEnd | None) -> ManifestEntry:
         dead_letters = self._files[DEAD_LETTERS].rows if DEAD_LETTERS in self._files else 0
         return ManifestEntry(
             stream=self._stream,
@@ -133,18 +163,28 @@ class Segment:
             epochs=self._epochs,
             received_at=self._received_at,
             files=tuple(
-                ManifestFile(file.final.relative_to(self._out).as_posix(), file.rows, file.written_bytes)
-                for file in files
+                ManifestFile(
+                    self._relative(file.final), file.rows, file.written_bytes, file.checksum, file.schema
+                )
+                for file in self._files.values()
             ),
             rlfast=__version__,
+            id=secrets.token_hex(8),
+            kind=kind,
+            gaps=tuple(self._gaps),
+            ended_at=end.ended_at if end is not None else None,
+            end_reason=end.reason if end is not None else None,
         )
 
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._out).as_posix()
+
     def files(self) -> dict[str, ParquetFile]:
-        """The files by folder."""
+        """The files by folder of their table."""
         return self._files
 
     def abort(self) -> None:
-        """Remove the segment's files, whatever state they are in; never raises."""
+        """Remove the segment's temporary files, whatever state they are in; never raises."""
         for file in self._files.values():
             file.discard()
 
@@ -156,14 +196,34 @@ def _union(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
 class DatasetWriter:
     """Writes one stream into a data set folder, segment after segment.
 
+    Args:
+        out: folder of the data set.
+        stream: name of the stream.
+        options: rotation and format.
+        next_seq: sequence number that the stream goes on with.
+        clock: monotonic seconds.
+        kind: what is written into the manifest.
+        on_commit: called, on the writing thread, with the last sequence number that is committed.
+        is_pressed: whether the open segment is to be committed whatever its size, because the journal fills up.
+
     Attributes:
         tables: rows, bytes and files of all committed segments, by folder.
         files, nbytes: sums of these.
-        first_seq, last_seq: span of all committed segments, None before the first one.
+        first_seq, last_seq: span of the messages of all committed segments, None before the first one.
+        gaps: gaps committed.
     """
 
     def __init__(
-        self, out: Path, stream: str, options: CaptureOptions, clock: Callable[[], float] = time.monotonic
+        self,
+        out: Path,
+        stream: str,
+        options: CaptureOptions,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        next_seq: int = 0,
+        kind: Kind = "capture",
+        on_commit: Callable[[int], None] | None = None,
+        is_pressed: Callable[[], bool] | None = None,
     ) -> None:
         """Keep the settings; nothing is written before the first rows."""
         self.tables: dict[str, TypeSummary] = {}
@@ -171,10 +231,16 @@ class DatasetWriter:
         self.nbytes = 0
         self.first_seq: int | None = None
         self.last_seq: int | None = None
+        self.gaps = 0
         self._out = out
         self._stream = stream
         self._options = options
         self._clock = clock
+        self._next_seq = next_seq
+        self._epoch = 1
+        self._kind = kind
+        self._on_commit = on_commit
+        self._is_pressed = is_pressed
         self._segment: Segment | None = None
         self._ratio = INITIAL_RATIO
 
@@ -184,15 +250,29 @@ class DatasetWriter:
         Raises:
             CaptureError: a file cannot be written; the open segment's files are removed.
         """
-        if self._segment is None:
-            self._segment = Segment(self._out, self._stream, self._options, self._clock())
-        segment = self._segment
+        if self._segment is not None and self._segment.rows and self._segment.partition != rows.partition:
+            self.commit()
+        segment = self._open(rows.partition)
         try:
             segment.add(rows)
         except OSError as error:
             self.abort()
             raise explain(error, self._out) from error
+        self._next_seq, self._epoch = rows.last_seq + 1, rows.epochs[1]
         self.commit_if_due()
+
+    def add_gap(self, gap: Gap) -> None:
+        """Append a gap to the open segment."""
+        self._open(self._segment.partition if self._segment is not None else "").add_gap(gap)
+
+    def _open(self, partition: str) -> Segment:
+        if self._segment is None:
+            self._segment = Segment(
+                self._out, self._stream, self._options, self._clock(), self._next_seq, self._epoch, partition
+            )
+        elif not self._segment.rows:
+            self._segment.partition = partition
+        return self._segment
 
     def seconds_to_commit(self) -> float | None:
         """Seconds until the open segment is due for its age; None if there is no open segment."""
@@ -202,25 +282,29 @@ class DatasetWriter:
         return max(0.0, self._options.rotation.interval - age)
 
     def commit_if_due(self) -> None:
-        """Commit the open segment if a bound of the rotation policy is reached."""
+        """Commit the open segment if a bound of the rotation policy is reached, or the journal fills up."""
         segment = self._segment
         if segment is None:
             return
         self._ratio = segment.measured_ratio() or self._ratio
         size, age = segment.projected_bytes(self._ratio), self._clock() - segment.opened_at
-        if self._options.rotation.due(size, segment.rows, age):
+        if self._options.rotation.due(size, segment.rows, age) or (
+            self._is_pressed is not None and self._is_pressed()
+        ):
             self.commit()
 
-    def commit(self) -> None:
-        """Commit the open segment, if there is one.
+    def commit(self, end: RunEnd | None = None) -> None:
+        """Commit the open segment, if there is one; with `end`, a segment there must be.
 
         Raises:
             CaptureError: see `Segment.commit`.
         """
+        if end is not None:
+            self._open("")
         segment, self._segment = self._segment, None
         if segment is None:
             return
-        segment.commit()
+        entry = segment.commit(self._kind, end)
         self._ratio = segment.measured_ratio() or self._ratio
         for folder, file in segment.files().items():
             total = self.tables.get(folder, TypeSummary(0, 0, 0))
@@ -229,9 +313,13 @@ class DatasetWriter:
             )
             self.files += 1
             self.nbytes += file.written_bytes
-        if self.first_seq is None:
-            self.first_seq = segment.first_seq
-        self.last_seq = segment.last_seq
+        self.gaps += len(entry.gaps)
+        if segment.rows:
+            if self.first_seq is None:
+                self.first_seq = segment.first_seq
+            self.last_seq = segment.last_seq
+        if self._on_commit is not None:
+            self._on_commit(segment.last_seq)
 
     def abort(self) -> None:
         """Drop the open segment and its files; never raises."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
-from rlfast.capture.rows import BatchRows, RowMaker
+from rlfast.capture.rows import BatchRows, RowMaker, partition_spans
 from rlfast.capture.segment import DatasetWriter
+from rlfast.options import Gap
 
 if TYPE_CHECKING:
     from rlfast.batch import EventBatch
@@ -35,22 +38,38 @@ class ParquetSink:
 
     Attributes:
         writer: the writer; its counters may be read at any time.
+        error: why the thread ended early, None otherwise.
         failed: set when the thread has ended with an error, which `put` and `finish` raise.
+        is_complete: whether everything that was handed over is committed; True only after `finish`.
         backlog_bytes: payload of the batches that wait.
     """
 
-    def __init__(self, out: Path, stream: str, options: CaptureOptions) -> None:
-        """Prepare the writer."""
-        self.writer = DatasetWriter(out, stream, options)
+    def __init__(
+        self,
+        out: Path,
+        stream: str,
+        options: CaptureOptions,
+        *,
+        next_seq: int = 0,
+        on_commit: Callable[[int], None] | None = None,
+        is_pressed: Callable[[], bool] | None = None,
+    ) -> None:
+        """Prepare the writer; for the callbacks, which its thread calls, see `DatasetWriter`."""
+        self.writer = DatasetWriter(
+            out, stream, options, next_seq=next_seq, on_commit=on_commit, is_pressed=is_pressed
+        )
         self.failed = asyncio.Event()
+        self.is_complete = False
         self.backlog_bytes = 0
         self._backlog_weight = 0
         self._room = asyncio.Event()
         self._ended = asyncio.Event()
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._row_maker = RowMaker(stream)
-        self._queue: queue.SimpleQueue[tuple[BatchRows, int, int] | None] = queue.SimpleQueue()
+        self._partition_by = options.partition_by
+        self._end: RunEnd | None = None
+        self._queue: queue.SimpleQueue[tuple[BatchRows, int, int] | Gap | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="rlfast-parquet", daemon=True)
 
     def start(self) -> None:
@@ -66,28 +85,37 @@ class ParquetSink:
         weight = _weight(batch)
         # A batch that is too heavy by itself goes alone.
         while (
-            self._error is None and self._backlog_weight and self._backlog_weight + weight > MAX_BACKLOG_BYTES
+            self.error is None and self._backlog_weight and self._backlog_weight + weight > MAX_BACKLOG_BYTES
         ):
             self._room.clear()
             await self._room.wait()
-        if self._error is not None:
-            raise self._error
-        rows = self._row_maker.make(batch, last_seq)
+        if self.error is not None:
+            raise self.error
         self._backlog_weight += weight
         self.backlog_bytes += batch.payload_bytes
-        self._queue.put((rows, weight, batch.payload_bytes))
+        spans = partition_spans(batch, last_seq, self._partition_by)
+        for i, (first, last, partition) in enumerate(spans):
+            rows = self._row_maker.make(batch, last, first, partition)
+            is_last = i == len(spans) - 1
+            self._queue.put((rows, weight if is_last else 0, batch.payload_bytes if is_last else 0))
 
-    async def finish(self) -> None:
-        """Write everything that was handed over, commit it, and end the thread.
+    def put_gap(self, gap: Gap) -> None:
+        """Hand over a gap, to be committed with what was handed over before."""
+        self._queue.put(gap)
+
+    async def finish(self, end: RunEnd | None = None) -> None:
+        """Write everything that was handed over, commit it with the end of the run, and end the thread.
 
         Raises:
             CaptureError: something could not be written.
         """
+        self._end = end
         self._queue.put(None)
         await self._ended.wait()
         self._thread.join()
-        if self._error is not None:
-            raise self._error
+        self.is_complete = self.error is None
+        if self.error is not None:
+            raise self.error
 
     # -- on the thread -----------------------------------------------------------------------------------
 
@@ -108,8 +136,11 @@ class ParquetSink:
                 writer.commit_if_due()
                 continue
             if item is None:
-                writer.commit()
+                writer.commit(self._end)
                 return
+            if isinstance(item, Gap):
+                writer.add_gap(item)
+                continue
             rows, weight, payload_bytes = item
             writer.add(rows)
             self._call_loop(self._written, weight, payload_bytes)
@@ -129,7 +160,7 @@ class ParquetSink:
         self._room.set()
 
     def _has_failed(self, error: BaseException) -> None:
-        self._error = error
+        self.error = error
         self.failed.set()
         self._room.set()
 

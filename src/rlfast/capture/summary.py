@@ -35,8 +35,14 @@ class CaptureProgress(msgspec.Struct, frozen=True):
     """JSON of these events and dead letters."""
     backlog_bytes: int
     """Payload that waits: in the connection's blocks, or for the writing thread."""
+    spilled_bytes: int
+    """Payload that waits in the journal alone."""
+    journal_bytes: int
+    """Of the journal's files that hold something uncommitted."""
     paused: bool
     """Whether the socket is paused because of the backlog."""
+    gaps: int
+    """Disconnects, and the time since the last run."""
     reconnects: int
     files: int
     """Files committed."""
@@ -62,7 +68,7 @@ class CaptureSummary(msgspec.Struct, frozen=True):
     """Size of all files, dead letters included."""
     files: int
     gaps: int
-    """Disconnects."""
+    """Times in which messages may have been missed: disconnects, and the time since the last run."""
     reconnects: int
     discarded: int
     """Messages received beyond `max_events`, or after the close was sent, and not written."""

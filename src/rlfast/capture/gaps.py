@@ -1,0 +1,45 @@
+"""Gaps as rows of ``_gaps``: when messages may have been missed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rlfast.capture.arrow import pa
+from rlfast.options import Gap
+
+__all__ = ["GAPS_SCHEMA", "gap_rows"]
+
+_TIME = pa.timestamp("ns", "UTC")
+
+GAPS_SCHEMA = pa.schema(
+    [
+        pa.field("stream", pa.utf8(), nullable=False),
+        pa.field("epoch", pa.uint32(), nullable=False),
+        pa.field("last_seq", pa.int64(), nullable=False),
+        pa.field("disconnected_at", _TIME, nullable=False),
+        pa.field("reconnected_at", _TIME),
+        pa.field("reason", pa.utf8(), nullable=False),
+        pa.field("close_code", pa.uint16()),
+        pa.field("attempts", pa.uint32(), nullable=False),
+    ]
+)
+"""Columns: the connection that was lost; the last message before the gap (-1: none); from when to when, null if
+no connection followed in that run; see `rlfast.Gap` for the reasons."""
+
+
+def gap_rows(stream: str, gaps: Iterable[Gap]) -> pa.RecordBatch:
+    """Return gaps as rows with `GAPS_SCHEMA`."""
+    rows = [
+        {
+            "stream": stream,
+            "epoch": gap.epoch,
+            "last_seq": gap.last_seq,
+            "disconnected_at": gap.disconnected_at,
+            "reconnected_at": gap.reconnected_at,
+            "reason": gap.reason,
+            "close_code": gap.close_code,
+            "attempts": gap.attempts,
+        }
+        for gap in gaps
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=GAPS_SCHEMA)

@@ -1,0 +1,161 @@
+"""What a running capture keeps beside its batches: the journal, and the record of gaps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlfast.capture.dataset import StreamState
+from rlfast.capture.files import explain
+from rlfast.capture.journal import Journal, JournalInfo
+from rlfast.capture.options import CaptureOptions
+from rlfast.capture.type_names import name_type
+from rlfast.errors import CaptureError
+from rlfast.options import Gap
+
+if TYPE_CHECKING:
+    from rlfast.capture.sink import ParquetSink
+    from rlfast.connection import WebSocketConnection
+
+__all__ = ["GapKeeper", "JournalKeeper"]
+
+
+class JournalKeeper:
+    """Opens a capture's journal, attaches it to the connection, syncs it, and closes it.
+
+    Args:
+        fail: called with the error when the journal cannot be written any more.
+
+    Raises:
+        CaptureError: (from the constructor) the journal cannot be made.
+    """
+
+    def __init__(
+        self,
+        ws: WebSocketConnection[Any],
+        out: Path,
+        options: CaptureOptions,
+        fail: Callable[[CaptureError], None],
+    ) -> None:
+        self._ws = ws
+        self._out = out
+        self._options = options
+        self._fail = fail
+        self._loop = asyncio.get_running_loop()
+        info = JournalInfo(
+            ws.stream,
+            name_type(ws.type),
+            options.uuid,
+            options.compression,
+            options.partition_by,
+            time.time_ns(),
+        )
+        self.journal = Journal(
+            out,
+            info,
+            max_bytes=options.journal_bytes,
+            min_free=options.min_free,
+            durable=options.durability == "machine",
+            on_full=self._hold,
+            on_error=self._has_failed,
+        )
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Attach the journal to the connection. Returns tasks to be cancelled before `close`."""
+        self._ws.attach(self.journal.writer, self._options.max_backlog)
+        if self._options.durability == "machine":
+            return [asyncio.create_task(self._sync())]
+        return []
+
+    def close(self, is_complete: bool) -> None:
+        """Detach and close it; if everything is committed, remove it. Never raises."""
+        is_complete = is_complete and not self._ws.stats.spilled_bytes
+        self._ws.detach()
+        if is_complete:
+            with suppress(OSError):
+                self.journal.write_end()
+        self.journal.close(delete=is_complete)
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(self._options.sync_interval)
+            try:
+                await asyncio.to_thread(self.journal.sync)
+            except OSError as error:
+                self.journal.writer.fail(error)
+                return
+
+    def _hold(self, held: bool) -> None:
+        with suppress(RuntimeError):  # The loop was closed under a capture that nobody awaits any more.
+            self._loop.call_soon_threadsafe(self._ws.hold, held)
+
+    def _has_failed(self, error: OSError) -> None:
+        self._fail(explain(error, self._out, "cannot write the journal in"))
+
+
+class GapKeeper:
+    """Hands gaps to the sink when they are over, and to the journal as soon as they are known.
+
+    A gap is handed to the sink before the messages behind it, so that no segment has messages from behind a gap
+    and not the gap.
+
+    Attributes:
+        count: gaps so far, that between the last run and this one included.
+    """
+
+    def __init__(
+        self, ws: WebSocketConnection[Any], sink: ParquetSink, journal: Journal | None, state: StreamState
+    ) -> None:
+        self._ws = ws
+        self._sink = sink
+        self._journal = journal
+        self._noted: dict[int, Gap] = {}
+        self._done_epoch = -1
+        self.count = 0
+        opened_at = ws.opened_at
+        if state.end is not None and opened_at is not None and opened_at > state.end.ended_at:
+            gap = Gap(
+                epoch=state.next_epoch - 1,
+                last_seq=state.next_seq - 1,
+                disconnected_at=state.end.ended_at,
+                reason=state.end.reason,
+                reconnected_at=opened_at,
+            )
+            self.count += 1
+            self._note(gap)
+            sink.put_gap(gap)
+
+    def update(self, last_seq: int | None = None) -> None:
+        """Look for news. With `last_seq`: the messages up to this one are about to be handed to the sink."""
+        news = []
+        for gap in reversed(self._ws.gaps):
+            if gap.epoch <= self._done_epoch:
+                break
+            news.append(gap)
+        for gap in reversed(news):
+            if self._noted.get(gap.epoch) != gap:
+                self.count += gap.epoch not in self._noted
+                self._noted[gap.epoch] = gap
+                self._note(gap)
+            if gap.reconnected_at is None or (last_seq is not None and gap.last_seq >= last_seq):
+                break
+            self._hand_over(gap)
+
+    def finish(self) -> None:
+        """Hand over what is left: gaps that no connection followed."""
+        self.update()
+        for gap in list(self._noted.values()):
+            self._hand_over(gap)
+
+    def _hand_over(self, gap: Gap) -> None:
+        self._sink.put_gap(gap)
+        self._done_epoch = gap.epoch
+        self._noted.pop(gap.epoch, None)
+
+    def _note(self, gap: Gap) -> None:
+        if self._journal is not None:
+            self._journal.write_gap(gap)

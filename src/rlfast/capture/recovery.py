@@ -1,0 +1,256 @@
+"""What a killed capture left, made whole: ``rlfast recover``, and the start of every capture.
+
+1. A commit that was under way is completed, or taken back.
+2. The journal of each stream is decoded again and committed, from behind the last committed message on.
+3. Temporary files are removed.
+
+Each step finds out by itself what is left to do, so that recovery may be killed, too, and called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from rlfast._core.block import Block
+from rlfast._core.journal import JournalReader
+from rlfast.capture.dataset import stream_state
+from rlfast.capture.files import explain, temporary_files
+from rlfast.capture.journal import JournalInfo, StoredSegment, journal_folders, remove_journal, stored_segments
+from rlfast.capture.lock import DatasetLock
+from rlfast.capture.manifest import RunEnd, read_manifest
+from rlfast.capture.options import CaptureOptions
+from rlfast.capture.rows import RowMaker, partition_spans
+from rlfast.capture.segment import DatasetWriter
+from rlfast.capture.transaction import recover_change
+from rlfast.capture.type_names import resolve_type
+from rlfast.decoding import BatchAssembler
+from rlfast.errors import CaptureError, ConfigError, UnsupportedFieldError
+from rlfast.options import Gap
+
+__all__ = ["RecoveredStream", "RecoveryReport", "recover", "recover_locked"]
+
+BATCH_ROWS = 65_536
+BATCH_BYTES = 64 << 20
+
+#: Stands for: the type that the journal names.
+BY_NAME: Any = object()
+
+
+class RecoveredStream(msgspec.Struct, frozen=True):
+    """What a journal held that was not committed, and is now.
+
+    Attributes:
+        stream: name of the stream.
+        messages: recovered messages; the first and the last of them are `first_seq` and `last_seq`.
+        dead_letters: those of them that are dead letters.
+        first_seq, last_seq: None if there were none.
+        gaps: recovered gaps.
+        damaged: whether a record was found that is not what was written: the last one was torn off by the crash,
+            or the disk has lost something, and then there is a gap with reason ``journal_damaged``.
+    """
+
+    stream: str
+    messages: int
+    dead_letters: int
+    first_seq: int | None
+    last_seq: int | None
+    gaps: int
+    damaged: bool
+
+
+class RecoveryReport(msgspec.Struct, frozen=True):
+    """What recovery did.
+
+    Attributes:
+        commit: what became of a commit that was under way; None if there was none.
+        streams: what the journals held.
+        removed: temporary files that were removed.
+        left: stream and reason, for each journal that could not be decoded and is still there.
+    """
+
+    commit: Literal["completed", "taken_back"] | None
+    streams: tuple[RecoveredStream, ...]
+    removed: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the data set was whole."""
+        return self == RecoveryReport(None, (), (), ())
+
+
+def recover(
+    out: str | Path, type: Any = BY_NAME, *, progress: Callable[[int], None] | None = None  # noqa: A002
+) -> RecoveryReport:
+    """Make a data set whole that a capture left without an orderly end.
+
+    Args:
+        out: folder of the data set.
+        type: of the events, as in `rlfast.connect`; by default the one that the capture used, which must be
+            importable.
+        progress: called with the messages that were decoded so far.
+
+    Raises:
+        CaptureError: a capture is running, a file cannot be read or written, or a journal's type is not to be
+            had.
+    """
+    out = Path(out)
+    if not out.is_dir():
+        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
+    with DatasetLock(out, "recovery"):
+        report = recover_locked(out, type, progress=progress)
+    if report.left:
+        stream, reason = report.left[0]
+        raise CaptureError(
+            f"the journal of {stream} cannot be decoded: {reason}; name the type of its events "
+            "(--types MODULE:TYPE), everything in it is kept until then"
+        )
+    return report
+
+
+def recover_locked(
+    out: Path,
+    type_: Any = BY_NAME,
+    *,
+    only: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RecoveryReport:
+    """Recover under a lock that the caller holds. `type_` is for all streams, or for the stream `only`.
+
+    Raises:
+        CaptureError: a file cannot be read or written.
+    """
+    try:
+        commit = recover_change(out)
+        removed = tuple(path.relative_to(out).as_posix() for path in temporary_files(out))
+        for name in removed:
+            (out / name).unlink(missing_ok=True)
+        streams = []
+        left = []
+        for folder in journal_folders(out):
+            segments = stored_segments(folder)
+            if segments:
+                info = segments[-1].info
+                named = type_ is BY_NAME or (only is not None and info.stream != only)
+                try:
+                    replay = _Replay(out, segments, resolve_type(info.type) if named else type_, progress)
+                except (ConfigError, UnsupportedFieldError) as error:
+                    left.append((info.stream, str(error)))
+                    continue
+                found = replay.run()
+                if found is not None:
+                    streams.append(found)
+            remove_journal(folder)
+        return RecoveryReport(commit, tuple(streams), removed, tuple(left))
+    except OSError as error:
+        raise explain(error, out, "cannot recover") from error
+
+
+class _Replay:
+    """Decodes one journal and commits what it holds."""
+
+    def __init__(
+        self, out: Path, segments: list[StoredSegment], type_: Any, progress: Callable[[int], None] | None
+    ) -> None:
+        self._info: JournalInfo = segments[-1].info
+        self._segments = segments
+        self._assembler = BatchAssembler(type_)
+        self._progress = progress
+        self._state = stream_state(out, self._info.stream)
+        entries = read_manifest(out).segments(self._info.stream)
+        self._committed_gaps = {_identity(gap) for entry in entries for gap in entry.gaps}
+        ended_at = entries[-1].ended_at if entries else None
+        self._was_ended = ended_at is not None and ended_at >= self._info.run
+        self._options = CaptureOptions(
+            uuid=self._info.uuid,  # type: ignore[arg-type]
+            compression=self._info.compression,  # type: ignore[arg-type]
+            partition_by=self._info.partition_by,  # type: ignore[arg-type]
+        )
+        self._expected = self._state.next_seq
+        self._writer = DatasetWriter(
+            out, self._info.stream, self._options, next_seq=self._expected, kind="recovery"
+        )
+        self._rows = RowMaker(self._info.stream)
+        self._alive_at = self._info.run
+        self._epoch = max(1, self._state.next_epoch - 1)
+        self._gaps: dict[tuple[int, int], Gap] = {}
+        self._messages = 0
+        self._dead_letters = 0
+        self._damaged = False
+
+    def run(self) -> RecoveredStream | None:
+        """Commit everything; None if all of it was committed before."""
+        try:
+            for i, segment in enumerate(self._segments):
+                later = self._segments[i + 1 :]
+                if later and later[0].first_seq <= self._state.next_seq and later[0].info.run == self._info.run:
+                    continue  # All its messages are committed. Its gaps, too: they were before those messages.
+                for reader in segment.records():
+                    self._take(reader)
+                    self._damaged |= reader.damaged
+            self._flush()
+            gaps = [gap for key, gap in self._gaps.items() if key not in self._committed_gaps]
+            if not self._messages and not gaps and self._was_ended:
+                return None
+            for gap in gaps:
+                self._writer.add_gap(gap)
+            self._writer.commit(RunEnd(self._alive_at, "crashed"))
+        except BaseException:
+            self._writer.abort()
+            raise
+        return RecoveredStream(
+            self._info.stream,
+            self._messages,
+            self._dead_letters,
+            self._writer.first_seq,
+            self._writer.last_seq,
+            self._writer.gaps,
+            self._damaged,
+        )
+
+    def _take(self, reader: JournalReader) -> None:
+        if reader.is_note:
+            self._alive_at = max(self._alive_at, reader.received_at)
+            gap = msgspec.json.decode(reader.take_note(), type=Gap)
+            self._gaps[_identity(gap)] = gap
+            return
+        received_at = reader.received_at
+        block = reader.take_block()
+        stop = len(block)
+        start = max(0, self._expected - block.first_seq)
+        if start < stop:
+            if block.first_seq > self._expected:
+                self._skip_to(block, received_at)
+            self._assembler.add(block, start, stop)
+            self._messages += stop - start
+            self._expected = block.first_seq + stop
+            if self._assembler.num_rows >= BATCH_ROWS or self._assembler.payload_bytes >= BATCH_BYTES:
+                self._flush()
+        self._epoch = block.epoch
+        self._alive_at = max(self._alive_at, *(time for _, time in block.read_stamps()))
+
+    def _skip_to(self, block: Block, received_at: int) -> None:
+        """The journal has lost the messages before `block`."""
+        self._flush()
+        self._writer.commit()
+        gap = Gap(self._epoch, self._expected - 1, self._alive_at, "journal_damaged", reconnected_at=received_at)
+        self._gaps[_identity(gap)] = gap
+        self._damaged = True
+
+    def _flush(self) -> None:
+        if not self._assembler.num_rows:
+            return
+        batch = self._assembler.finish()
+        self._dead_letters += batch.dead_letters.num_rows
+        for first, last, partition in partition_spans(batch, batch.last_seq, self._options.partition_by):
+            self._writer.add(self._rows.make(batch, last, first, partition))
+        if self._progress is not None:
+            self._progress(self._messages)
+
+
+def _identity(gap: Gap) -> tuple[int, int]:
+    return gap.epoch, gap.disconnected_at
