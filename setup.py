@@ -16,7 +16,18 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-MODULES = ("buildinfo", "block", "columns", "arrow", "wire", "messages", "plan", "worker", "decode", "journal")
+MODULES = (
+    "buildinfo",
+    "block",
+    "columns",
+    "arrow",
+    "wire",
+    "messages",
+    "plan",
+    "worker",
+    "decode",
+    "journal",
+)
 # The compiled decoder is plain C, once for each instruction set, and runs on structs that `plan` makes.
 C_SOURCES = {"plan": ("kernel_scalar", "kernel_simd", "kernel_avx2", "kernels")}
 

@@ -270,11 +270,13 @@ async def test_an_error_of_the_disk_ends_the_capture(tmp_path: Path) -> None:
     async with Simulator(options(rate=20_000)) as simulator, connect_to(simulator) as ws:
         rotation = RotationPolicy(interval=0.1)
         with pytest.raises(
-            CaptureError, match=r"type=heartbeat.* 0 messages are saved, what else was received is in the journal; run: rlfast recover"
+            CaptureError,
+            match=r"type=heartbeat.* 0 messages are saved, what else was received is in the journal; run: rlfast",
         ):
             await capture(ws, tmp_path, CaptureOptions(rotation=rotation, batch_wait=0.02))
         assert ws.closed
-    assert [name for name in files(tmp_path) if not name.startswith("_journal/")] == ["_lock", "type=heartbeat"]
+    left = [name for name in files(tmp_path) if not name.startswith("_journal/")]
+    assert left == ["_lock", "type=heartbeat"]
     assert next_seq(tmp_path, STREAM) > 0
     (tmp_path / "type=heartbeat").unlink()
     recover(tmp_path)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rlfast.capture.dataset import next_seq, prepare_folder
+from rlfast.capture.dataset import StreamState, next_seq, prepare_folder, stream_state
 from rlfast.capture.options import CaptureOptions, RotationPolicy
 from rlfast.capture.runner import capture
 from rlfast.capture.summary import CaptureProgress, CaptureSummary, TypeSummary
@@ -17,11 +17,13 @@ __all__ = [
     "RecoveredStream",
     "RecoveryReport",
     "RotationPolicy",
+    "StreamState",
     "TypeSummary",
     "capture",
     "next_seq",
     "prepare_folder",
     "recover",
+    "stream_state",
 ]
 
 _LAZY = {"RecoveredStream", "RecoveryReport", "recover"}

@@ -117,7 +117,7 @@ def _table_folders(out: Path) -> Iterator[Path]:
 
 
 def part_files(out: Path, stream: str | None = None) -> Iterator[Path]:
-    """Yield the Parquet files of events and dead letters that have their final name, of one stream or of all."""
+    """Yield the files of events and dead letters that have their final name, of one stream or of all."""
     pattern = "part-*.parquet" if stream is None else f"part-{stream_key(stream)}-*.parquet"
     for folder in _table_folders(out):
         if folder.name != GAPS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from rlfast.capture.arrow import pa
 from rlfast.options import Gap
@@ -11,20 +12,20 @@ __all__ = ["GAPS_SCHEMA", "gap_rows"]
 
 _TIME = pa.timestamp("ns", "UTC")
 
-GAPS_SCHEMA = pa.schema(
-    [
-        pa.field("stream", pa.utf8(), nullable=False),
-        pa.field("epoch", pa.uint32(), nullable=False),
-        pa.field("last_seq", pa.int64(), nullable=False),
-        pa.field("disconnected_at", _TIME, nullable=False),
-        pa.field("reconnected_at", _TIME),
-        pa.field("reason", pa.utf8(), nullable=False),
-        pa.field("close_code", pa.uint16()),
-        pa.field("attempts", pa.uint32(), nullable=False),
-    ]
-)
-"""Columns: the connection that was lost; the last message before the gap (-1: none); from when to when, null if
-no connection followed in that run; see `rlfast.Gap` for the reasons."""
+_FIELDS: list[pa.Field[Any]] = [
+    pa.field("stream", pa.utf8(), nullable=False),
+    pa.field("epoch", pa.uint32(), nullable=False),
+    pa.field("last_seq", pa.int64(), nullable=False),
+    pa.field("disconnected_at", _TIME, nullable=False),
+    pa.field("reconnected_at", _TIME),
+    pa.field("reason", pa.utf8(), nullable=False),
+    pa.field("close_code", pa.uint16()),
+    pa.field("attempts", pa.uint32(), nullable=False),
+]
+
+GAPS_SCHEMA = pa.schema(_FIELDS)
+"""Columns: the connection that was lost; the last message before the gap (-1: none); from when to when (null: no
+connection followed in that run); see `rlfast.Gap` for the reasons."""
 
 
 def gap_rows(stream: str, gaps: Iterable[Gap]) -> pa.RecordBatch:

@@ -1,9 +1,9 @@
 """The journal on disk: a ring of preallocated segment files for what is received and not yet committed.
 
-``OUT/_journal/<stream>/segment-<number>.rlj``. A file is used again and again, because making and deleting one
-costs three times as much as writing into pages that the system has at hand. Each use has a generation of its own,
-which every record carries, so that what an earlier use left behind is never taken for new. A segment is free
-when everything in it is committed. `rlfast._core.journal` has the format of the records.
+``OUT/_journal/<stream>/segment-<number>.rlj``. A file is used again and again, because making and deleting
+one costs three times as much as writing into pages that the system has at hand. Each use has a generation of
+its own, which every record carries, so that what an earlier use left behind is never taken for new. A segment
+is free when everything in it is committed. `rlfast._core.journal` has the format of the records.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ from rlfast.capture.files import ensure_folder, explain, stream_key, sync_folder
 from rlfast.errors import CaptureError
 from rlfast.options import Gap
 
-__all__ = ["JOURNAL", "Journal", "JournalInfo", "StoredSegment", "journal_end", "journal_folders", "remove_journal", "stored_segments"]
+__all__ = [
+    "JOURNAL",
+    "Journal",
+    "JournalInfo",
+    "StoredSegment",
+    "journal_end",
+    "journal_folders",
+    "remove_journal",
+    "stored_segments",
+]
 
 JOURNAL = "_journal"
 FINISHED = "finished"
@@ -63,7 +72,9 @@ def _encode_header(header: _SegmentHeader) -> bytes:
     body = msgspec.json.encode(header)
     page = _MAGIC + len(body).to_bytes(4, "little") + xxh3_64_intdigest(body).to_bytes(8, "little") + body
     if len(page) > SEGMENT_HEADER_SIZE:
-        raise CaptureError(f"the name of the stream has {len(header.info.stream)} characters; use a shorter one")
+        raise CaptureError(
+            f"the name of the stream has {len(header.info.stream)} characters; use a shorter one"
+        )
     return page.ljust(SEGMENT_HEADER_SIZE, b"\0")
 
 
@@ -95,8 +106,8 @@ class Journal:
     """The journal of one capture. Written by the event loop, released by the thread that commits.
 
     Owns its folder and its files until `close`. Its disk use is bounded: when `max_bytes` of it are not
-    committed, `on_full` is called with True, and with False as soon as there is room; what is written in between
-    (one socket read, at most) still finds a place.
+    committed, `on_full` is called with True, and with False as soon as there is room; what is written in
+    between (one socket read, at most) still finds a place.
 
     Args:
         out: folder of the data set.
@@ -193,8 +204,8 @@ class Journal:
         if stat.free < size + self._min_free:
             raise CaptureError(
                 f"the disk of {self._out} has {stat.free >> 20:,} MiB left; a journal segment needs "
-                f"{size >> 20:,} MiB and {self._min_free >> 20:,} MiB must stay free; free some space, or lower "
-                "min_free or the bound of the journal"
+                f"{size >> 20:,} MiB and {self._min_free >> 20:,} MiB must stay free; free some space, or "
+                "lower min_free or the bound of the journal"
             )
         self._number += 1
         path = self._folder / f"segment-{self._number:06d}.rlj"
@@ -305,7 +316,11 @@ def journal_folders(out: Path) -> list[Path]:
 
 
 def stored_segments(folder: Path) -> list[StoredSegment]:
-    """Return a journal's segments in the order in which they were written; none of a finished one. Raises OSError."""
+    """Return a journal's segments in the order in which they were written; none of a finished one.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
     segments: list[StoredSegment] = []
     if (folder / FINISHED).exists():
         return segments

@@ -100,8 +100,8 @@ class JournalKeeper:
 class GapKeeper:
     """Hands gaps to the sink when they are over, and to the journal as soon as they are known.
 
-    A gap is handed to the sink before the messages behind it, so that no segment has messages from behind a gap
-    and not the gap.
+    A gap is handed to the sink before the messages behind it, so that no segment has messages from behind a
+    gap and not the gap.
 
     Attributes:
         count: gaps so far, that between the last run and this one included.

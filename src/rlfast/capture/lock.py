@@ -47,8 +47,8 @@ class Owner(msgspec.Struct, frozen=True):
 class DatasetLock:
     """Exclusive right to write into a data set folder. A context manager.
 
-    The system releases it when the process ends, however it ends, so a lock that a killed process left behind is
-    simply taken over. Readers need no lock.
+    The system releases it when the process ends, however it ends, so a lock that a killed process left behind
+    is simply taken over. Readers need no lock.
 
     Raises:
         CaptureError: (from `acquire`) another process, or another capture in this one, holds it.

@@ -45,8 +45,8 @@ class RunEnd(NamedTuple):
 class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One committed change of the data set; as a rule, a segment.
 
-    A segment is everything that one stream received in a span of sequence numbers. It may be without messages,
-    for the sake of its gaps or of the end of a run; `last_seq` is then one less than `first_seq`.
+    A segment is everything that one stream received in a span of sequence numbers. It may be without
+    messages, for the sake of its gaps or of the end of a run; `last_seq` is then one less than `first_seq`.
 
     Attributes:
         stream: name of the stream.
@@ -64,7 +64,8 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
             place of `removed`.
         removed: paths of files, of earlier entries, that are no longer part of the data set.
         gaps: the gaps that are in the files of the segment.
-        ended_at: if the run of the capture ended with this segment, when, in nanoseconds since 1970-01-01 UTC.
+        ended_at: if the run of the capture ended with this segment, when, in nanoseconds since 1970-01-01
+            UTC.
         end_reason: ``capture_stopped`` or ``crashed``.
     """
 

@@ -71,15 +71,16 @@ class CaptureOptions:
         batch_rows: most messages per batch, which is the unit of work of the writing thread.
         batch_wait: longest time in seconds that a message waits for its batch to fill.
         progress_interval: seconds between two calls of the progress callback.
-        durability: what received messages survive before they are committed: ``process`` the end of the process,
-            however it ends; ``machine`` a loss of power too, up to `sync_interval`; ``none`` neither.
+        durability: what received messages survive before they are committed: ``process`` the end of the
+            process, however it ends; ``machine`` a loss of power too, up to `sync_interval`; ``none``
+            neither.
         sync_interval: seconds between two syncs of the journal, with ``machine``.
         journal_bytes: bound of the journal's files. At half of it the open segment is committed; when it is
             reached, the socket is paused.
         max_backlog: bytes of messages that may wait in the journal alone when those in memory have reached
             ``high_water``; then the socket is paused. 0 pauses it at once. Needs a journal.
-        min_free: bytes of the file system that are left free: with less, a capture does not begin, and one that
-            is running ends with an error while there still is room to commit.
+        min_free: bytes of the file system that are left free: with less, a capture does not begin, and one
+            that is running ends with an error while there still is room to commit.
         partition_by: makes folders of the hour or the day (UTC) of receipt below those of the types.
 
     Raises:

@@ -19,7 +19,13 @@ from rlfast._core.block import Block
 from rlfast._core.journal import JournalReader
 from rlfast.capture.dataset import stream_state
 from rlfast.capture.files import explain, temporary_files
-from rlfast.capture.journal import JournalInfo, StoredSegment, journal_folders, remove_journal, stored_segments
+from rlfast.capture.journal import (
+    JournalInfo,
+    StoredSegment,
+    journal_folders,
+    remove_journal,
+    stored_segments,
+)
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import RunEnd, read_manifest
 from rlfast.capture.options import CaptureOptions
@@ -49,8 +55,8 @@ class RecoveredStream(msgspec.Struct, frozen=True):
         dead_letters: those of them that are dead letters.
         first_seq, last_seq: None if there were none.
         gaps: recovered gaps.
-        damaged: whether a record was found that is not what was written: the last one was torn off by the crash,
-            or the disk has lost something, and then there is a gap with reason ``journal_damaged``.
+        damaged: whether a record was found that is not what was written: the last one was torn off by the
+            crash, or the disk has lost something, and then there is a gap with reason ``journal_damaged``.
     """
 
     stream: str
@@ -84,7 +90,10 @@ class RecoveryReport(msgspec.Struct, frozen=True):
 
 
 def recover(
-    out: str | Path, type: Any = BY_NAME, *, progress: Callable[[int], None] | None = None  # noqa: A002
+    out: str | Path,
+    type: Any = BY_NAME,  # noqa: A002 - as in `connect`
+    *,
+    progress: Callable[[int], None] | None = None,
 ) -> RecoveryReport:
     """Make a data set whole that a capture left without an orderly end.
 
@@ -187,8 +196,13 @@ class _Replay:
         try:
             for i, segment in enumerate(self._segments):
                 later = self._segments[i + 1 :]
-                if later and later[0].first_seq <= self._state.next_seq and later[0].info.run == self._info.run:
-                    continue  # All its messages are committed. Its gaps, too: they were before those messages.
+                if (
+                    later
+                    and later[0].first_seq <= self._state.next_seq
+                    and later[0].info.run == self._info.run
+                ):
+                    # All its messages are committed; and its gaps, which were before those messages.
+                    continue
                 for reader in segment.records():
                     self._take(reader)
                     self._damaged |= reader.damaged
@@ -237,7 +251,9 @@ class _Replay:
         """The journal has lost the messages before `block`."""
         self._flush()
         self._writer.commit()
-        gap = Gap(self._epoch, self._expected - 1, self._alive_at, "journal_damaged", reconnected_at=received_at)
+        gap = Gap(
+            self._epoch, self._expected - 1, self._alive_at, "journal_damaged", reconnected_at=received_at
+        )
         self._gaps[_identity(gap)] = gap
         self._damaged = True
 

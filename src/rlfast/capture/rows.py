@@ -8,6 +8,7 @@ writing thread is left with few and long ones.
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,9 +62,7 @@ def partition_name(received_at: int, partition_by: str) -> str:
     return f"date={time:%Y-%m-%d}/hour={time:%H}" if partition_by == "hour" else f"date={time:%Y-%m-%d}"
 
 
-def partition_spans(
-    batch: EventBatch, last_seq: int, partition_by: str | None
-) -> list[tuple[int, int, str]]:
+def partition_spans(batch: EventBatch, last_seq: int, partition_by: str | None) -> list[tuple[int, int, str]]:
     """Cut a batch, up to `last_seq`, into spans of sequence numbers that each belong to one partition."""
     if partition_by is None:
         return [(batch.first_seq, last_seq, "")]
@@ -79,7 +78,7 @@ def partition_spans(
     starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(seqs)]
     return [
         (int(seqs[a]), int(seqs[b - 1]), partition_name(int(numbers[a]) * width, partition_by))
-        for a, b in zip(starts, starts[1:], strict=False)
+        for a, b in pairwise(starts)
     ]
 
 

@@ -44,7 +44,8 @@ async def capture(
     received before is written, and everything is committed. When the capture is cancelled, what was taken
     from the connection is committed before the cancellation goes on.
 
-    What is received is in the journal before it is decoded (``options.durability``). If the process is killed,
+    What is received is in the journal before it is decoded (``options.durability``). If the process is
+    killed,
     the next capture into the folder, or `recover`, commits it: once, and all of it. So does this one, at its
     start, with what an earlier one left.
 

@@ -119,8 +119,8 @@ class Segment:
         """Write what waits and make the segment visible, all of it or nothing.
 
         Raises:
-            CaptureError: it cannot be written. Its files are removed, unless the commit was under way already:
-                then the next recovery completes it.
+            CaptureError: it cannot be written. Its files are removed, unless the commit was under way
+                already: then the next recovery completes it.
         """
         metadata = {
             "rlfast.stream": self._stream,
@@ -204,7 +204,8 @@ class DatasetWriter:
         clock: monotonic seconds.
         kind: what is written into the manifest.
         on_commit: called, on the writing thread, with the last sequence number that is committed.
-        is_pressed: whether the open segment is to be committed whatever its size, because the journal fills up.
+        is_pressed: whether the open segment is to be committed whatever its size, because the journal fills
+            up.
 
     Attributes:
         tables: rows, bytes and files of all committed segments, by folder.

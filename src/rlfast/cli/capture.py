@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 import typer
 
 from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy
-from rlfast.cli.common import Debug, Json, duration, print_error, print_json, size
+from rlfast.cli.common import Debug, Json, duration, print_error, print_json, size, size_or_zero
 from rlfast.cli.display import Display, print_summary
 from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
 from rlfast.cli.target import Target, TargetOptions, find_target
 
 __all__ = ["capture_command"]
 
-STREAM, STOP, FILES = "Which stream", "When to stop", "Files"
+STREAM, STOP, FILES, SAFETY = "Which stream", "When to stop", "Files", "Safety"
+DEFAULT = CaptureOptions()
 
 
 def capture_command(
@@ -118,6 +119,57 @@ def capture_command(
     compression: Annotated[
         Literal["zstd", "lz4", "none"], typer.Option(help="Codec.", rich_help_panel=FILES)
     ] = "zstd",
+    partition_by: Annotated[
+        Literal["hour", "day"] | None,
+        typer.Option(help="Folders by hour or day (UTC) of receipt, below the types.", rich_help_panel=FILES),
+    ] = None,
+    durability: Annotated[
+        Literal["none", "process", "machine"],
+        typer.Option(
+            help="What received events survive: the end of the process, a loss of power, or neither.",
+            rich_help_panel=SAFETY,
+        ),
+    ] = DEFAULT.durability,
+    sync_interval: Annotated[
+        float,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="With machine: what a loss of power may cost.",
+            show_default="100ms",
+            rich_help_panel=SAFETY,
+        ),
+    ] = DEFAULT.sync_interval,
+    journal_size: Annotated[
+        int,
+        typer.Option(
+            parser=size,
+            metavar="SIZE",
+            help="Bound of the journal's files.",
+            show_default="2GiB",
+            rich_help_panel=SAFETY,
+        ),
+    ] = DEFAULT.journal_bytes,
+    max_backlog: Annotated[
+        int,
+        typer.Option(
+            parser=size_or_zero,
+            metavar="SIZE",
+            help="What may wait in the journal when memory is full; then the server has to wait.",
+            show_default="0",
+            rich_help_panel=SAFETY,
+        ),
+    ] = DEFAULT.max_backlog,
+    min_free: Annotated[
+        int,
+        typer.Option(
+            parser=size_or_zero,
+            metavar="SIZE",
+            help="Stop cleanly when the disk has less room.",
+            show_default="256MiB",
+            rich_help_panel=SAFETY,
+        ),
+    ] = DEFAULT.min_free,
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -125,7 +177,8 @@ def capture_command(
 
     Name the stream by its URL, or by --agent, --cycle or --session with --base-url and --tenant. The
     connection is opened anew whenever it is lost. Ctrl-C ends the capture cleanly, with everything that
-    was received saved; a second Ctrl-C ends it at once.
+    was received saved; a second Ctrl-C ends it at once. What is received is in a journal first: if the
+    process is killed, the next capture into the folder, or rlfast recover, saves it.
 
     [bold]Examples[/bold]
 
@@ -145,6 +198,12 @@ def capture_command(
         uuid=uuid,
         max_events=max_events,
         duration=time,
+        durability=durability,
+        sync_interval=sync_interval,
+        journal_bytes=journal_size,
+        max_backlog=max_backlog,
+        min_free=min_free,
+        partition_by=partition_by,
     )
     target = find_target(
         TargetOptions(url, agent, cycle, session, base_url, tenant, token_env, types, stream)
@@ -165,7 +224,7 @@ async def _capture(
     target: Target, out: Path, options: CaptureOptions, *, reconnect: bool, quiet: bool
 ) -> CaptureSummary | None:
     with Interrupts() as interrupts:
-        first_seq = await prepare(out, target.stream)
+        state = await prepare(out, target.stream, target.type, options, quiet)
         display = Display(f"capturing {target.stream} into {out} (Ctrl-C ends)", quiet)
-        connecting = target.connecting(first_seq, reconnect)
+        connecting = target.connecting(state.next_seq, state.next_epoch, reconnect)
         return await capture_until_stopped(connecting, out, options, interrupts, display)

@@ -12,7 +12,7 @@ import typer
 from rlfast.cli.units import parse_duration, parse_size
 from rlfast.errors import ConfigError
 
-__all__ = ["Debug", "Json", "duration", "print_error", "print_json", "size", "state"]
+__all__ = ["Debug", "Json", "duration", "print_error", "print_json", "size", "size_or_zero", "state"]
 
 T = TypeVar("T")
 
@@ -48,6 +48,7 @@ def _parser(parse: Callable[[str], T]) -> Callable[[Any], T]:
 
 
 size = _parser(parse_size)
+size_or_zero = _parser(lambda text: 0 if text.strip() == "0" else parse_size(text))
 duration = _parser(parse_duration)
 
 

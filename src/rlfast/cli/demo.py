@@ -19,6 +19,7 @@ from rlfast.cli.display import Display, make_console, print_summary
 from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
 from rlfast.cli.target import TargetOptions, find_target
 from rlfast.errors import ConnectError
+from rlfast.events import AgentEvent
 from rlfast.simulator import SimulatorOptions
 
 __all__ = ["demo_command"]
@@ -79,14 +80,14 @@ def demo_command(
 
 async def _demo(out: Path, seconds: float, rate: float | None, quiet: bool) -> CaptureSummary | None:
     with Interrupts() as interrupts:
-        first_seq = await prepare(out, f"agent_events:{AGENT}")
+        options = CaptureOptions(duration=seconds)
+        state = await prepare(out, f"agent_events:{AGENT}", AgentEvent, options, quiet)
         async with _simulator(interrupts, rate) as base_url:
             if base_url is None:
                 return None
             target = find_target(TargetOptions(agent=AGENT, base_url=base_url, tenant=TENANT))
             display = Display(f"capturing simulated events into {out} for {seconds:g} s", quiet)
-            connecting = target.connecting(first_seq, reconnect=False)
-            options = CaptureOptions(duration=seconds)
+            connecting = target.connecting(state.next_seq, state.next_epoch, reconnect=False)
             return await capture_until_stopped(connecting, out, options, interrupts, display)
 
 

@@ -100,15 +100,27 @@ class Display:
             f"{progress.events:,} events",
             f"{events:,.0f} events/s",
             f"{format_bytes(payload)}/s",
-            f"backlog {format_bytes(progress.backlog_bytes)}{' (paused)' if progress.paused else ''}",
+            _backlog(progress),
             f"reconnects {progress.reconnects}",
             f"files {progress.files} ({format_bytes(progress.bytes)})",
         ]
+        if progress.gaps:
+            parts.append(f"gaps {progress.gaps:,}")
         if progress.dead_letters:
             parts.append(f"dead letters {progress.dead_letters:,}")
         if not progress.connected:
             parts.append("not connected")
         return "  ".join(parts)
+
+
+def _backlog(progress: CaptureProgress) -> str:
+    """Where events wait, stage by stage: memory, journal, server."""
+    text = f"backlog {format_bytes(progress.backlog_bytes)}"
+    if progress.spilled_bytes:
+        text += f" + {format_bytes(progress.spilled_bytes)} in the journal"
+    if progress.journal_bytes:
+        text += f"  journal {format_bytes(progress.journal_bytes)}"
+    return text + (" (paused)" if progress.paused else "")
 
 
 def _summary_table(summary: CaptureSummary, out: Path) -> Table:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
-from rlfast.capture import CaptureOptions, CaptureSummary, capture, next_seq, prepare_folder
+from rlfast.capture import CaptureOptions, CaptureSummary, StreamState, capture, prepare_folder, stream_state
 from rlfast.cli.common import print_error
 from rlfast.cli.display import Display
 from rlfast.connection import Connecting
 
-__all__ = ["Interrupts", "capture_until_stopped", "exit_code", "prepare"]
+if TYPE_CHECKING:
+    from rlfast.capture.recovery import RecoveryReport
+
+__all__ = ["Interrupts", "capture_until_stopped", "describe_recovery", "exit_code", "prepare"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -63,29 +67,56 @@ class Interrupts:
     def _exit_at_once(self) -> None:
         for action in reversed(self.at_exit):
             action()
-        print_error("stopped at once; what was received since the last commit is lost")
+        print_error("stopped at once; run rlfast recover to save what was received since the last commit")
         # Not 130, which promises that everything is saved.
         os._exit(1)
 
 
-async def prepare(out: Path, stream: str) -> int:
+async def prepare(out: Path, stream: str, type_: Any, options: CaptureOptions, quiet: bool) -> StreamState:
     """Do what is slow or may fail before there is a connection, so that it costs no event.
 
+    What a killed capture left in the folder is recovered, and told on stderr unless `quiet`.
+
     Returns:
-        The sequence number that the stream goes on with.
+        Where the stream goes on.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
-        CaptureError: the folder cannot be written to, or holds files that cannot be read.
+        CaptureError: the folder cannot be written to, another capture uses it, or it holds files that cannot
+            be read.
     """
 
-    def work() -> int:
-        import rlfast.capture.sink  # noqa: F401 (loads pyarrow, which takes its time)
+    def work() -> tuple[RecoveryReport, StreamState]:
+        from rlfast.capture.lock import DatasetLock
+        from rlfast.capture.recovery import recover_locked
 
-        prepare_folder(out)
-        return next_seq(out, stream)
+        prepare_folder(out, options.min_free)
+        with DatasetLock(out, f"start of a capture of {stream}"):
+            return recover_locked(out, type_, only=stream), stream_state(out, stream)
 
-    return await asyncio.to_thread(work)
+    report, state = await asyncio.to_thread(work)
+    if not quiet:
+        for line in describe_recovery(report):
+            print(line, file=sys.stderr)
+    return state
+
+
+def describe_recovery(report: RecoveryReport) -> list[str]:
+    """Return what recovery did, in lines."""
+    lines = []
+    if report.commit is not None:
+        lines.append(f"a commit that was under way: {report.commit.replace('_', ' ')}")
+    for found in report.streams:
+        span = f", seq {found.first_seq:,} to {found.last_seq:,}" if found.first_seq is not None else ""
+        gaps = f", {found.gaps:,} gaps" if found.gaps else ""
+        dead = f", {found.dead_letters:,} of them dead letters" if found.dead_letters else ""
+        lines.append(f"recovered {found.messages:,} messages of {found.stream}{span}{dead}{gaps}")
+        if found.damaged:
+            lines.append("  the journal ended in a record that was not written whole; it is left out")
+    if report.removed:
+        lines.append(f"removed {len(report.removed):,} temporary files")
+    lines += [f"left the journal of {stream}: {reason}" for stream, reason in report.left]
+    return lines
 
 
 async def capture_until_stopped(

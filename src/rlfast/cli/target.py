@@ -52,15 +52,17 @@ class Target:
     headers: Headers | HeaderProvider
     warning: str | None = None
 
-    def connecting(self, first_seq: int, reconnect: bool) -> Connecting[Any]:
-        """Return the connection, ready to be awaited."""
+    def connecting(
+        self, first_seq: int, first_epoch: int, reconnect: bool, **options: Any
+    ) -> Connecting[Any]:
+        """Return the connection, ready to be awaited; `options` are those of `ConnectionOptions`."""
         return connect(
             self.url,
             type=self.type,
             headers=self.headers,
             backoff=Backoff.capture() if reconnect else None,
             stream=self.stream,
-            options=ConnectionOptions(first_seq=first_seq),
+            options=ConnectionOptions(first_seq=first_seq, first_epoch=first_epoch, **options),
         )
 
 

@@ -1,0 +1,56 @@
+"""``rlfast recover``: a data set made whole that a killed capture left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rlfast.cli.common import Debug, Json, print_json
+from rlfast.cli.running import describe_recovery
+from rlfast.cli.target import load_type
+
+__all__ = ["recover_command"]
+
+
+def recover_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a capture (its --out).")],
+    types: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:TYPE",
+            help="msgspec struct, or union of them, of the messages. Default: what the capture used.",
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Save what a capture received and could not commit: it was killed, or the disk was full.
+
+    Completes a commit that was under way, commits what is in the journal, and removes temporary files.
+    Running it again does no harm, nor does killing it. A capture into the folder does the same at its start.
+
+    [bold]Examples[/bold]
+
+    \b
+      rlfast recover events
+      rlfast recover events --types my_events:Event
+    """
+    from rlfast.capture.recovery import BY_NAME, recover
+
+    def progress(messages: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{messages:,} messages", end="", file=sys.stderr, flush=True)
+
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # The type of the events may be in a module of the current folder.
+    report = recover(folder, BY_NAME if types is None else load_type(types), progress=progress)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if as_json:
+        print_json(report)
+    else:
+        print("\n".join(describe_recovery(report)) or f"{folder} is whole: nothing to do")
+    return 0
