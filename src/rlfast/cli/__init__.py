@@ -9,7 +9,7 @@ from rlfast.errors import MissingExtraError
 
 __all__ = ["main"]
 
-_LIBRARIES = ("typer", "rich")
+_LIBRARIES = ("filelock", "xxhash", "typer", "rich")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

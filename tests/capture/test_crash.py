@@ -1,0 +1,222 @@
+"""Captures that are killed: at each call that changes the disk, and at random moments at full speed.
+
+``RLFAST_KILLS=1000 pytest tests/capture/test_crash.py`` for more than the kills of every day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlfast.capture import next_seq, recover
+from rlfast.simulator import Simulator, SimulatorOptions
+
+from .crashing import (
+    POOL,
+    SEED,
+    Expected,
+    agent_url,
+    capture_command,
+    check,
+    environment,
+    journal_end,
+    journal_messages,
+    recover_command,
+    run,
+)
+from .helpers import STREAM
+
+KILLS = int(os.environ.get("RLFAST_KILLS", "50"))
+KILLED = -9
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="preloads a library; kills by SIGKILL")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The library that makes the file system fail."""
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    path = tmp_path_factory.mktemp("faults") / "faults.so"
+    source = Path(__file__).parent / "faults.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", path, source, "-ldl"], check=True)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def expected() -> Expected:
+    return Expected()
+
+
+def simulator_options(**arguments: object) -> SimulatorOptions:
+    return SimulatorOptions(pool=POOL, seed=SEED, **arguments)  # type: ignore[arg-type]
+
+
+def preload(library: str, out: Path, at: int, do: str, ops: str = "any", **more: str) -> dict[str, str]:
+    return {
+        "LD_PRELOAD": library,
+        "FAULT_DIR": str(out),
+        "FAULT_OPS": ops,
+        "FAULT_AT": str(at),
+        "FAULT_DO": do,
+        **more,
+    }
+
+
+async def count_calls(command: list[str], library: str, out: Path, tmp_path: Path) -> int:
+    counted = tmp_path / "calls"
+    code, errors = await run(command, **preload(library, out, 0, "kill", FAULT_COUNT=str(counted)))
+    assert (code, errors) == (0, "")
+    return int(counted.read_text())
+
+
+def some(calls: int, wanted: int) -> list[int]:
+    """Numbers of calls: all of them, or as many as wanted, spread evenly, with the last ones among them."""
+    if calls <= wanted:
+        return list(range(1, calls + 1))
+    step = calls / wanted
+    return sorted({max(1, round(calls - i * step)) for i in range(wanted)})
+
+
+SETTINGS = {"batch_rows": 700, "rotation": {"max_rows": 1500}, "journal_bytes": 8 << 20}
+
+
+@pytest.mark.timeout(120 + 2 * KILLS)
+@pytest.mark.parametrize("do", ["kill", "tear"])
+async def test_killed_at_any_call_of_a_capture(
+    tmp_path: Path, library: str, expected: Expected, do: str
+) -> None:
+    async with Simulator(simulator_options(events=4_000, rate=100_000)) as simulator:
+        url = agent_url(simulator.base_url)
+        out = tmp_path / "counted"
+        calls = await count_calls(capture_command(url, out, **SETTINGS), library, out, tmp_path)
+        assert check(out, expected) == 4_000
+        killed = 0
+        for at in some(calls, max(6, KILLS // 4)):
+            out = tmp_path / f"{do}-{at}"
+            code, _ = await run(capture_command(url, out, **SETTINGS), **preload(library, out, at, do))
+            killed += code == KILLED
+            if out.exists():
+                journal = journal_messages(out)
+                recover(out)
+                assert check(out, expected) >= max(journal, default=-1) + 1
+                assert recover(out).nothing_to_do
+                shutil.rmtree(out)
+    assert killed
+
+
+@pytest.mark.timeout(120 + 2 * KILLS)
+async def test_killed_at_any_call_of_a_recovery(tmp_path: Path, library: str, expected: Expected) -> None:
+    left = tmp_path / "left"
+    async with Simulator(simulator_options(rate=200_000)) as simulator:
+        command = capture_command(agent_url(simulator.base_url), left, batch_rows=700, journal_bytes=8 << 20)
+        process = await asyncio.create_subprocess_exec(*command, env=environment())
+        while len(journal_messages(left)) < 3_000:
+            await asyncio.sleep(0.01)
+        process.kill()
+        await process.wait()
+    journal = journal_messages(left)
+    out = tmp_path / "counted"
+    shutil.copytree(left, out)
+    calls = await count_calls(recover_command(out), library, out, tmp_path)
+    assert check(out, expected) == max(journal) + 1
+    killed = 0
+    for at in some(calls, max(6, KILLS // 4)):
+        out = tmp_path / f"at-{at}"
+        shutil.copytree(left, out)
+        code, _ = await run(recover_command(out), **preload(library, out, at, "kill"))
+        killed += code == KILLED
+        recover(out)
+        assert check(out, expected) == max(journal) + 1
+        shutil.rmtree(out)
+    assert killed
+
+
+@pytest.mark.timeout(120 + 2 * KILLS)
+# ENOSPC (28) and EIO (5), for good ("+") or once; short writes.
+@pytest.mark.parametrize(
+    ("ops", "do", "message"),
+    [
+        ("write", "28+", "No space left on device"),
+        ("write", "28", "No space left on device"),
+        ("write", "5", "Input/output error"),
+        ("fsync", "5", "Input/output error"),
+        ("rename", "5", "Input/output error"),
+        ("open", "28", "No space left on device"),
+        ("allocate", "28", "No space left on device"),
+        ("write", "short", ""),
+    ],
+)
+async def test_a_failing_file_system_costs_nothing(
+    tmp_path: Path, library: str, expected: Expected, ops: str, do: str, message: str
+) -> None:
+    async with Simulator(simulator_options(events=4_000, rate=100_000)) as simulator:
+        url = agent_url(simulator.base_url)
+        out = tmp_path / "counted"
+        counted = tmp_path / "calls"
+        variables = preload(library, out, 0, do, ops, FAULT_COUNT=str(counted))
+        assert await run(capture_command(url, out, **SETTINGS), **variables) == (0, "")
+        for at in some(int(counted.read_text()), max(3, KILLS // 12)):
+            out = tmp_path / f"at-{at}"
+            code, errors = await run(
+                capture_command(url, out, **SETTINGS), **preload(library, out, at, do, ops)
+            )
+            if message and code:
+                assert code == 1
+                assert message in errors
+                assert "Traceback" not in errors
+            else:
+                assert (code, errors) == (0, "")
+            if out.exists():
+                journal = journal_messages(out)
+                recover(out)
+                saved = check(out, expected)
+                assert saved >= max(journal, default=-1) + 1
+                assert code or saved == 4_000
+                shutil.rmtree(out)
+
+
+@pytest.mark.timeout(120 + 8 * KILLS)
+async def test_killed_at_full_speed(tmp_path: Path, expected: Expected) -> None:
+    """Runs that follow each other into one folder; every sixth recovery is killed, too."""
+    source = random.Random(os.environ.get("RLFAST_SEED", "1"))
+    settings = {"rotation": {"max_rows": 100_000, "interval": 0.2}, "batch_wait": 0.05}
+    async with Simulator(simulator_options()) as simulator:
+        url = agent_url(simulator.base_url)
+        recovered = 0
+        for folder in range(-(-KILLS // 10)):
+            out = tmp_path / f"out-{folder}"
+            total = 0
+            for _ in range(min(10, KILLS - 10 * folder)):
+                process = await asyncio.create_subprocess_exec(
+                    *capture_command(url, out, **settings), env=environment()
+                )
+                while not any(out.glob("_journal/*/segment-*.rlj")):
+                    await asyncio.sleep(0.002)
+                    assert process.returncode is None
+                await asyncio.sleep(source.uniform(0.0, 0.6))
+                process.kill()
+                assert await process.wait() == KILLED
+                least = max(total, await asyncio.to_thread(journal_end, out))
+                if source.random() < 1 / 6:
+                    recovery = await asyncio.create_subprocess_exec(
+                        *recover_command(out), env=environment(), stdout=subprocess.DEVNULL
+                    )
+                    await asyncio.sleep(source.uniform(0.0, 1.5))
+                    if recovery.returncode is None:
+                        recovery.kill()
+                    await recovery.wait()
+                report = await asyncio.to_thread(recover, out)
+                recovered += sum(stream.messages for stream in report.streams)
+                total = next_seq(out, STREAM)
+                assert total >= least
+            assert await asyncio.to_thread(check, out, expected) == total
+            shutil.rmtree(out)
+    assert recovered
