@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
     "reading": ({"batches", "block_decoding", "decode_thread"}, {"core", "leaves", "columns", "decoding"}),
     "opening": ({"opening", "bounded_reads"}, {"core", "leaves"}),
-    "connection": ({"connection"}, {"core", "leaves", "decoding", "reading", "opening"}),
+    "connection": ({"connection", "gaps", "liveness"}, {"core", "leaves", "decoding", "reading", "opening"}),
     "client": ({"client", "sdk"}, {"leaves", "connection"}),
     "names": ({""}, {"version check", "leaves", "columns", "connection", "client"}),
     "simulator": ({"simulator"}, {"leaves"}),

@@ -12,12 +12,16 @@ class BoundedReads(asyncio.BufferedProtocol):
     Without it one read takes all that the kernel holds (``tcp_rmem``, up to 32 MiB): more than the queue may
     hold, more than a core's cache, and long enough to keep everything else in the event loop waiting.
 
+    Attributes:
+        reads: socket reads so far.
+
     Args:
         protocol: what the transport would call.
         size: of a read at most, in bytes.
     """
 
     def __init__(self, protocol: Any, size: int) -> None:
+        self.reads = 0
         self._size = size
         self._get_buffer = protocol.get_buffer
         # The transport's calls go past this object, except the one that matters.
@@ -33,4 +37,5 @@ class BoundedReads(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> Any:
         """Give the first part of picows' buffer."""
+        self.reads += 1
         return self._get_buffer(sizehint)[: self._size]

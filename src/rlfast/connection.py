@@ -10,7 +10,6 @@ import inspect
 import logging
 import ssl as ssl_module
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
@@ -34,6 +33,8 @@ from rlfast.errors import (
     RlfastError,
     UsageError,
 )
+from rlfast.gaps import GapLog, OnGap
+from rlfast.liveness import Liveness, Silence
 from rlfast.opening import HeaderProvider, Headers, check_headers, check_url, display_url, open_connection
 from rlfast.options import ConnectionOptions, ConnectionStats, Gap, Timing
 
@@ -41,7 +42,6 @@ T = TypeVar("T")
 OnReconnect = Callable[[int], "Awaitable[None] | None"]
 
 _log = logging.getLogger("rlfast.connection")
-_MAX_GAPS = 100_000
 _OFFICIAL = Backoff.official()
 _NO_HEADERS: Headers = {}
 
@@ -73,6 +73,7 @@ class WebSocketConnection(Generic[T]):
         headers: Headers | HeaderProvider = _NO_HEADERS,
         backoff: Backoff | None = _OFFICIAL,
         on_reconnect: OnReconnect | None = None,
+        on_gap: OnGap | None = None,
         ssl: ssl_module.SSLContext | None = None,
         stream: str | None = None,
         options: ConnectionOptions | None = None,
@@ -108,7 +109,9 @@ class WebSocketConnection(Generic[T]):
         self._closing = False
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
-        self._gaps: deque[Gap] = deque(maxlen=_MAX_GAPS)
+        self._gaps = GapLog(on_gap)
+        self._liveness = Liveness(self._queue, options, self._found_dead)
+        self._silence: Silence | None = None
         self._reconnects = 0
         self._binary_messages = 0
         self._oversized_messages = 0
@@ -139,15 +142,18 @@ class WebSocketConnection(Generic[T]):
             self._first_opened_at = time.time_ns()
         self._last_error = None
         self._connection_lost = asyncio.get_running_loop().create_future()
+        self._silence = None
+        self._liveness.start(frame_loop)
         if self._epoch > self._options.first_epoch:
             self._reconnects += 1
-            self._gaps[-1] = msgspec.structs.replace(self._gaps[-1], reconnected_at=time.time_ns())
+            self._gaps.end(time.time_ns())
 
     # -- losing and reconnecting -----------------------------------------------------------------------
 
     def _lost(self, frame_loop: FrameLoop) -> None:
         """The frame loop's connection is gone (called by it, once)."""
         self._frame_loop = None
+        self._liveness.stop()
         self._binary_messages += frame_loop.binary_messages
         self._oversized_messages += frame_loop.oversized_messages
         self._discarded_messages += frame_loop.discarded_messages
@@ -159,23 +165,34 @@ class WebSocketConnection(Generic[T]):
         reason = self._describe_loss(frame_loop)
         ended = self._backoff is None and frame_loop.close_code == 1000
         if not ended:
-            self._gaps.append(
+            self._gaps.begin(
                 Gap(
                     epoch=frame_loop.epoch,
                     last_seq=self._queue.next_seq - 1,
-                    disconnected_at=frame_loop.lost_at,
+                    # Since its last message a dead connection may have missed some.
+                    disconnected_at=self._silence.since if self._silence else frame_loop.lost_at,
                     reason=reason,
                     close_code=frame_loop.close_code,
                 )
             )
         if self._backoff is None:
+            self._gaps.end(None)
             if not ended and self._last_error is None:
                 self._last_error = NetworkError(f"connection to {self.url} ended: {reason}")
             self._queue.finish()
             return
         self._supervisor = asyncio.get_running_loop().create_task(self._reconnect(self._backoff))
 
+    def _found_dead(self, silence: Silence) -> None:
+        """The connection is open and dead (called by the liveness timer)."""
+        self._silence = silence
+        if self._frame_loop is not None:
+            self._frame_loop.abort()
+
     def _describe_loss(self, frame_loop: FrameLoop) -> str:
+        if self._silence is not None:
+            self._last_error = NetworkError(f"connection to {self.url} is dead: {self._silence.error}")
+            return self._silence.reason
         if frame_loop.error is not None:
             code, text = frame_loop.error
             error = (
@@ -199,8 +216,7 @@ class WebSocketConnection(Generic[T]):
         try:
             for delay in self._delays:
                 self._attempt += 1
-                gap = self._gaps[-1]
-                self._gaps[-1] = msgspec.structs.replace(gap, attempts=gap.attempts + 1)
+                self._gaps.attempt()
                 await self._announce(self._attempt)
                 await timing.sleep(backoff.next_delay(delay, error))
                 try:
@@ -220,8 +236,10 @@ class WebSocketConnection(Generic[T]):
                 if isinstance(error, NetworkError)
                 else ConnectError(f"websocket connect failed: {error}")
             )
+            self._gaps.end(None)
             self._queue.finish()
         except asyncio.CancelledError:
+            self._gaps.end(None)
             self._queue.finish()
             raise
 
@@ -241,6 +259,15 @@ class WebSocketConnection(Generic[T]):
         It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
         """
         self._on_reconnect = callback
+
+    def on_gap(self, callback: OnGap | None) -> None:
+        """Set the callback for gaps.
+
+        It is called, or awaited in a task, with the `Gap` when a connection is lost, and again when the gap
+        is
+        over: a new connection is open, or there will be none (``reconnected_at`` is None then).
+        """
+        self._gaps.callback = callback
 
     def _pause(self) -> None:
         if self._frame_loop is not None:
@@ -344,6 +371,7 @@ class WebSocketConnection(Generic[T]):
             await asyncio.shield(self._all_closed)
             return
         self._closing = True
+        self._liveness.stop()
         self._all_closed = asyncio.get_running_loop().create_future()
         frame_loop = self._frame_loop
         try:
@@ -358,7 +386,9 @@ class WebSocketConnection(Generic[T]):
         finally:
             if frame_loop is not None:
                 frame_loop.abort()
+            self._gaps.end(None)
             self._queue.finish()
+            await self._gaps.settle()
             if not self._all_closed.done():
                 self._all_closed.set_result(None)
 
@@ -387,6 +417,10 @@ class WebSocketConnection(Generic[T]):
     def next_unread_seq(self) -> int:
         """Sequence number of the next message that a reader gets."""
         return int(self._queue.unread_seq)
+
+    def listen_to_gaps(self, listener: Callable[[Gap], None] | None) -> None:
+        """Tell `listener` of gaps, before the callback of `on_gap`; None: nobody."""
+        self._gaps.listeners[:] = [listener] if listener is not None else []
 
     def hold(self, held: bool) -> None:
         """Pause the socket whatever is queued, or end that."""
@@ -518,6 +552,7 @@ def connect(url: str, **arguments: Any) -> Connecting[Any]:
         headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
         backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
         on_reconnect: called with the number of each reconnect attempt, before its delay.
+        on_gap: called with each `Gap`, when it begins and when it is over; see `WebSocketConnection.on_gap`.
         ssl: context for ``wss://``; by default the system's certificates, verified.
         stream: name of the stream; by default host and path of the URL.
         options: a `ConnectionOptions`: time-outs, sizes, first sequence number.

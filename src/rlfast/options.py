@@ -23,6 +23,9 @@ class ConnectionOptions:
     Attributes:
         connect_timeout: for DNS, TCP, TLS and the upgrade together.
         close_timeout: how long `close` waits for the peer's answer.
+        idle_timeout: without a message for so long, a ping is sent; None: never.
+        pong_timeout: without a byte for so long after that ping, the connection is dead, and opened anew.
+        data_timeout: without a message for so long, it is dead whatever it answers; None: never.
         max_message_size: bound on one message, all its fragments together; a larger one closes the connection
             with 1009.
         high_water: payload that may wait to be read; then the socket is paused.
@@ -35,6 +38,9 @@ class ConnectionOptions:
 
     connect_timeout: float = 30.0
     close_timeout: float = 5.0
+    idle_timeout: float | None = 60.0
+    pong_timeout: float = 10.0
+    data_timeout: float | None = None
     max_message_size: int = 16 * _MIB
     high_water: int = 16 * _MIB
     low_water: int = 8 * _MIB
@@ -45,8 +51,10 @@ class ConnectionOptions:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("connect_timeout", "close_timeout"):
+        for name in ("connect_timeout", "close_timeout", "pong_timeout", "idle_timeout", "data_timeout"):
             value = getattr(self, name)
+            if value is None and name in ("idle_timeout", "data_timeout"):
+                continue
             if not 0 < value <= 86_400:
                 raise ConfigError(f"ConnectionOptions.{name} must be more than 0 and at most 86400 s")
         for name in ("max_message_size", "high_water", "block_size", "read_buffer_size"):
@@ -84,9 +92,11 @@ class Gap(msgspec.Struct, frozen=True):
     last_seq: int
     """Sequence number of the last message before the gap; -1 if there was none."""
     disconnected_at: int
-    """Nanoseconds since the Unix epoch."""
+    """Nanoseconds since the Unix epoch; of a silent connection, when its last message arrived."""
     reason: str
-    """``closed_by_peer``, ``connection_lost``, ``message_too_big`` or ``protocol_error: …``."""
+    """``closed_by_peer``, ``connection_lost``, ``message_too_big``, ``protocol_error: …``; ``idle_timeout``,
+    ``data_timeout`` of a connection that was open and silent. Of a capture also ``capture_stopped`` or
+    ``crashed``, for the time since the run before, and ``journal_damaged``."""
     close_code: int | None = None
     """Code of the peer's close frame (RFC 6455 section 7.4), if it sent one with a code."""
     reconnected_at: int | None = None

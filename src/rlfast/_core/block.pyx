@@ -267,6 +267,9 @@ cdef class BlockQueue:
 
     cdef int _stamp_tail(self, int64_t now) except -1:
         """Stamp the tail's new messages and show them to the tap."""
+        if self.tail.n_stamped == self.tail.count:
+            return 0
+        self.last_received_at = now
         self.tail._stamp(now)
         if self.tap is not None:
             self._show(self.tail)

@@ -50,8 +50,6 @@ cdef enum:
     LARGE = 131_072
     MAX_NOTE = 1 << 24
 
-assert sizeof(RecordHeader) == 64
-
 SEGMENT_HEADER_SIZE = 4096
 """Bytes before the first record of a segment file."""
 

@@ -247,6 +247,17 @@ cdef class FrameLoop(WSListener):
         if not self.lost and self.transport is not None:
             self.transport.underlying_transport.resume_reading()
 
+    def ping(self):
+        """Send a ping, unless the connection is going down."""
+        if not self.lost and not self._dead and not self.transport.is_close_frame_sent:
+            self.transport.send_ping()
+
+    @property
+    def reads(self):
+        """Socket reads so far."""
+        protocol = None if self.lost else self.transport.underlying_transport.get_protocol()
+        return getattr(protocol, "reads", 0)
+
     def abandon(self):
         """The attempt to open it is over: drop it, also if it opens only later."""
         if self.transport is None:

@@ -24,8 +24,8 @@ _FIELDS: list[pa.Field[Any]] = [
 ]
 
 GAPS_SCHEMA = pa.schema(_FIELDS)
-"""Columns: the connection that was lost; the last message before the gap (-1: none); from when to when (null: no connection
-followed in that run); see `rlfast.Gap` for the reasons."""
+"""Columns: the connection that was lost; the last message before the gap (-1: none); from when to when, with
+null where no connection followed in that run; see `rlfast.Gap` for the reasons."""
 
 
 def gap_rows(stream: str, gaps: Iterable[Gap]) -> pa.RecordBatch:

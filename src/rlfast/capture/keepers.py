@@ -116,6 +116,7 @@ class GapKeeper:
         self._noted: dict[int, Gap] = {}
         self._done_epoch = -1
         self.count = 0
+        ws.listen_to_gaps(self._heard)
         opened_at = ws.opened_at
         if state.end is not None and opened_at is not None and opened_at > state.end.ended_at:
             gap = Gap(
@@ -128,6 +129,10 @@ class GapKeeper:
             self.count += 1
             self._note(gap)
             sink.put_gap(gap)
+
+    def _heard(self, _: Gap) -> None:
+        # At once into the journal: the process may be killed before it is over.
+        self.update()
 
     def update(self, last_seq: int | None = None) -> None:
         """Look for news. With `last_seq`: the messages up to this one are about to be handed to the sink."""
@@ -147,6 +152,7 @@ class GapKeeper:
 
     def finish(self) -> None:
         """Hand over what is left: gaps that no connection followed."""
+        self._ws.listen_to_gaps(None)
         self.update()
         for gap in list(self._noted.values()):
             self._hand_over(gap)

@@ -1,0 +1,92 @@
+"""The record of a connection's gaps, and who is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rlfast.options import Gap
+
+__all__ = ["GapLog", "OnGap"]
+
+OnGap: TypeAlias = Callable[[Gap], "Awaitable[None] | None"]
+
+MAX_GAPS = 100_000
+
+_log = logging.getLogger("rlfast.connection")
+
+
+class GapLog:
+    """Every gap so far, oldest first; the last `MAX_GAPS` are kept.
+
+    The callback and the listeners are told of a gap when it begins, and again when it is over: a new
+    connection is open, or there will be none.
+    """
+
+    def __init__(self, callback: OnGap | None) -> None:
+        self.callback = callback
+        #: like the callback, for our own layers
+        self.listeners: list[Callable[[Gap], None]] = []
+        self._gaps: deque[Gap] = deque(maxlen=MAX_GAPS)
+        self._is_open = False
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    def __iter__(self) -> Iterator[Gap]:
+        return iter(self._gaps)
+
+    def begin(self, gap: Gap) -> None:
+        """A connection is lost."""
+        self._gaps.append(gap)
+        self._is_open = True
+        self._tell()
+
+    def attempt(self) -> None:
+        """A reconnect attempt begins."""
+        if self._is_open:
+            self._replace(attempts=self._gaps[-1].attempts + 1)
+
+    def end(self, reconnected_at: int | None) -> None:
+        """A new connection is open; None: there will be none. Does nothing if there is no open gap."""
+        if self._is_open:
+            self._is_open = False
+            self._replace(reconnected_at=reconnected_at)
+            self._tell()
+
+    async def settle(self) -> None:
+        """Wait for the callbacks that are still running."""
+        current = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not current]
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _replace(self, **changes: Any) -> None:
+        self._gaps[-1] = msgspec.structs.replace(self._gaps[-1], **changes)
+
+    def _tell(self) -> None:
+        gap = self._gaps[-1]
+        for listener in self.listeners:
+            listener(gap)
+        if self.callback is None:
+            return
+        try:
+            result = self.callback(gap)
+        except Exception:
+            _log.exception("on_gap callback failed")
+            return
+        if inspect.isawaitable(result):
+            task = asyncio.ensure_future(_watched(result))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+async def _watched(awaitable: Awaitable[None]) -> None:
+    try:
+        await awaitable
+    except Exception:
+        _log.exception("on_gap callback failed")

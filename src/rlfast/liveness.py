@@ -1,0 +1,133 @@
+"""Half-open connections: found by silence, a ping, and silence again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rlfast._core.block import BlockQueue
+from rlfast._core.wire import FrameLoop
+from rlfast.options import ConnectionOptions
+
+__all__ = ["Liveness", "Silence"]
+
+
+class Silence(NamedTuple):
+    """Why a connection counts as dead."""
+
+    reason: str
+    """``idle_timeout`` or ``data_timeout``."""
+    since: int
+    """When its last message arrived, in nanoseconds since the Unix epoch."""
+    error: str
+
+
+class Liveness:
+    """Watches one connection after the other; one timer each.
+
+    Without a message for ``idle_timeout`` seconds a ping is sent; without a single byte for ``pong_timeout``
+    seconds after that, the connection is dead. Without a message for ``data_timeout`` seconds it is, too,
+    whatever it answers. While the queue has paused the socket, silence is our own doing: no verdict then, and
+    the time starts anew.
+
+    Costs nothing per message and nothing per socket read but a count: the timer compares counts.
+
+    Args:
+        queue: where messages go.
+        options: the three time-outs.
+        on_dead: called once for a connection that is dead; it must drop it.
+    """
+
+    def __init__(
+        self, queue: BlockQueue, options: ConnectionOptions, on_dead: Callable[[Silence], None]
+    ) -> None:
+        self._queue = queue
+        self._idle = options.idle_timeout
+        self._pong = options.pong_timeout
+        self._data = options.data_timeout
+        self._on_dead = on_dead
+        self._frame_loop: FrameLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, frame_loop: FrameLoop) -> None:
+        """Watch a connection that has just been opened."""
+        self.stop()
+        if self._idle is None and self._data is None:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._frame_loop = frame_loop
+        self._opened_at = time.time_ns()
+        self._messages = self._queue.messages
+        #: on the loop's clock: of the last message, of the last look, of the ping that is not answered
+        self._silent_since = self._looked_at = self._loop.time()
+        self._pinged_at: float | None = None
+        self._reads_at_ping = 0
+        self._next_ping = 0.0
+        self._schedule()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._frame_loop = None
+
+    def _schedule(self) -> None:
+        due = []
+        if self._data is not None:
+            due.append(self._silent_since + self._data)
+        if self._pinged_at is not None:
+            due.append(self._pinged_at + self._pong)
+        elif self._idle is not None:
+            due.append(max(self._silent_since + self._idle, self._next_ping))
+        self._timer = self._loop.call_at(min(due), self._look)
+
+    def _look(self) -> None:
+        frame_loop = self._frame_loop
+        if frame_loop is None or frame_loop.lost:
+            return
+        now = self._loop.time()
+        if self._queue.paused:
+            self._silent_since, self._pinged_at = now, None
+        elif self._queue.messages != self._messages:
+            # The wall clock may have been set; the message came after the last look, whatever it says.
+            ago = (time.time_ns() - self._queue.last_received_at) / 1e9
+            self._silent_since = min(now, max(self._looked_at, now - ago))
+            self._pinged_at = None
+        self._messages = self._queue.messages
+        self._looked_at = now
+        if self._pinged_at is not None and frame_loop.reads != self._reads_at_ping:
+            self._pinged_at, self._next_ping = None, now + (self._idle or 0.0)
+        silence = self._judge(now)
+        if silence is not None:
+            self.stop()
+            self._on_dead(silence)
+            return
+        ping_at = max(self._silent_since + (self._idle or 0.0), self._next_ping)
+        if self._idle is not None and self._pinged_at is None and now >= ping_at:
+            self._pinged_at, self._reads_at_ping = now, frame_loop.reads
+            frame_loop.ping()
+        self._schedule()
+
+    def _judge(self, now: float) -> Silence | None:
+        since = (
+            self._queue.last_received_at
+            if self._queue.last_received_at > self._opened_at
+            else self._opened_at
+        )
+        if self._data is not None and now >= self._silent_since + self._data:
+            return Silence(
+                "data_timeout",
+                since,
+                f"no message for {self._data:g} s (data_timeout), though it is connected",
+            )
+        if self._pinged_at is not None and now >= self._pinged_at + self._pong:
+            return Silence(
+                "idle_timeout",
+                since,
+                f"no message for {self._idle:g} s (idle_timeout) and no answer to a ping within "
+                f"{self._pong:g} s (pong_timeout)",
+            )
+        return None

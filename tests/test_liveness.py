@@ -1,0 +1,241 @@
+"""Connections that are open and dead are found; those that are alive, or slow because of us, are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from typing import Any
+
+import pytest
+from wsserver import PING, PONG, TEXT, Peer, frame, serve, until
+
+from rlfast import Backoff, ConfigError, ConnectionOptions, Gap, connect
+from rlfast.errors import NetworkError
+
+QUICK = Backoff(initial=0.001, cap=0.001)
+
+
+def options(**arguments: Any) -> ConnectionOptions:
+    return ConnectionOptions(
+        **{"idle_timeout": 0.05, "pong_timeout": 0.05, "close_timeout": 0.05, **arguments}
+    )
+
+
+class Silent:
+    """A server that sends one message and then does as `behave` says; counts what it gets."""
+
+    def __init__(self, behave: str = "hang") -> None:
+        self.behave = behave
+        self.connections = 0
+        self.pings = 0
+        self.pinged = asyncio.Event()
+
+    async def __call__(self, peer: Peer) -> None:
+        self.connections += 1
+        await peer.text(f'{{"n": {self.connections}}}')
+        while True:
+            opcode, payload = await peer.read_frame()
+            if opcode == PING:
+                self.pings += 1
+                self.pinged.set()
+                if self.behave == "pong":
+                    await peer.write(frame(payload, PONG))
+
+
+async def test_a_half_open_connection_is_replaced_and_recorded() -> None:
+    server = Silent()
+    async with serve(server) as served:
+        before = time.time_ns()
+        async with connect(served.url, backoff=QUICK, options=options()) as ws:
+            assert await ws.next_message() == {"n": 1}
+            after = time.time_ns()
+            started = time.monotonic()
+            assert await ws.next_message() == {"n": 2}
+            assert time.monotonic() - started >= 0.09
+            (gap, *_) = ws.gaps
+    assert (gap.epoch, gap.last_seq, gap.reason, gap.attempts) == (1, 0, "idle_timeout", 1)
+    # Messages may have been missed since the last one.
+    assert before <= gap.disconnected_at <= after
+    assert gap.reconnected_at is not None and gap.reconnected_at - gap.disconnected_at >= 90_000_000
+
+
+async def test_without_a_backoff_the_stream_ends_with_the_reason() -> None:
+    async with serve(Silent()) as served, connect(served.url, backoff=None, options=options()) as ws:
+        assert await ws.next_message() == {"n": 1}
+        assert await ws.next_message() is None
+        assert isinstance(ws.last_error, NetworkError)
+        assert "idle_timeout" in str(ws.last_error)
+        assert "pong_timeout" in str(ws.last_error)
+        (gap,) = ws.gaps
+        assert (gap.reason, gap.reconnected_at) == ("idle_timeout", None)
+
+
+async def test_who_answers_pings_is_alive() -> None:
+    server = Silent("pong")
+    async with serve(server) as served, connect(served.url, options=options(idle_timeout=0.01)) as ws:
+        assert await ws.next_message() == {"n": 1}
+        await until(lambda: server.pings >= 5)
+        assert (ws.connected, ws.gaps, server.connections) == (True, (), 1)
+
+
+async def test_who_answers_pings_and_sends_nothing_is_dead_after_data_timeout() -> None:
+    server = Silent("pong")
+    limits = options(idle_timeout=0.02, data_timeout=0.1)
+    async with serve(server) as served, connect(served.url, backoff=QUICK, options=limits) as ws:
+        assert await ws.next_message() == {"n": 1}
+        assert await ws.next_message() == {"n": 2}
+        assert ws.gaps[0].reason == "data_timeout"
+        assert server.pings >= 2
+
+
+async def test_data_timeout_alone() -> None:
+    limits = options(idle_timeout=None, data_timeout=0.05)
+    async with serve(Silent()) as served, connect(served.url, backoff=None, options=limits) as ws:
+        assert await ws.next_message() == {"n": 1}
+        assert await ws.next_message() is None
+        assert "data_timeout" in str(ws.last_error)
+
+
+async def test_messages_keep_it_alive() -> None:
+    server = Silent()
+    stop = asyncio.Event()
+
+    async def heartbeats(peer: Peer) -> None:
+        server.connections += 1
+        while not stop.is_set():
+            await peer.text('{"type":"heartbeat","timestamp":"t"}')
+            await asyncio.sleep(0.01)
+        await peer.close()
+
+    limits = options(idle_timeout=0.2, data_timeout=0.2, pong_timeout=0.01)
+    async with serve(heartbeats) as served, connect(served.url, backoff=None, options=limits) as ws:
+        for _ in range(60):
+            assert await ws.next_message() is not None
+        stop.set()
+        assert (ws.gaps, server.connections) == ((), 1)
+
+
+async def test_bytes_of_a_large_message_are_a_sign_of_life() -> None:
+    payload = b'"' + b"x" * 400_000 + b'"'
+    data = frame(payload, TEXT)
+
+    async def slow(peer: Peer) -> None:
+        for at in range(0, len(data), 20_000):
+            await peer.write(data[at : at + 20_000])
+            await asyncio.sleep(0.01)
+        await peer.close()
+
+    limits = options(idle_timeout=0.03, pong_timeout=0.05)
+    async with serve(slow) as served, connect(served.url, backoff=None, options=limits) as ws:
+        assert await ws.next_message() == payload[1:-1].decode()
+        assert ws.gaps == ()
+
+
+async def test_our_own_backpressure_is_no_silence() -> None:
+    count = 3_000
+
+    async def flood(peer: Peer) -> None:
+        await peer.write(*[frame(b'"%0100d"' % i) for i in range(count)])
+        await peer.close()
+
+    limits = options(high_water=20_000, low_water=5_000, read_buffer_size=4096, data_timeout=0.1)
+    async with serve(flood) as served, connect(served.url, backoff=None, options=limits) as ws:
+        assert await ws.next_message() is not None
+        await until(lambda: ws.stats.paused)
+        await asyncio.sleep(0.5)
+        assert ws.connected
+        assert ws.gaps == ()
+        received = 1
+        while await ws.next_message() is not None:
+            received += 1
+        assert (received, ws.gaps) == (count, ())
+
+
+async def test_nothing_is_left_behind() -> None:
+    server = Silent("pong")
+    async with serve(server) as served:
+        async with connect(served.url, options=options(idle_timeout=30.0)) as ws:
+            assert await ws.next_message() == {"n": 1}
+            timer = ws._liveness._timer
+            assert timer is not None
+        assert timer.cancelled()
+        reference = weakref.ref(ws)
+        del ws, timer
+        await asyncio.sleep(0)
+        gc.collect()
+        assert reference() is None
+
+
+@pytest.mark.parametrize("name", ["idle_timeout", "pong_timeout", "data_timeout"])
+@pytest.mark.parametrize("value", [0, -1.0, 86_401])
+def test_time_outs_have_ranges(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=name):
+        ConnectionOptions(**{name: value})
+
+
+# -- on_gap ----------------------------------------------------------------------------------------------
+
+
+async def dropping(peer: Peer) -> None:
+    await peer.text("1")
+    peer.writer.close()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_on_gap_tells_of_the_beginning_and_the_end(asynchronous: bool) -> None:
+    told: list[Gap] = []
+
+    async def later(gap: Gap) -> None:
+        await asyncio.sleep(0)
+        told.append(gap)
+
+    async with serve(dropping) as served:
+        callback: Any = later if asynchronous else told.append
+        async with connect(served.url, backoff=QUICK, on_gap=callback) as ws:
+            assert [await ws.next_message(), await ws.next_message()] == [1, 1]
+        begun, ended = told[:2]
+    assert (begun.epoch, begun.reconnected_at, begun.attempts) == (1, None, 0)
+    assert (ended.epoch, ended.disconnected_at, ended.attempts) == (1, begun.disconnected_at, 1)
+    assert ended.reconnected_at is not None and ended.reconnected_at >= ended.disconnected_at
+
+
+async def test_a_gap_without_an_end_is_told_too() -> None:
+    told: list[Gap] = []
+    async with serve(Silent()) as served:
+        ws = await connect(served.url, backoff=Backoff(initial=0.001, cap=0.001, max_attempts=3))
+        ws.on_gap(told.append)
+        assert await ws.next_message() == {"n": 1}
+    assert await ws.next_message() is None
+    assert [gap.reconnected_at for gap in told[-2:]] == [None, None]
+    assert told[-1].attempts == 3
+    assert ws.gaps[-1] == told[-1]
+
+
+async def test_close_while_reconnecting_ends_the_gap() -> None:
+    told: list[Gap] = []
+    async with serve(dropping) as served:
+        async with connect(served.url, backoff=Backoff(initial=30.0, jitter=False), on_gap=told.append) as ws:
+            assert await ws.next_message() == 1
+            await until(lambda: told)
+    assert len(told) == 2
+    assert told[1].reconnected_at is None
+
+
+async def test_a_callback_that_fails_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(gap: Gap) -> None:
+        raise RuntimeError("no")
+
+    async with serve(dropping) as served:
+        async with connect(served.url, backoff=QUICK, on_gap=broken) as ws:
+            assert [await ws.next_message(), await ws.next_message()] == [1, 1]
+    assert "on_gap callback failed" in caplog.text
+
+
+async def test_the_first_epoch_can_be_chosen() -> None:
+    async with serve(dropping) as served:
+        async with connect(served.url, backoff=QUICK, options=ConnectionOptions(first_epoch=7)) as ws:
+            assert (await ws.next_message(), ws.epoch, ws.stats.reconnects) == (1, 7, 0)
+            assert await ws.next_message() == 1
+            assert (ws.gaps[0].epoch, ws.stats.reconnects >= 1) == (7, True)
