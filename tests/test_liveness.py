@@ -1,4 +1,4 @@
-"""Connections that are open and dead are found; those that are alive, or slow because of us, are left alone."""
+"""Connections that are open and dead are found; those that are alive, or slow by our doing, are left alone."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ async def test_a_half_open_connection_is_replaced_and_recorded() -> None:
     assert (gap.epoch, gap.last_seq, gap.reason, gap.attempts) == (1, 0, "idle_timeout", 1)
     # Messages may have been missed since the last one.
     assert before <= gap.disconnected_at <= after
-    assert gap.reconnected_at is not None and gap.reconnected_at - gap.disconnected_at >= 90_000_000
+    assert gap.reconnected_at is not None
+    assert gap.reconnected_at - gap.disconnected_at >= 90_000_000
 
 
 async def test_without_a_backoff_the_stream_ends_with_the_reason() -> None:
@@ -198,7 +199,8 @@ async def test_on_gap_tells_of_the_beginning_and_the_end(asynchronous: bool) -> 
         begun, ended = told[:2]
     assert (begun.epoch, begun.reconnected_at, begun.attempts) == (1, None, 0)
     assert (ended.epoch, ended.disconnected_at, ended.attempts) == (1, begun.disconnected_at, 1)
-    assert ended.reconnected_at is not None and ended.reconnected_at >= ended.disconnected_at
+    assert ended.reconnected_at is not None
+    assert ended.reconnected_at >= ended.disconnected_at
 
 
 async def test_a_gap_without_an_end_is_told_too() -> None:

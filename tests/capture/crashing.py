@@ -79,6 +79,8 @@ class Payloads(Sequence[bytes]):
 
 
 def _segment_records(data: bytes) -> Iterator[tuple[int, int, Payloads]]:
+    if len(data) < 4096:
+        return  # Killed while it was made.
     size, checksum = struct.unpack_from("<IQ", data, 8)
     body = data[20 : 20 + size]
     if data[:8] != b"RLFASTJ1" or xxhash.xxh3_64_intdigest(body) != checksum:
