@@ -3,9 +3,10 @@
     python -m benchmarks.bench_capture --events 10_000_000 --rounds 5
 
 A server in a process of its own sends the same 200,000 events again and again; rlfast captures them into nine
-tables, 16 bytes for an id. Polars and DuckDB convert the same events from an NDJSON file, which is in the page cache,
-to one wide table, on all cores. Every contender is a process; the rounds are interleaved in random order.
-Seconds count from the upgrade to the last commit, or from the first call to the last. README.md has the doubts.
+tables, 16 bytes for an id. Polars and DuckDB convert the same events from an NDJSON file, which is in the
+page cache, to one wide table, on all cores. Every contender is a process; the rounds are interleaved in
+random order. Seconds count from the upgrade to the last commit, or from the first call to the last. README.md
+has the doubts.
 """
 
 from __future__ import annotations

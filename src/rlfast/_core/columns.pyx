@@ -39,6 +39,7 @@ cdef extern from "csrc/column.h" nogil:
     int rl_put_text(Column* column, int64_t row, const uint8_t* text, size_t n, Input around)
     int rl_put_text_item(Column* column, const uint8_t* text, size_t n, const uint8_t* text_end)
     void rl_close_list(Column* column, int64_t row)
+    int rl_put_nulls(Column* column, int64_t row, int64_t count)
     void rl_take_back(Column* column, int64_t row)
     int rl_make_plain(Column* column, int64_t rows)
     int rl_gather_text(
@@ -225,9 +226,15 @@ cdef class ColumnBuilder:
         return 0
 
     cdef int append_nulls(self, int64_t count) except -1:
-        while count > 0:
-            self.append_null()
-            count -= 1
+        cdef int64_t length = self.column.length + count
+        if count <= 0:
+            return 0
+        if not self.nullable:
+            raise TypeError("the column takes no nulls")
+        if length > self.column.capacity:
+            _check(rl_column_reserve(&self.column, length))
+        _check(rl_put_nulls(&self.column, self.column.length, count))
+        self.column.length = length
         return 0
 
     cdef int append_int64(self, int64_t value) except -1:

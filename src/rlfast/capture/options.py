@@ -98,7 +98,7 @@ class CaptureOptions:
     progress_interval: float = 0.5
     durability: Durability = "process"
     sync_interval: float = 0.1
-    journal_bytes: int = 2048 * MIB
+    journal_bytes: int = 1024 * MIB
     max_backlog: int = 0
     min_free: int = 256 * MIB
     partition_by: Partition | None = None

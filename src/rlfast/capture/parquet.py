@@ -23,13 +23,13 @@ class ParquetFile:
     """One table's file of a segment, from its first row to its final name.
 
     Owns the rows that wait for their row group, and from the first row group on a temporary file, until
-    `finish` or `discard`. What it raises is OSError.
+    `sync` or `discard`. What it raises is OSError.
 
     Attributes:
         rows: rows added.
         pending_bytes: Arrow bytes of the rows that wait for their row group.
         flushed_bytes: Arrow bytes of the rows that were written.
-        written_bytes: bytes in the temporary file so far; after `finish`, the size of the file.
+        written_bytes: bytes in the temporary file so far; after `close`, the size of the file.
         final: the path that the file is to have.
         temporary: the path that it has, None before the first row group.
         checksum: XXH3 of the finished file, in hexadecimal digits.
@@ -88,15 +88,18 @@ class ParquetFile:
         self._writer = pq.ParquetWriter(self._sink, schema, **_writer_settings(schema, self._options))
         return self._writer
 
-    def finish(self, metadata: Mapping[str, str]) -> None:
-        """Write what waits and the footer with `metadata`, and make the temporary file durable."""
+    def close(self, metadata: Mapping[str, str]) -> None:
+        """Write what waits, and the footer with `metadata`. `sync` must follow."""
         self.flush()
         assert self._writer is not None
         self._writer.add_key_value_metadata(dict(metadata))
         self._writer.close()
         self._sink.close()
-        os.fsync(self._fd)
         self.written_bytes = os.fstat(self._fd).st_size
+
+    def sync(self) -> None:
+        """Make the temporary file durable; sets `checksum`. May be called by another thread."""
+        os.fsync(self._fd)
         self._close_descriptor()
         assert self.temporary is not None
         self.checksum = file_checksum(self.temporary)

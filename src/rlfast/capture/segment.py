@@ -10,6 +10,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -115,12 +117,11 @@ class Segment:
         flushed = sum(file.flushed_bytes for file in self._files.values())
         return sum(file.written_bytes for file in self._files.values()) / flushed if flushed else None
 
-    def commit(self, kind: Kind = "capture", end: RunEnd | None = None) -> ManifestEntry:
-        """Write what waits and make the segment visible, all of it or nothing.
+    def close(self) -> None:
+        """Write what waits. `commit` must follow.
 
         Raises:
-            CaptureError: it cannot be written. Its files are removed, unless the commit was under way
-                already: then the next recovery completes it.
+            CaptureError: it cannot be written; its files are removed.
         """
         metadata = {
             "rlfast.stream": self._stream,
@@ -137,7 +138,23 @@ class Segment:
                 file.add(rows, rows.nbytes)
             for file in self._files.values():
                 path = file.final
-                file.finish(metadata)
+                file.close(metadata)
+        except OSError as error:
+            self.abort()
+            raise explain(error, path) from error
+
+    def commit(self, kind: Kind = "capture", end: RunEnd | None = None) -> ManifestEntry:
+        """Make the closed segment visible, all of it or nothing. May be called by another thread.
+
+        Raises:
+            CaptureError: it cannot be written. Its files are removed, unless the commit was under way
+                already: then the next recovery completes it.
+        """
+        path = self._out
+        try:
+            for file in self._files.values():
+                path = file.final
+                file.sync()
         except OSError as error:
             self.abort()
             raise explain(error, path) from error
@@ -204,6 +221,7 @@ class DatasetWriter:
         clock: monotonic seconds.
         kind: what is written into the manifest.
         on_commit: called, on the writing thread, with the last sequence number that is committed.
+        commits: a thread for what a commit must wait for, the disk; None: the caller's.
         is_pressed: whether the open segment is to be committed whatever its size, because the journal fills
             up.
 
@@ -224,6 +242,7 @@ class DatasetWriter:
         next_seq: int = 0,
         kind: Kind = "capture",
         on_commit: Callable[[int], None] | None = None,
+        commits: Executor | None = None,
         is_pressed: Callable[[], bool] | None = None,
     ) -> None:
         """Keep the settings; nothing is written before the first rows."""
@@ -242,6 +261,8 @@ class DatasetWriter:
         self._kind = kind
         self._on_commit = on_commit
         self._is_pressed = is_pressed
+        self._commits = commits
+        self._committing: Future[None] | None = None
         self._segment: Segment | None = None
         self._ratio = INITIAL_RATIO
 
@@ -260,6 +281,8 @@ class DatasetWriter:
             self.abort()
             raise explain(error, self._out) from error
         self._next_seq, self._epoch = rows.last_seq + 1, rows.epochs[1]
+        if self._committing is not None and self._committing.done():
+            self.wait()
         self.commit_if_due()
 
     def add_gap(self, gap: Gap) -> None:
@@ -289,24 +312,42 @@ class DatasetWriter:
             return
         self._ratio = segment.measured_ratio() or self._ratio
         size, age = segment.projected_bytes(self._ratio), self._clock() - segment.opened_at
+        is_free = self._committing is None or self._committing.done()
         if self._options.rotation.due(size, segment.rows, age) or (
-            self._is_pressed is not None and self._is_pressed()
+            is_free and self._is_pressed is not None and self._is_pressed()
         ):
             self.commit()
 
     def commit(self, end: RunEnd | None = None) -> None:
         """Commit the open segment, if there is one; with `end`, a segment there must be.
 
+        With a thread for commits, this returns when everything is written and that thread has the rest;
+        `wait` waits for it.
+
         Raises:
-            CaptureError: see `Segment.commit`.
+            CaptureError: see `Segment.commit`; of this segment, or of the one before.
         """
         if end is not None:
             self._open("")
         segment, self._segment = self._segment, None
         if segment is None:
             return
-        entry = segment.commit(self._kind, end)
+        segment.close()
         self._ratio = segment.measured_ratio() or self._ratio
+        self.wait()
+        if self._commits is None:
+            self._publish(segment, end)
+        else:
+            self._committing = self._commits.submit(self._publish, segment, end)
+
+    def wait(self) -> None:
+        """Wait for the commit that is under way. Raises its CaptureError."""
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.result()
+
+    def _publish(self, segment: Segment, end: RunEnd | None) -> None:
+        entry = segment.commit(self._kind, end)
         for folder, file in segment.files().items():
             total = self.tables.get(folder, TypeSummary(0, 0, 0))
             self.tables[folder] = TypeSummary(
@@ -323,7 +364,9 @@ class DatasetWriter:
             self._on_commit(segment.last_seq)
 
     def abort(self) -> None:
-        """Drop the open segment and its files; never raises."""
+        """Drop the open segment and its files, when no commit is under way any more; never raises."""
+        with suppress(Exception):
+            self.wait()
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.abort()

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ParquetSink"]
 
-MAX_BACKLOG_BYTES = 48 << 20
+MAX_BACKLOG_BYTES = 128 << 20
 """Weight of batches that may wait for the thread; then `put` waits, the connection's blocks fill up, and the
 socket is paused."""
 
@@ -55,8 +56,16 @@ class ParquetSink:
         is_pressed: Callable[[], bool] | None = None,
     ) -> None:
         """Prepare the writer; for the callbacks, which its thread calls, see `DatasetWriter`."""
+        # Commits wait for the disk, while the writing thread goes on with the next segment.
+        self._commits = ThreadPoolExecutor(1, "rlfast-commit")
         self.writer = DatasetWriter(
-            out, stream, options, next_seq=next_seq, on_commit=on_commit, is_pressed=is_pressed
+            out,
+            stream,
+            options,
+            next_seq=next_seq,
+            on_commit=on_commit,
+            commits=self._commits,
+            is_pressed=is_pressed,
         )
         self.failed = asyncio.Event()
         self.is_complete = False
@@ -125,6 +134,7 @@ class ParquetSink:
         except BaseException as error:
             self.writer.abort()
             self._call_loop(self._has_failed, error)
+        self._commits.shutdown()
         self._call_loop(self._ended.set)
 
     def _write_until_told(self) -> None:
@@ -137,6 +147,7 @@ class ParquetSink:
                 continue
             if item is None:
                 writer.commit(self._end)
+                writer.wait()
                 return
             if isinstance(item, Gap):
                 writer.add_gap(item)

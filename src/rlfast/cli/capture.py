@@ -146,7 +146,7 @@ def capture_command(
             parser=size,
             metavar="SIZE",
             help="Bound of the journal's files.",
-            show_default="2GiB",
+            show_default="1GiB",
             rich_help_panel=SAFETY,
         ),
     ] = DEFAULT.journal_bytes,

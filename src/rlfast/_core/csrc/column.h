@@ -191,6 +191,38 @@ RL_NOINLINE int rl_put_null(rl_column *c, int64_t row)
     return RL_OK;
 }
 
+/* The same for `count` rows, at once. */
+RL_NOINLINE int rl_put_nulls(rl_column *c, int64_t row, int64_t count)
+{
+    int64_t end = row + count, i = row;
+    uint8_t *bits;
+    if (count <= 0)
+        return RL_OK;
+    if (c->validity.data == NULL && rl_grow_validity(c, c->capacity) != RL_OK)
+        return RL_NO_MEMORY;
+    if (rl_has_offsets(c)) {
+        int32_t *ends = rl_offsets(c), last = rl_end(c);
+        for (; i < end; i++)
+            ends[i + 1] = last;
+    } else if (c->kind == RL_BOOL) {
+        for (; i < end; i++)
+            rl_set_bit(&c->data, i, 0);
+    } else {
+        memset(c->data.data + (size_t)row * rl_width(c), 0, (size_t)count * rl_width(c));
+    }
+    bits = c->validity.data;
+    for (i = row; i < end && (i & 7); i++)
+        rl_set_bit(&c->validity, i, 0);
+    if (i + 8 <= end) {
+        memset(bits + (i >> 3), 0, (size_t)((end - i) >> 3));
+        i += (end - i) & ~(int64_t)7;
+    }
+    for (; i < end; i++)
+        rl_set_bit(&c->validity, i, 0);
+    c->null_count += count;
+    return RL_OK;
+}
+
 RL_INLINE void rl_put_int64(rl_column *c, int64_t row, int64_t value)
 {
     ((int64_t *)c->data.data)[row] = value;
