@@ -40,24 +40,52 @@ def simulate_command(
     token_env: Annotated[
         str, typer.Option(metavar="NAME", help="Environment variable with the token.")
     ] = DEFAULT_TOKEN_ENV,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SPEC", help="What goes wrong, and when; repeatable. See above."),
+    ] = None,
     debug: Debug = False,
 ) -> int:
     """Serve simulated agent events, cognitive cycles and oversight alerts, until Ctrl-C.
 
     The same seed gives the same events on every machine.
 
+    [bold]Faults[/bold] happen after the first N events of each connection; with xC behind them, such as
+    drop:1000x3, in the first C connections only.
+
+    \b
+      drop:N             close TCP without a CLOSE frame
+      rst:N              reset TCP in the middle of a frame
+      silent:N           send and answer nothing any more, TCP stays open
+      mute:N             send no more events, but still answer pings
+      restart:N:SECONDS  close the whole server, listen again later (0.5 s)
+      trickle:N:BYTES    send the rest at so many bytes per second (2000)
+      expire:N           close with code 1008, answer 401 from then on
+      poison:N           event number N, counted from 0, is malformed JSON
+      refuse:K:SECONDS   after the first connection (with xC: after each of the
+                         first C), answer the next K upgrades with 503, and
+                         with Retry-After if SECONDS are given
+      limit:K:SECONDS    the same with 429; SECONDS must be given
+
     [bold]Examples[/bold]
 
     \b
       rlfast simulate --rate 1000
       RLFAST_TOKEN=secret rlfast simulate --require-token --events 1000000
+      rlfast simulate --events 5000 --fault drop:1000x3 --fault refuse:2:1x3
     """
     token = os.environ.get(token_env) if require_token else None
     if require_token and not token:
         raise typer.BadParameter(f"--require-token: the environment variable {token_env} is not set")
     try:
         options = SimulatorOptions(
-            host=host, port=port, rate=rate, events=events, seed=seed, require_token=token
+            host=host,
+            port=port,
+            rate=rate,
+            events=events,
+            seed=seed,
+            require_token=token,
+            faults=tuple(fault or ()),
         )
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from rlfast.errors import ConfigError
+from rlfast.simulator.faults import FORMS
 from rlfast.simulator.options import SimulatorOptions
 from rlfast.simulator.server import serve
 
@@ -41,6 +42,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="environment variable with the token that clients must present (default: everybody is let in)",
     )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help=f"what goes wrong, repeatable: {', '.join(form.text for form in FORMS.values())}; "
+        "xC behind it: the first C connections only, such as drop:1000x3",
+    )
     return parser
 
 
@@ -62,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=args.seed,
             pool=args.pool,
             require_token=token,
+            faults=tuple(args.fault),
         )
     except ConfigError as error:
         parser.error(str(error))

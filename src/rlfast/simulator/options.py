@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 
 from rlfast.errors import ConfigError
+from rlfast.simulator.faults import parse_fault
 
 __all__ = ["SimulatorOptions"]
 
@@ -33,6 +34,9 @@ class SimulatorOptions:
         ssl: a server context for ``wss://``; None serves ``ws://``.
         close_timeout: seconds to wait for the client's half of a closing handshake, and for clients to
             leave when the simulator stops.
+        faults: what goes wrong, each such as ``drop:1000`` or ``drop:1000x3`` (the first three connections
+            only); `rlfast.simulator.faults` has them all. A fault behind the end of a stream never happens,
+            nor does one in a cycle stream that sends nothing of its own accord.
 
     Raises:
         ConfigError: a value is out of range.
@@ -47,6 +51,7 @@ class SimulatorOptions:
     require_token: str | None = field(default=None, repr=False)
     ssl: SSLContext | None = None
     close_timeout: float = 5.0
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -68,6 +73,10 @@ class SimulatorOptions:
             )
         if not (math.isfinite(self.close_timeout) and self.close_timeout > 0):
             raise ConfigError(f"close_timeout must be a positive number of seconds, not {self.close_timeout}")
+        if isinstance(self.faults, str):
+            raise ConfigError(f"faults must be a tuple of texts, such as ({self.faults!r},)")
+        for fault in self.faults:
+            parse_fault(fault)
 
 
 def _is_token(text: str) -> bool:

@@ -16,6 +16,9 @@ from picows import WSUpgradeRequest, WSUpgradeResponseWithListener, ws_create_se
 from rlfast.errors import UsageError
 from rlfast.simulator import events
 from rlfast.simulator.endpoints import Rejection, Stream, resolve
+from rlfast.simulator.fault_schedule import FaultSchedule
+from rlfast.simulator.faults import parse_fault
+from rlfast.simulator.faulty_stream import FaultyConnection
 from rlfast.simulator.frames import FrameSequence
 from rlfast.simulator.options import SimulatorOptions
 from rlfast.simulator.stream import StreamConnection
@@ -28,6 +31,11 @@ else:
     _LoggerAdapter = logging.LoggerAdapter
 
 __all__ = ["Simulator", "serve"]
+
+RETRY_LISTENING = 0.1
+"""Seconds between two attempts to get the port back after a restart."""
+
+_LOGGER = logging.getLogger("rlfast.simulator")
 
 
 class _RedactedLogger(_LoggerAdapter):
@@ -63,6 +71,9 @@ class Simulator:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._stopping = False
+        self._faults: FaultSchedule | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._stop_wanted = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Start serving."""
@@ -84,45 +95,85 @@ class Simulator:
         """
         if self._server is not None:
             raise UsageError("the simulator runs already")
-        options = self.options
         # Before the first client, who would otherwise wait for it; the small pools are made when wanted.
         self._pool(Stream.AGENT_EVENTS)
         self._stopping = False
-        server = await ws_create_server(
-            self._accept,
-            options.host,
-            options.port,
-            ssl=options.ssl,
-            enable_auto_pong=False,
-            logger_name=_RedactedLogger(logging.getLogger("rlfast.simulator"), {}),
-        )
+        self._stop_wanted.clear()
+        if self.options.faults:
+            self._faults = FaultSchedule(map(parse_fault, self.options.faults), self._restart)
+        server = await self._listen(self.options.port)
         self._server = server
         self._port = server.sockets[0].getsockname()[1]
+
+    async def _listen(self, port: int) -> asyncio.Server:
+        return await ws_create_server(
+            self._accept,
+            self.options.host,
+            port,
+            ssl=self.options.ssl,
+            enable_auto_pong=False,
+            logger_name=_RedactedLogger(_LOGGER, {}),
+        )
 
     async def stop(self) -> None:
         """Close every connection with code 1001 and free the port; do nothing if it is not running.
 
         Clients that do not leave within ``close_timeout`` seconds are cut off.
         """
+        if self._server is None:
+            return
+        self._stopping = True
+        if self._restarting is not None:
+            self._stop_wanted.set()
+            await asyncio.wait({self._restarting})
         server, self._server = self._server, None
         if server is None:
             return
-        self._stopping = True
         server.close()
         timeout = self.options.close_timeout
         for connection in self.connections:
             connection.close(1001, "the server shuts down")
         await self._wait_until_gone(timeout)
+        self._abort_all(server)
+        try:
+            await asyncio.wait_for(server.wait_closed(), timeout)
+        except asyncio.TimeoutError:
+            pass  # Where the server cannot abort its clients, picows' handshake time-out ends the last ones.
+
+    def _abort_all(self, server: asyncio.Server) -> None:
         for connection in self.connections:
             connection.abort()
         # Connections that never got as far as the upgrade are known to the server alone.
         abort_clients = getattr(server, "abort_clients", None)
         if abort_clients is not None:
             abort_clients()
+
+    def _restart(self, seconds: float) -> None:
+        """Close the listening socket and all connections at once; listen again after so many seconds."""
+        server = self._server
+        if server is None or self._stopping or self._restarting is not None:
+            return
+        server.close()
+        self._abort_all(server)
+        self._restarting = asyncio.get_running_loop().create_task(self._listen_again(seconds))
+
+    async def _listen_again(self, seconds: float) -> None:
+        # Not cancelled when the simulator stops: cancelling half-way would leave a listening socket behind.
+        while not await self._stops_within(seconds):
+            try:
+                self._server = await self._listen(self._port)
+                break
+            except OSError as error:
+                # While nobody listened, another program may have been given the port.
+                _LOGGER.warning("cannot listen on port %d again yet: %s", self._port, error)
+                seconds = RETRY_LISTENING
+        self._restarting = None
+
+    async def _stops_within(self, seconds: float) -> bool:
         try:
-            await asyncio.wait_for(server.wait_closed(), timeout)
+            return await asyncio.wait_for(self._stop_wanted.wait(), seconds)
         except asyncio.TimeoutError:
-            pass  # Where the server cannot abort its clients, picows' handshake time-out ends the last ones.
+            return False
 
     async def _wait_until_gone(self, timeout: float) -> None:
         if self._connections:
@@ -170,12 +221,16 @@ class Simulator:
             if self._stopping:
                 raise Rejection(HTTPStatus.SERVICE_UNAVAILABLE, "the server shuts down")
             route = resolve(request, self.options.require_token)
+            if self._faults is not None:
+                self._faults.admit()
         except Rejection as rejection:
             return WSUpgradeResponseWithListener(rejection.response(), None)
         head = None
         if route.stream is Stream.AGENT_EVENTS:
             head = FrameSequence([events.connected_event(self.options.seed, route.subject_id)])
-        return StreamConnection(
+        # Without faults a stream has nothing of theirs on its way.
+        make = StreamConnection if self._faults is None else FaultyConnection
+        return make(
             self.options, route, head, self._pool(route.stream), self._add_connection, self._remove_connection
         )
 
@@ -191,6 +246,8 @@ class Simulator:
 
     def _add_connection(self, connection: StreamConnection) -> None:
         self._connections.add(connection)
+        if self._faults is not None and isinstance(connection, FaultyConnection):
+            self._faults.opened(connection)
         if self._on_connect is not None:
             self._on_connect(connection)
 

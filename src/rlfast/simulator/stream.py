@@ -180,7 +180,6 @@ class StreamConnection(WSListener):
         transport = self._transport
         if transport is None:
             return
-        write = transport.underlying_transport.write
         for _ in range(SLICES_PER_TURN):
             while self._actions and self._actions[0][0] <= self.sent:
                 position, _, action = self._actions.pop(0)
@@ -196,10 +195,17 @@ class StreamConnection(WSListener):
             if self._actions:
                 ahead = self._actions[0][0] - self.sent
                 limit = ahead if limit is None else min(limit, ahead)
-            frames, count = self._take(limit)
-            self.sent += count
-            write(frames)
+            if not self._send_next(limit):
+                return
         self._pump_handle = self._loop.call_soon(self._pump)
+
+    def _send_next(self, limit: int | None) -> bool:
+        """Write the next slice, ``limit`` frames at most; return whether another one may follow at once."""
+        assert self._transport is not None
+        frames, count = self._take(limit)
+        self.sent += count
+        self._transport.underlying_transport.write(frames)
+        return True
 
     def _take(self, limit: int | None) -> tuple[memoryview, int]:
         if self._head is None:
