@@ -1,4 +1,4 @@
-"""From the socket to committed zstd Parquet, with each level of durability; beside Polars and DuckDB on a file.
+"""From the socket to committed zstd Parquet, at each level of durability; beside Polars and DuckDB on a file.
 
     python -m benchmarks.bench_capture --events 10_000_000 --rounds 5
 

@@ -1,4 +1,4 @@
-"""Connections that are open and dead are found; those that are alive, or slow by our doing, are left alone."""
+"""Connections that are open and dead are found; those that are alive, or held up by us, are left alone."""
 
 from __future__ import annotations
 

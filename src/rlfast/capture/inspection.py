@@ -14,13 +14,26 @@ from typing import Any
 import msgspec
 
 from rlfast.capture.arrow import pa, pq
-from rlfast.capture.files import DEAD_LETTERS, MANIFEST, explain, part_files, temporary_files, type_of_folder
-from rlfast.capture.manifest import read_manifest
+from rlfast.capture.files import (
+    DEAD_LETTERS,
+    GAPS,
+    MANIFEST,
+    explain,
+    part_files,
+    temporary_files,
+    type_of_folder,
+)
+from rlfast.capture.journal import journal_end, journal_folders, stored_segments
+from rlfast.capture.manifest import Manifest, read_manifest
 from rlfast.errors import CaptureError
+from rlfast.options import Gap
 
 __all__ = ["DatasetReport", "StreamReport", "TypeReport", "UnreadableFile", "inspect_dataset"]
 
 _READ_ERRORS = (pa.ArrowException, OSError, KeyError, ValueError)
+
+MAX_GAPS = 1_000
+"""Gaps that a report lists; all of them are counted."""
 
 MAX_HOLES = 1_000
 """Holes that a report lists per stream; all of them are counted."""
@@ -84,6 +97,14 @@ class DatasetReport(msgspec.Struct, frozen=True):
     lost: tuple[str, ...]
     """Files that the manifest lists and that do not exist."""
     damaged_manifest_lines: tuple[int, ...]
+    gaps: tuple[Gap, ...]
+    """Times in which messages may have been missed, the first `MAX_GAPS` of them, by time."""
+    num_gaps: int
+    gap_reasons: dict[str, int]
+    """Gaps by reason, the most frequent first."""
+    uncommitted: dict[str, int]
+    """Messages in the journal that are not committed, by stream: of a running capture, or of one that was
+    killed, for `recover`."""
 
     @property
     def healthy(self) -> bool:
@@ -119,9 +140,10 @@ def inspect_dataset(out: Path) -> DatasetReport:
 
 def _inspect(out: Path) -> DatasetReport:
     manifest = read_manifest(out)
-    listed = {file.path for entry in manifest.entries for file in entry.files}
+    listed = set(manifest.files)
     parts, unreadable = _read_footers(out)
     paths = {_relative(part.path, out) for part in parts} | {file.path for file in unreadable}
+    paths |= {_relative(path, out) for path in (out / GAPS).glob("part-*.parquet")}
     unfinished = tuple(_relative(path, out) for path in temporary_files(out))
     if not paths and not listed and not unfinished:
         raise CaptureError(
@@ -131,6 +153,9 @@ def _inspect(out: Path) -> DatasetReport:
     reasons, failed_too = _count_reasons(out, parts)
     bad = {file.path: file for file in (*unreadable, *failed, *failed_too)}
     parts = [part for part in parts if _relative(part.path, out) not in bad]
+    gaps = tuple(
+        sorted((gap for entry in manifest.entries for gap in entry.gaps), key=lambda gap: gap.disconnected_at)
+    )
     spans = [part.received_at for part in parts if part.received_at is not None]
     dead = [part for part in parts if part.folder == DEAD_LETTERS]
     return DatasetReport(
@@ -148,7 +173,22 @@ def _inspect(out: Path) -> DatasetReport:
         unlisted=tuple(sorted(paths - listed - set(bad))),
         lost=tuple(sorted(listed - paths)),
         damaged_manifest_lines=manifest.damaged_lines,
+        gaps=gaps[:MAX_GAPS],
+        num_gaps=len(gaps),
+        gap_reasons=dict(Counter(gap.reason for gap in gaps).most_common()),
+        uncommitted=_uncommitted(out, manifest),
     )
+
+
+def _uncommitted(out: Path, manifest: Manifest) -> dict[str, int]:
+    found = {}
+    for folder in journal_folders(out):
+        segments = stored_segments(folder)
+        if segments:
+            stream = segments[-1].info.stream
+            committed = max((entry.last_seq for entry in manifest.segments(stream)), default=-1) + 1
+            found[stream] = max(0, journal_end(out, stream) - committed)
+    return {stream: count for stream, count in found.items() if count}
 
 
 def _relative(path: Path, out: Path) -> str:
@@ -171,7 +211,7 @@ def _read_footers(out: Path) -> tuple[list[_Part], list[UnreadableFile]]:
             parts.append(
                 _Part(
                     path=path,
-                    folder=path.parent.name,
+                    folder=path.relative_to(out).parts[0],
                     stream=stored[b"rlfast.stream"].decode(),
                     first_seq=int(stored[b"rlfast.first_seq"]),
                     last_seq=int(stored[b"rlfast.last_seq"]),

@@ -15,6 +15,7 @@ from rlfast.cli.capture import capture_command
 from rlfast.cli.common import Debug, print_error, state
 from rlfast.cli.demo import demo_command
 from rlfast.cli.inspect import inspect_command
+from rlfast.cli.maintenance import compact_command, dead_letters_command, redrive_command
 from rlfast.cli.recover import recover_command
 from rlfast.cli.simulate import simulate_command
 from rlfast.errors import RlfastError
@@ -65,6 +66,9 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "capture": capture_command,
     "inspect": inspect_command,
     "recover": recover_command,
+    "dead-letters": dead_letters_command,
+    "redrive": redrive_command,
+    "compact": compact_command,
     "simulate": simulate_command,
 }
 for _name, _command in _COMMANDS.items():

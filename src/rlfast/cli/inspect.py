@@ -84,6 +84,19 @@ def _print_report(report: DatasetReport, folder: Path) -> None:
     for name, stream in report.streams.items():
         _print(console, f"stream        {name}")
         _print_stream(console, stream)
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.gap_reasons.items())
+    _print(console, f"gaps          {report.num_gaps:,}{f' ({reasons})' if reasons else ''}")
+    for gap in report.gaps[:SHOWN]:
+        end = _time(gap.reconnected_at) if gap.reconnected_at is not None else "the end of the run"
+        _print(console, f"              behind seq {gap.last_seq:,}: {_time(gap.disconnected_at)} to {end}")
+    if report.num_gaps > SHOWN:
+        _print(console, f"              and {report.num_gaps - SHOWN:,} more (--json lists more)")
+    for name, count in report.uncommitted.items():
+        _print(
+            console,
+            f"in the journal of {name}: {count:,} messages, not committed yet; "
+            f"if no capture is running: rlfast recover {folder}",
+        )
     for label, paths in (
         ("unfinished", report.unfinished),
         ("not in the manifest", report.unlisted),

@@ -14,8 +14,6 @@ import pytest
 import trustme
 import websockets
 from cli.helpers import assert_one_line, run, simulator, start
-from simulator.ids import AGENT, TENANT
-from simulator.raw import CLOSE, PING, PONG, TEXT, RawClient, client_frame, open_raw
 from websockets.asyncio.client import connect
 from wsserver import until
 
@@ -29,6 +27,8 @@ from rlfast.simulator.faulty_stream import MALFORMED
 from rlfast.simulator.frames import text_frame
 from rlfast.simulator.stream import TICK
 from rlfast.simulator.trickle import Trickle
+from simulator.ids import AGENT, TENANT
+from simulator.raw import CLOSE, PING, PONG, TEXT, RawClient, client_frame, open_raw
 
 FIN, RST = "FIN", "RST"
 
