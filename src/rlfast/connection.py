@@ -315,12 +315,17 @@ class WebSocketConnection(Generic[T]):
 
     # -- batch mode ------------------------------------------------------------------------------------
 
-    def batches(self, max_rows: int = 65_536, max_wait: float = 0.25) -> BatchIterator:
+    def batches(
+        self, max_rows: int = 65_536, max_wait: float = 0.25, *, bury_hook_errors: bool = False
+    ) -> BatchIterator:
         """Iterate over what arrives as `EventBatch`.
 
         A batch is handed out when it has `max_rows` messages, or `max_wait` seconds after its first one. The
         iteration ends when the stream is over and everything that was received is delivered. Leaving the loop
         loses nothing: a later `batches()` goes on where this one stopped.
+
+        A message that a hook of the type (``__post_init__``) trips over raises that exception, and stays the
+        next to be read; with `bury_hook_errors` it becomes a dead letter with reason ``hook_error``.
 
         Raises:
             UnsupportedFieldError: a field of the type has no column type.
@@ -330,6 +335,7 @@ class WebSocketConnection(Generic[T]):
             raise ConfigError("max_rows must be at least 1 and max_wait at least 0 seconds")
         if self._block_decoding is None:
             self._block_decoding = BlockDecoding(self._queue, BatchAssembler(self._type))
+        self._block_decoding.assembler.buries_hook_errors = bury_hook_errors
         return BatchIterator(self._queue, self._reader, self._block_decoding, max_rows, max_wait)
 
     # -- sending and closing ---------------------------------------------------------------------------

@@ -155,6 +155,8 @@ class BatchAssembler:
     Attributes:
         decoder: what decodes the spans of `begin`.
         num_dead_letters: dead letters in the batches handed out so far.
+        buries_hook_errors: whether a message that a user's hook (``__post_init__``) trips over becomes a dead
+            letter with reason ``hook_error``; otherwise the exception is raised.
     """
 
     def __init__(self, type_: Any, kernel: str | None = "auto") -> None:
@@ -168,6 +170,7 @@ class BatchAssembler:
             False,
         )
         self.num_dead_letters = 0
+        self.buries_hook_errors = False
         self._tag_field: str | None = None
         self._tags: frozenset[object] = frozenset()
         self._builders: list[TableBuilder] = []
@@ -230,6 +233,8 @@ class BatchAssembler:
 
     def _judge(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
         """Row, and text of its unknown fields or None, for a payload that the strict decoder refused."""
+        if self.buries_hook_errors and not isinstance(error, (ValueError, RecursionError, MemoryError)):
+            return DeadLetter("hook_error", f"{type(error).__name__}: {error}", raw), None
         if isinstance(error, msgspec.ValidationError):
             try:
                 row = self._lenient.decode(raw)

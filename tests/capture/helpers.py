@@ -96,7 +96,7 @@ def rows(out: Path) -> dict[int, dict[str, Any]]:
             seq = row.pop("seq")
             assert seq not in found
             event = {name: plain(value) for name, value in row.items() if value is not None}
-            found[seq] = {"type": path.parent.name.removeprefix("type="), **event}
+            found[seq] = {"type": path.relative_to(out).parts[0].removeprefix("type="), **event}
     return dict(sorted(found.items()))
 
 

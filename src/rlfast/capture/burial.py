@@ -133,7 +133,9 @@ def redrive(out: str | Path, type: Any, uuid: UUIDFormat = "binary") -> RedriveR
         manifest = read_manifest(out)
         options = CaptureOptions(uuid=uuid, partition_by=_partition_of(manifest))
         for path, table in _tables(out, manifest):
-            work = _Redrive(out, path, table, BatchAssembler(type), options)
+            assembler = BatchAssembler(type)
+            assembler.buries_hook_errors = True
+            work = _Redrive(out, path, table, assembler, options)
             work.run()
             read += table.num_rows
             events.update(work.events)

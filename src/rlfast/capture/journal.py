@@ -298,13 +298,18 @@ class StoredSegment(msgspec.Struct, frozen=True):
     first_seq: int
     info: JournalInfo
 
-    def records(self) -> Iterator[JournalReader]:
-        """Yield a reader that stands at a record, for each; take or skip it. Raises OSError."""
+    def records(self, on_damage: Callable[[], None] | None = None) -> Iterator[JournalReader]:
+        """Yield a reader that stands at a record, for each; take or skip it.
+
+        `on_damage` is called if the last record is not what was written. Raises OSError.
+        """
         fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
             reader = JournalReader(fd, self.generation)
             while reader.more():
                 yield reader
+            if reader.damaged and on_damage is not None:
+                on_damage()
         finally:
             os.close(fd)
 

@@ -139,8 +139,15 @@ def file_checksum(path: Path) -> str:
 
 def schema_fingerprint(schema: pa.Schema) -> str:
     """XXH3, 64 bits, of the names, types and nullability of all columns, in hexadecimal digits."""
-    fields = [f"{field.name}\0{field.type}\0{field.nullable}\n" for field in schema]
+    fields = [f"{field.name}\0{_type_name(field.type)}\0{field.nullable}\n" for field in schema]
     return xxh3_64("".join(fields).encode()).hexdigest()
+
+
+def _type_name(kind: Any) -> str:
+    if pa.types.is_list(kind):
+        # Parquet has its own name for the item of a list.
+        return f"list<{kind.value_type}, {kind.value_field.nullable}>"
+    return str(kind)
 
 
 def _quietly(action: Any) -> None:

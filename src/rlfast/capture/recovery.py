@@ -168,6 +168,7 @@ class _Replay:
         self._info: JournalInfo = segments[-1].info
         self._segments = segments
         self._assembler = BatchAssembler(type_)
+        self._assembler.buries_hook_errors = True
         self._progress = progress
         self._state = stream_state(out, self._info.stream)
         entries = read_manifest(out).segments(self._info.stream)
@@ -203,9 +204,8 @@ class _Replay:
                 ):
                     # All its messages are committed; and its gaps, which were before those messages.
                     continue
-                for reader in segment.records():
+                for reader in segment.records(self._note_damage):
                     self._take(reader)
-                    self._damaged |= reader.damaged
             self._flush()
             gaps = [gap for key, gap in self._gaps.items() if key not in self._committed_gaps]
             if not self._messages and not gaps and self._was_ended:
@@ -225,6 +225,9 @@ class _Replay:
             self._writer.gaps,
             self._damaged,
         )
+
+    def _note_damage(self) -> None:
+        self._damaged = True
 
     def _take(self, reader: JournalReader) -> None:
         if reader.is_note:

@@ -181,7 +181,7 @@ class _Run:
 
     async def _take_all(self) -> None:
         options = self._options
-        batches = self._ws.batches(options.batch_rows, options.batch_wait)
+        batches = self._ws.batches(options.batch_rows, options.batch_wait, bury_hook_errors=True)
         try:
             async for batch in batches:
                 await self._take(batch)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+from sample_events import PAYLOADS
+
+from rlfast import AgentEvent, CaptureError
+from rlfast.capture import next_seq
+from rlfast.capture.burial import list_dead_letters, redrive
+from rlfast.capture.inspection import inspect_dataset
+from rlfast.capture.lock import DatasetLock
+from rlfast.capture.manifest import read_manifest
+
+from .helpers import STREAM, column, dead_letters, part_files, write
+
+N = len(PAYLOADS)
+UNKNOWN = b'{"type":"plan_revised","plan":"p%d","steps":%d}'
+
+
+class PlanRevised(msgspec.Struct, tag="plan_revised", tag_field="type"):
+    plan: str
+    steps: int
+
+
+NEWER = AgentEvent | PlanRevised
+
+
+def bury(out: Path) -> list[bytes]:
+    messages = [
+        PAYLOADS[0],
+        UNKNOWN % (1, 3),
+        b"{",
+        UNKNOWN % (2, 5),
+        b'{"type":"plan_revised","plan":1,"steps":1}',
+        PAYLOADS[1],
+        UNKNOWN % (3, 7),
+    ]
+    write(out, messages)
+    return messages
+
+
+def test_dead_letters_by_reason_with_samples(tmp_path: Path) -> None:
+    bury(tmp_path)
+    write(tmp_path, [b"\xff" + b"x" * 1000], first_seq=7)
+    groups = list_dead_letters(tmp_path, samples=2)
+    assert [(group.reason, group.count, len(group.samples)) for group in groups] == [
+        ("unknown_type", 4, 2),
+        ("malformed_json", 1, 1),
+        ("invalid_utf8", 1, 1),
+    ]
+    sample = groups[0].samples[0]
+    assert (sample.stream, sample.seq, sample.raw) == (STREAM, 1, (UNKNOWN % (1, 3)).decode())
+    assert sample.received_at > 10**18
+    assert groups[2].samples[0].raw.startswith("\\xffxxx")
+    assert len(groups[2].samples[0].raw) == 201
+    assert list_dead_letters(tmp_path, samples=0)[0].samples == ()
+
+
+def test_what_fits_a_newer_type_becomes_events(tmp_path: Path) -> None:
+    bury(tmp_path)
+    before = {row["seq"]: row for row in read_meta(tmp_path)}
+    report = redrive(tmp_path, NEWER)
+    assert (report.read, report.events) == (5, {"plan_revised": 3})
+    assert report.left == {"malformed_json": 1, "schema_mismatch": 1}
+    assert column(tmp_path, "plan_revised", "plan") == ["p1", "p2", "p3"]
+    assert column(tmp_path, "plan_revised", "steps") == [3, 5, 7]
+    after = {row["seq"]: row for row in read_meta(tmp_path)}
+    assert after == before
+    assert [row["seq"] for row in dead_letters(tmp_path)] == [2, 4]
+    found = inspect_dataset(tmp_path)
+    assert found.healthy
+    assert (found.unlisted, found.lost, found.streams[STREAM].holes) == ((), (), 0)
+    assert (found.events, found.dead_letters) == (5, 2)
+    assert next_seq(tmp_path, STREAM) == 7
+    assert redrive(tmp_path, NEWER).events == {}
+    assert len(read_manifest(tmp_path).entries) == 2
+
+
+def read_meta(out: Path) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for path in part_files(out):
+        table = pq.ParquetFile(path).read(["seq", "epoch", "received_at", "stream"])
+        rows += table.set_column(2, "received_at", table["received_at"].cast("int64")).to_pylist()
+    return sorted(rows, key=lambda row: int(str(row["seq"])))
+
+
+def test_all_of_a_file_may_fit(tmp_path: Path) -> None:
+    write(tmp_path, [UNKNOWN % (i, i) for i in range(3)])
+    assert redrive(tmp_path, NEWER).left == {}
+    assert dead_letters(tmp_path) == []
+    assert json.loads((tmp_path / "_manifest.jsonl").read_text().splitlines()[1])["kind"] == "redrive"
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    bury(tmp_path)
+    with DatasetLock(tmp_path, "capture"):
+        with pytest.raises(CaptureError, match="is in use"):
+            redrive(tmp_path, NEWER)
+    for call in (lambda: list_dead_letters(tmp_path / "no"), lambda: redrive(tmp_path / "no", NEWER)):
+        with pytest.raises(CaptureError, match="is not a folder"):
+            call()

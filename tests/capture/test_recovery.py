@@ -1,0 +1,308 @@
+"""What recovery does with what it finds; the crashes themselves are in test_crash.py."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sample_events import PAYLOADS
+from wsserver import Peer, frame, serve
+
+from rlfast import AgentEvent, CaptureError, Gap, connect
+from rlfast.capture import CaptureOptions, capture, next_seq, recover, stream_state
+from rlfast.capture.dataset import prepare_folder
+from rlfast.capture.inspection import inspect_dataset
+from rlfast.capture.lock import OWNER, DatasetLock
+from rlfast.capture.manifest import read_manifest
+from rlfast.capture.type_names import name_type, resolve_type
+
+from .helpers import STREAM, dead_letters, files, gaps, part_files, rows, sent, stored, write
+from .test_journal import Keeper
+
+N = len(PAYLOADS)
+
+
+class Reading(msgspec.Struct):
+    celsius: float
+
+
+class Strict(msgspec.Struct, tag="s"):
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n == 2:
+            raise RuntimeError("a hook that cannot cope")
+
+
+def leave(out: Path, *reads: list[bytes], first_seq: int = 0) -> Keeper:
+    """Leave a journal behind, as a killed capture does."""
+    out.mkdir(exist_ok=True)
+    keeper = Keeper(out, block_size=1 << 20)
+    keeper.queue.detach()
+    keeper.queue = type(keeper.queue)(1 << 20, 1 << 30, 1, first_seq)
+    keeper.queue.begin_epoch(1)
+    keeper.queue.attach(keeper.journal.writer)
+    for read in reads:
+        keeper.feed(*read)
+    return keeper
+
+
+def test_a_journal_is_committed_once(tmp_path: Path) -> None:
+    leave(tmp_path, PAYLOADS, PAYLOADS)
+    assert next_seq(tmp_path, STREAM) == 2 * N
+    report = recover(tmp_path)
+    (found,) = report.streams
+    assert (found.stream, found.messages, found.first_seq, found.last_seq) == (STREAM, 2 * N, 0, 2 * N - 1)
+    assert not found.damaged
+    assert stored(tmp_path) == sent(PAYLOADS * 2)
+    assert recover(tmp_path).nothing_to_do
+    (entry,) = read_manifest(tmp_path).entries
+    assert (entry.kind, entry.end_reason) == ("recovery", "crashed")
+    assert next_seq(tmp_path, STREAM) == 2 * N
+    assert not (tmp_path / "_journal").exists()
+
+
+def test_inspect_tells_of_what_is_in_the_journal(tmp_path: Path) -> None:
+    leave(tmp_path, PAYLOADS, PAYLOADS)
+    write(tmp_path, PAYLOADS, stream="other")
+    assert inspect_dataset(tmp_path).uncommitted == {STREAM: 2 * N}
+    write(tmp_path, PAYLOADS[:4])
+    assert inspect_dataset(tmp_path).uncommitted == {STREAM: 2 * N - 4}
+    recover(tmp_path)
+    assert inspect_dataset(tmp_path).uncommitted == {}
+
+
+def test_what_is_committed_is_not_replayed(tmp_path: Path) -> None:
+    leave(tmp_path, PAYLOADS, PAYLOADS)
+    write(tmp_path, PAYLOADS)
+    write(tmp_path, PAYLOADS[:3], first_seq=N)
+    (found,) = recover(tmp_path).streams
+    assert (found.messages, found.first_seq) == (N - 3, N + 3)
+    assert stored(tmp_path) == sent(PAYLOADS * 2)
+
+
+def test_a_damaged_journal_gives_what_is_whole_and_a_gap(tmp_path: Path) -> None:
+    keeper = leave(tmp_path, PAYLOADS)
+    size = keeper.journal.writer.nbytes
+    # The next segment goes on, but the rest of this one is not what was written.
+    for _ in range(3):
+        keeper.feed(*PAYLOADS)
+    keeper.journal._segment_bytes = 1 << 20
+    filler = b'"' + b"x" * (1 << 20) + b'"'
+    keeper.feed(filler)
+    keeper.feed(*PAYLOADS)
+    paths = sorted(tmp_path.glob("_journal/*/segment-*.rlj"))
+    with paths[0].open("r+b") as file:
+        file.seek(4096 + size + 150)
+        file.write(b"\xee")
+    (found,) = recover(tmp_path).streams
+    assert found.damaged
+    kept = rows(tmp_path)
+    assert list(kept)[:N] == list(range(N))
+    assert max(kept) == 5 * N
+    (gap,) = [gap for gap in gaps(tmp_path) if gap["reason"] == "journal_damaged"]
+    assert gap["last_seq"] == N - 1
+    (hole,) = inspect_dataset(tmp_path).streams[STREAM].hole_list
+    assert hole == (N, 4 * N - 1)
+    assert recover(tmp_path).nothing_to_do
+
+
+def test_gaps_in_the_journal_are_committed_once(tmp_path: Path) -> None:
+    keeper = leave(tmp_path, PAYLOADS)
+    keeper.journal.write_gap(Gap(1, N - 1, 10, "connection_lost"))
+    keeper.journal.write_gap(Gap(1, N - 1, 10, "connection_lost", reconnected_at=20, attempts=2))
+    keeper.journal.write_gap(Gap(2, N - 1, 30, "idle_timeout"))
+    assert recover(tmp_path).streams[0].gaps == 2
+    assert [(gap["epoch"], gap["reconnected_at"], gap["attempts"]) for gap in gaps(tmp_path)] == [
+        (1, 20, 2),
+        (2, None, 0),
+    ]
+    assert recover(tmp_path).nothing_to_do
+    assert stream_state(tmp_path, STREAM).next_epoch == 3
+
+
+def test_a_type_that_cannot_be_imported_keeps_the_journal(tmp_path: Path) -> None:
+    class Local(msgspec.Struct, tag="local"):
+        n: int
+
+    assert name_type(Local) == ""
+    keeper = leave(tmp_path, [b'{"type":"local","n":1}'])
+    (path,) = tmp_path.glob("_journal/*/segment-*.rlj")
+    data = path.read_bytes()
+    keeper.journal.close(delete=False)
+    from rlfast.capture import journal as journal_module
+
+    page = journal_module._decode_header(data[:4096])
+    assert page is not None
+    info = msgspec.structs.replace(page.info, type="no_such_module:Event")
+    path.write_bytes(journal_module._encode_header(msgspec.structs.replace(page, info=info)) + data[4096:])
+    with pytest.raises(CaptureError, match=r"no_such_module:Event, cannot be imported.*--types MODULE:TYPE"):
+        recover(tmp_path)
+    assert next_seq(tmp_path, STREAM) == 1
+    assert recover(tmp_path, Local).streams[0].messages == 1
+    assert rows(tmp_path) == {0: {"type": "local", "n": 1}}
+
+
+def test_types_have_names() -> None:
+    for type_ in (AgentEvent, Reading, None, Reading | Strict):
+        name = name_type(type_)
+        assert resolve_type(name) == type_
+    assert name_type(AgentEvent) == "rlfast.events:AgentEvent"
+
+
+def test_temporary_files_go_and_others_stay(tmp_path: Path) -> None:
+    write(tmp_path, PAYLOADS)
+    before = files(tmp_path)
+    for name in (
+        ".probe.0a.tmp",
+        "type=heartbeat/.part-x.parquet.1b.tmp",
+        "_dead_letters/.part-y.parquet.2.tmp",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert len(recover(tmp_path).removed) == 3
+    assert set(files(tmp_path)) == {*before, "notes.txt", "_lock"}
+
+
+def test_recovering_what_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="is not a folder"):
+        recover(tmp_path / "missing")
+
+
+# -- the lock ------------------------------------------------------------------------------------------------
+
+
+async def test_two_captures_into_one_folder_are_refused(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+
+    async def handler(peer: Peer) -> None:
+        await peer.write(*map(frame, PAYLOADS))
+        await peer.wait_closed()
+
+    async with serve(handler) as server:
+        async with connect(server.url, type=AgentEvent, stream="one") as one:
+            running = asyncio.create_task(capture(one, tmp_path, stop=stop))
+            while not (tmp_path / OWNER).exists():
+                await asyncio.sleep(0.005)
+            async with connect(server.url, type=AgentEvent, stream="two") as two:
+                with pytest.raises(
+                    CaptureError, match=rf"is in use by process {os.getpid()} on .*capture of one"
+                ):
+                    await capture(two, tmp_path)
+            with pytest.raises(CaptureError, match="is in use"):
+                recover(tmp_path)
+            stop.set()
+            await running
+    assert not (tmp_path / OWNER).exists()
+
+
+def test_a_stale_lock_is_taken_over(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from rlfast.capture.lock import DatasetLock; "
+        "DatasetLock(pathlib.Path(sys.argv[1]), 'test').acquire(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert (tmp_path / OWNER).exists()
+    with DatasetLock(tmp_path, "the next one"):
+        assert json.loads((tmp_path / OWNER).read_text())["work"] == "the next one"
+
+
+# -- captures that begin where others ended
+# --------------------------------------------------------------------
+
+
+async def run(out: Path, *messages: bytes, **settings: Any) -> Any:
+    async def handler(peer: Peer) -> None:
+        await peer.write(*map(frame, messages))
+        await peer.close()
+
+    from rlfast import ConnectionOptions
+
+    state = stream_state(out, STREAM)
+    options = ConnectionOptions(first_seq=next_seq(out, STREAM), first_epoch=state.next_epoch)
+    type_ = settings.pop("type_", AgentEvent)
+    async with serve(handler) as server:
+        connecting = connect(server.url, type=type_, stream=STREAM, backoff=None, options=options)
+        async with connecting as ws:
+            return await capture(ws, out, CaptureOptions(min_free=0, **settings))
+
+
+async def test_a_capture_recovers_and_records_the_gap(tmp_path: Path) -> None:
+    leave(tmp_path, PAYLOADS)
+    summary = await run(tmp_path, *PAYLOADS)
+    assert (summary.first_seq, summary.gaps) == (N, 1)
+    assert stored(tmp_path) == sent(PAYLOADS * 2)
+    (gap,) = gaps(tmp_path)
+    assert (gap["reason"], gap["last_seq"], gap["epoch"]) == ("crashed", N - 1, 1)
+    assert gap["disconnected_at"] <= gap["reconnected_at"]
+    await run(tmp_path, *PAYLOADS)
+    assert [gap["reason"] for gap in gaps(tmp_path)] == ["crashed", "capture_stopped"]
+    report = inspect_dataset(tmp_path)
+    assert report.gap_reasons == {"crashed": 1, "capture_stopped": 1}
+    assert report.healthy
+
+
+@pytest.mark.parametrize("durability", ["none", "process", "machine"])
+async def test_every_level_captures_the_same(tmp_path: Path, durability: str) -> None:
+    summary = await run(tmp_path, *PAYLOADS * 20, durability=durability, sync_interval=0.001)
+    assert (summary.events, summary.gaps) == (20 * N, 0)
+    assert stored(tmp_path) == sent(PAYLOADS * 20)
+    assert not (tmp_path / "_journal").exists()
+
+
+async def test_a_poisoned_event_is_a_dead_letter_and_the_rest_goes_on(tmp_path: Path) -> None:
+    messages = [b'{"type":"s","n":%d}' % n for n in range(5)]
+    summary = await run(tmp_path, *messages, type_=Strict)
+    assert (summary.events, summary.dead_letters) == (4, 1)
+    (letter,) = dead_letters(tmp_path)
+    assert (letter["reason"], letter["seq"], letter["raw"]) == ("hook_error", 2, messages[2])
+    assert "a hook that cannot cope" in letter["error"]
+
+
+async def test_partitions_by_hour_of_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rlfast.capture import rows as rows_module
+
+    # Each event "is received" in an hour of its own third.
+    real = rows_module.partition_spans
+
+    def spans(batch: Any, last_seq: int, by: Any) -> Any:
+        assert by == "hour"
+        (_, _, name), *more = real(batch, last_seq, by)
+        assert not more
+        assert name.startswith("date=20")
+        third = (last_seq - batch.first_seq + 1) // 3
+        cuts = [batch.first_seq, batch.first_seq + third, batch.first_seq + 2 * third, last_seq + 1]
+        return [
+            (a, b - 1, f"date=2026-01-01/hour={i:02d}") for i, (a, b) in enumerate(itertools.pairwise(cuts))
+        ]
+
+    from rlfast.capture import sink as sink_module
+
+    monkeypatch.setattr(sink_module, "partition_spans", spans)
+    summary = await run(tmp_path, *PAYLOADS * 6, partition_by="hour")
+    assert summary.events == 6 * N
+    assert stored(tmp_path) == sent(PAYLOADS * 6)
+    hours = {path.parent.name for path in part_files(tmp_path)}
+    assert hours == {"hour=00", "hour=01", "hour=02"}
+    report = inspect_dataset(tmp_path)
+    assert (report.healthy, report.segments, report.unlisted, report.lost) == (True, 3, (), ())
+    assert set(report.types) == {event["type"] for event in sent(PAYLOADS)}
+
+
+async def test_a_disk_that_fills_up_ends_the_capture_while_there_is_room(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="must stay free"):
+        prepare_folder(tmp_path, 1 << 60)
+    import shutil
+
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(CaptureError, match=r"must stay free; free some space"):
+        prepare_folder(tmp_path, free + (1 << 30))
