@@ -129,6 +129,7 @@ class GapKeeper:
             self.count += 1
             self._note(gap)
             sink.put_gap(gap)
+        self.update()
 
     def _heard(self, _: Gap) -> None:
         # At once into the journal: the process may be killed before it is over.
