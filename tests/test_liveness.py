@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import threading
 import time
 import weakref
 from typing import Any
 
 import pytest
-from wsserver import PING, PONG, TEXT, Peer, frame, serve, until
+from wsserver import PING, PONG, TEXT, Peer, frame, serve, until, upgrade_answer
 
-from rlfast import Backoff, ConfigError, ConnectionOptions, Gap, connect
+from rlfast import Backoff, ConfigError, ConnectionOptions, Gap, Timing, connect
 from rlfast.errors import NetworkError
 
 QUICK = Backoff(initial=0.001, cap=0.001)
@@ -154,6 +156,148 @@ async def test_our_own_backpressure_is_no_silence() -> None:
         assert (received, ws.gaps) == (count, ())
 
 
+async def test_the_time_starts_anew_when_the_socket_is_resumed() -> None:
+    async with serve(Silent()) as served, connect(served.url, backoff=None, options=options()) as ws:
+        assert await ws.next_message() == {"n": 1}
+        liveness = ws._liveness
+        await until(lambda: liveness._pinged_at is not None)
+        ws.hold(True)
+        # The look that would give the verdict comes just after the resume.
+        loop, verdict = asyncio.get_running_loop(), liveness._timer
+        assert verdict is not None
+        await until(lambda: loop.time() >= verdict.when() - 0.005)
+        resumed = loop.time()
+        ws.hold(False)
+        assert await ws.next_message() is None
+        assert loop.time() - resumed >= 0.1
+
+
+async def test_a_clock_that_is_set_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def twice(peer: Peer) -> None:
+        await peer.text("1")
+        await peer.read_frame()
+        await peer.text("2")
+        await peer.hang()
+
+    limits = options(idle_timeout=None, data_timeout=0.5)
+    async with serve(twice) as served, connect(served.url, backoff=None, options=limits) as ws:
+        assert await ws.next_message() == 1
+        verdict = ws._liveness._timer
+        assert verdict is not None
+        loop = asyncio.get_running_loop()
+        await until(lambda: loop.time() >= verdict.when() - 0.1)
+        await ws.send("go")
+        assert await ws.next_message() == 2
+        arrived, wall = loop.time(), time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: wall + 3_600_000_000_000)
+        assert await ws.next_message() is None
+        assert loop.time() - arrived >= 0.3
+
+
+async def test_pongs_are_signs_of_life_for_the_bounds_of_a_gap() -> None:
+    answered = 0
+
+    async def dying(peer: Peer) -> None:
+        nonlocal answered
+        await peer.text("1")
+        opcode, payload = await peer.read_frame()
+        assert opcode == PING
+        answered = time.time_ns()
+        await peer.write(frame(payload, PONG))
+        await peer.hang()
+
+    limits = options(pong_timeout=0.2)
+    async with serve(dying) as served, connect(served.url, backoff=None, options=limits) as ws:
+        assert await ws.next_message() == 1
+        assert await ws.next_message() is None
+        (gap,) = ws.gaps
+    assert gap.reason == "idle_timeout"
+    # What the server sent before the pong has arrived before it.
+    assert answered <= gap.disconnected_at <= time.time_ns() - 100_000_000
+
+
+async def test_pings_are_idle_timeout_apart() -> None:
+    at: list[float] = []
+
+    async def answering(peer: Peer) -> None:
+        await peer.text("1")
+        while True:
+            opcode, payload = await peer.read_frame()
+            if opcode == PING:
+                at.append(asyncio.get_running_loop().time())
+                await peer.write(frame(payload, PONG))
+
+    limits = options(idle_timeout=0.2, pong_timeout=0.2)
+    async with serve(answering) as served, connect(served.url, options=limits) as ws:
+        assert await ws.next_message() == 1
+        await until(lambda: len(at) == 5)
+    # Not idle_timeout and pong_timeout together, which are 1.6 s.
+    assert at[4] - at[0] < 1.4
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_an_answer_that_waits_in_the_kernel_counts(name: str) -> None:
+    """Our own event loop was busy for longer than pong_timeout."""
+    answered = threading.Event()
+
+    def serve_in_thread(listener: socket.socket) -> None:
+        end, _ = listener.accept()
+        with end, end.makefile("rwb", buffering=0) as stream:
+            request = b""
+            while not request.endswith(b"\r\n\r\n"):
+                request += stream.read(1)
+            stream.write(upgrade_answer(request) + frame(b"1"))
+            stream.read(6)  # the ping: empty and masked
+            stream.write(frame(b"", PONG))
+            answered.set()
+            while stream.read(1024):
+                pass
+
+    async def run(listener: socket.socket) -> None:
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+        async with connect(url, backoff=None, options=options(pong_timeout=0.2)) as ws:
+            assert await ws.next_message() == 1
+            await until(lambda: ws._liveness._pinged_at is not None)
+            assert answered.wait(10)
+            time.sleep(0.4)  # noqa: ASYNC251 - the point of the test
+            await asyncio.sleep(0.01)
+            assert (ws.connected, ws.gaps) == (True, ())
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve_in_thread, args=(listener,))
+        thread.start()
+        if name == "uvloop":
+            loop = pytest.importorskip("uvloop").new_event_loop()
+        else:
+            loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(run(listener))
+        finally:
+            loop.close()
+            thread.join()
+
+
+async def test_what_the_peer_did_wrong_comes_before_its_silence() -> None:
+    """The connection cannot be closed in order, because the peer reads nothing."""
+
+    async def deaf(peer: Peer) -> None:
+        await peer.text("1")
+        peer.writer.transport.pause_reading()
+        await stuck.wait()
+        await peer.write(frame(b"x", 3))
+        await gone.wait()
+
+    stuck, gone = asyncio.Event(), asyncio.Event()
+    async with serve(deaf) as served, connect(served.url, backoff=None, options=options()) as ws:
+        assert await ws.next_message() == 1
+        await ws.send(b"x" * (16 << 20))
+        stuck.set()
+        assert await ws.next_message() is None
+        gone.set()
+        (gap,) = ws.gaps
+    assert gap.reason.startswith("protocol_error")
+
+
 async def test_nothing_is_left_behind() -> None:
     server = Silent("pong")
     async with serve(server) as served:
@@ -170,10 +314,16 @@ async def test_nothing_is_left_behind() -> None:
 
 
 @pytest.mark.parametrize("name", ["idle_timeout", "pong_timeout", "data_timeout"])
-@pytest.mark.parametrize("value", [0, -1.0, 86_401])
-def test_time_outs_have_ranges(name: str, value: float) -> None:
+@pytest.mark.parametrize("value", [0, -1.0, 86_401, float("nan"), "60"])
+def test_time_outs_have_ranges(name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=name):
         ConnectionOptions(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, 1 << 31, 1.5])
+def test_the_first_epoch_has_a_range(value: Any) -> None:
+    with pytest.raises(ConfigError, match="first_epoch"):
+        ConnectionOptions(first_epoch=value)
 
 
 # -- on_gap ----------------------------------------------------------------------------------------------
@@ -223,6 +373,72 @@ async def test_close_while_reconnecting_ends_the_gap() -> None:
             await until(lambda: told)
     assert len(told) == 2
     assert told[1].reconnected_at is None
+
+
+async def test_close_before_an_attempt_counts_none() -> None:
+    waiting = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    async with serve(dropping) as served:
+        ws = await connect(served.url, backoff=QUICK, timing=Timing(sleep=sleep))
+        await waiting.wait()
+        await ws.close()
+    assert [(gap.attempts, gap.reconnected_at) for gap in ws.gaps] == [(0, None)]
+
+
+async def test_a_refusal_that_ends_the_attempts_ends_the_gap() -> None:
+    told: list[Gap] = []
+
+    async def accepting(peer: Peer) -> None:
+        await peer.accept()
+        await dropping(peer)
+
+    async def refusing(peer: Peer) -> None:
+        await peer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+
+    async with serve(accepting, refusing, accept=False) as served:
+        async with connect(served.url, backoff=QUICK, on_gap=told.append) as ws:
+            assert [message async for message in ws] == [1]
+    assert [(gap.attempts, gap.reconnected_at) for gap in told] == [(0, None), (1, None)]
+    assert ws.gaps == (told[1],)
+
+
+async def test_close_waits_for_callbacks_but_not_for_ever() -> None:
+    ended: list[str] = []
+
+    async def endless(gap: Gap) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async with serve(dropping) as served:
+        ws = await connect(served.url, backoff=None, on_gap=endless, options=options())
+        assert [message async for message in ws] == [1]
+        await asyncio.wait_for(ws.close(), 5)
+    assert ended == ["cancelled", "cancelled"]
+
+
+async def test_a_callback_may_close() -> None:
+    closed = asyncio.Event()
+
+    async def closing(gap: Gap) -> None:
+        await ws.close()
+        closed.set()
+
+    async def on_demand(peer: Peer) -> None:
+        await peer.read_frame()
+
+    async with serve(on_demand) as served:
+        # Longer than the test may take: it must not be the limit that ends the wait.
+        limits = ConnectionOptions(close_timeout=300)
+        ws = await connect(served.url, backoff=None, on_gap=closing, options=limits)
+        await ws.send("go")
+        assert await ws.next_message() is None
+        await asyncio.wait_for(asyncio.gather(closed.wait(), ws.close()), 10)
 
 
 async def test_a_callback_that_fails_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:

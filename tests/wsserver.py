@@ -33,6 +33,17 @@ def close_frame(code: int | None = 1000, reason: bytes = b"") -> bytes:
     return frame(b"" if code is None else struct.pack("!H", code) + reason, CLOSE)
 
 
+def upgrade_answer(request: bytes) -> bytes:
+    """The answer that accepts an upgrade (RFC 6455 section 4.2.2)."""
+    match = re.search(rb"(?im)^Sec-WebSocket-Key: *(.*?)\r$", request)
+    assert match is not None
+    digest = hashlib.sha1(match[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    )
+
+
 class Peer:
     """The server's end of one connection."""
 
@@ -50,13 +61,7 @@ class Peer:
         return match[1].decode() if match else None
 
     async def accept(self) -> None:
-        key = self.header("Sec-WebSocket-Key")
-        assert key is not None
-        digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-        await self.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
-        )
+        await self.write(upgrade_answer(self.request))
 
     async def write(self, *data: bytes) -> None:
         self.writer.write(b"".join(data))

@@ -162,6 +162,9 @@ class WebSocketConnection(Generic[T]):
             self._connection_lost.set_result(None)
         if self._closing:
             return
+        if frame_loop.error is not None or frame_loop.close_received:
+            # It was going down for a better reason, but its peer did not read.
+            self._silence = None
         reason = self._describe_loss(frame_loop)
         ended = self._backoff is None and frame_loop.close_code == 1000
         if not ended:
@@ -169,7 +172,7 @@ class WebSocketConnection(Generic[T]):
                 Gap(
                     epoch=frame_loop.epoch,
                     last_seq=self._queue.next_seq - 1,
-                    # Since its last message a dead connection may have missed some.
+                    # Since its last sign of life a dead connection may have missed messages.
                     disconnected_at=self._silence.since if self._silence else frame_loop.lost_at,
                     reason=reason,
                     close_code=frame_loop.close_code,
@@ -216,9 +219,9 @@ class WebSocketConnection(Generic[T]):
         try:
             for delay in self._delays:
                 self._attempt += 1
-                self._gaps.attempt()
                 await self._announce(self._attempt)
                 await timing.sleep(backoff.next_delay(delay, error))
+                self._gaps.attempt()
                 try:
                     await self._open()
                 except Exception as failure:
@@ -264,8 +267,8 @@ class WebSocketConnection(Generic[T]):
         """Set the callback for gaps.
 
         It is called, or awaited in a task, with the `Gap` when a connection is lost, and again when the gap
-        is
-        over: a new connection is open, or there will be none (``reconnected_at`` is None then).
+        is over: a new connection is open, or there will be none (``reconnected_at`` is None then). What it
+        raises is logged. `close` waits ``options.close_timeout`` seconds for tasks, then cancels them.
         """
         self._gaps.callback = callback
 
@@ -274,6 +277,7 @@ class WebSocketConnection(Generic[T]):
             self._frame_loop.pause()
 
     def _resume(self) -> None:
+        self._liveness.resumed()
         if self._frame_loop is not None:
             self._frame_loop.resume()
 
@@ -366,7 +370,8 @@ class WebSocketConnection(Generic[T]):
         """Close the connection and end the stream. Never fails; a second call waits for the first.
 
         What was received before stays readable; what arrives later is counted in
-        ``stats.discarded_messages``. The peer gets ``options.close_timeout`` seconds to answer.
+        ``stats.discarded_messages``. The peer gets ``options.close_timeout`` seconds to answer, and so do
+        `on_gap` callbacks that are still running; then they are cancelled.
 
         Raises:
             ConfigError: the code may not be sent (RFC 6455 section 7.4), or the reason exceeds 123 bytes.
@@ -394,9 +399,9 @@ class WebSocketConnection(Generic[T]):
                 frame_loop.abort()
             self._gaps.end(None)
             self._queue.finish()
-            await self._gaps.settle()
-            if not self._all_closed.done():
-                self._all_closed.set_result(None)
+            # Before the callbacks: one of them may wait for it in a close of its own.
+            self._all_closed.set_result(None)
+            await self._gaps.settle(self._options.close_timeout)
 
     async def __aenter__(self) -> WebSocketConnection[T]:
         return self
@@ -456,7 +461,7 @@ class WebSocketConnection(Generic[T]):
 
     @property
     def epoch(self) -> int:
-        """Number of the connection, from 1."""
+        """Number of the connection, from ``options.first_epoch``."""
         return self._epoch
 
     @property

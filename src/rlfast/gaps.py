@@ -58,12 +58,19 @@ class GapLog:
             self._replace(reconnected_at=reconnected_at)
             self._tell()
 
-    async def settle(self) -> None:
-        """Wait for the callbacks that are still running."""
+    async def settle(self, timeout: float) -> None:
+        """Wait `timeout` seconds for the callbacks that are still running, then cancel them."""
         current = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not current]
-        if tasks:
-            await asyncio.wait(tasks)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=timeout)
+        if late:
+            _log.warning("on_gap callback cancelled: it runs for more than %g s after close", timeout)
+            for task in late:
+                task.cancel()
+            # One that goes on all the same must not hold `close` up.
+            await asyncio.wait(late, timeout=timeout)
 
     def _replace(self, **changes: Any) -> None:
         self._gaps[-1] = msgspec.structs.replace(self._gaps[-1], **changes)

@@ -20,7 +20,7 @@ class Silence(NamedTuple):
     reason: str
     """``idle_timeout`` or ``data_timeout``."""
     since: int
-    """When its last message arrived, in nanoseconds since the Unix epoch."""
+    """Start of the gap, in nanoseconds since the Unix epoch: see `Gap.disconnected_at`."""
     error: str
 
 
@@ -30,9 +30,10 @@ class Liveness:
     Without a message for ``idle_timeout`` seconds a ping is sent; without a single byte for ``pong_timeout``
     seconds after that, the connection is dead. Without a message for ``data_timeout`` seconds it is, too,
     whatever it answers. While the queue has paused the socket, silence is our own doing: no verdict then, and
-    the time starts anew.
+    the time starts anew with `resumed`.
 
-    Costs nothing per message and nothing per socket read but a count: the timer compares counts.
+    Costs nothing per message, and per socket read a count and a reading of the monotonic clock: the timer
+    compares.
 
     Args:
         queue: where messages go.
@@ -59,13 +60,20 @@ class Liveness:
         self._loop = asyncio.get_running_loop()
         self._frame_loop = frame_loop
         self._opened_at = time.time_ns()
-        self._messages = self._queue.messages
-        #: on the loop's clock: of the last message, of the last look, of the ping that is not answered
-        self._silent_since = self._looked_at = self._loop.time()
+        #: of earlier connections: neither stamp may count for this one
+        self._old_read_at = self._queue.last_read_at
+        self._old_received_at = self._queue.last_received_at
+        #: on the loop's clock: of the last message, of the ping that is not answered, of the next one
+        self._silent_since = self._loop.time()
         self._pinged_at: float | None = None
-        self._reads_at_ping = 0
         self._next_ping = 0.0
+        self._reads_at_ping = 0
         self._schedule()
+
+    def resumed(self) -> None:
+        """Start the time anew: the socket was paused and is read again."""
+        if self._timer is not None:
+            self._silent_since, self._pinged_at = self._loop.time(), None
 
     def stop(self) -> None:
         """Watch no more."""
@@ -91,15 +99,12 @@ class Liveness:
         now = self._loop.time()
         if self._queue.paused:
             self._silent_since, self._pinged_at = now, None
-        elif self._queue.messages != self._messages:
-            # The wall clock may have been set; the message came after the last look, whatever it says.
-            ago = (time.time_ns() - self._queue.last_received_at) / 1e9
-            self._silent_since = min(now, max(self._looked_at, now - ago))
-            self._pinged_at = None
-        self._messages = self._queue.messages
-        self._looked_at = now
+        # As a difference: the loop's clock may count from another start, and the wall clock may be set.
+        ago = time.monotonic() - self._queue.last_message_at
+        self._silent_since = max(self._silent_since, now - ago)
         if self._pinged_at is not None and frame_loop.reads != self._reads_at_ping:
-            self._pinged_at, self._next_ping = None, now + (self._idle or 0.0)
+            self._next_ping = self._pinged_at + (self._idle or 0.0)
+            self._pinged_at = None
         silence = self._judge(now)
         if silence is not None:
             self.stop()
@@ -112,22 +117,22 @@ class Liveness:
         self._schedule()
 
     def _judge(self, now: float) -> Silence | None:
-        since = (
-            self._queue.last_received_at
-            if self._queue.last_received_at > self._opened_at
-            else self._opened_at
-        )
+        queue = self._queue
         if self._data is not None and now >= self._silent_since + self._data:
+            received_at = queue.last_received_at
             return Silence(
                 "data_timeout",
-                since,
-                f"no message for {self._data:g} s (data_timeout), though it is connected",
+                received_at if received_at != self._old_received_at else self._opened_at,
+                f"no message for {self._data:g} s (data_timeout), though it is connected; raise data_timeout "
+                "if the stream may be quiet for so long",
             )
         if self._pinged_at is not None and now >= self._pinged_at + self._pong:
             return Silence(
                 "idle_timeout",
-                since,
+                # TCP keeps the order: what was sent before a pong has arrived before it.
+                queue.last_read_at if queue.last_read_at != self._old_read_at else self._opened_at,
                 f"no message for {self._idle:g} s (idle_timeout) and no answer to a ping within "
-                f"{self._pong:g} s (pong_timeout)",
+                f"{self._pong:g} s (pong_timeout); check the network and any proxy on the way, or raise "
+                "pong_timeout if the server is slow to answer",
             )
         return None

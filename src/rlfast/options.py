@@ -25,7 +25,8 @@ class ConnectionOptions:
         close_timeout: how long `close` waits for the peer's answer.
         idle_timeout: without a message for so long, a ping is sent; None: never.
         pong_timeout: without a byte for so long after that ping, the connection is dead, and opened anew.
-        data_timeout: without a message for so long, it is dead whatever it answers; None: never.
+        data_timeout: without a message for so long, it is dead whatever it answers; None: never. While the
+            socket is paused, because the reader is slow, none of the three counts; then they start anew.
         max_message_size: bound on one message, all its fragments together; a larger one closes the connection
             with 1009.
         high_water: payload that may wait to be read; then the socket is paused.
@@ -55,7 +56,7 @@ class ConnectionOptions:
             value = getattr(self, name)
             if value is None and name in ("idle_timeout", "data_timeout"):
                 continue
-            if not 0 < value <= 86_400:
+            if not isinstance(value, (int, float)) or not 0 < value <= 86_400:
                 raise ConfigError(f"ConnectionOptions.{name} must be more than 0 and at most 86400 s")
         for name in ("max_message_size", "high_water", "block_size", "read_buffer_size"):
             value = getattr(self, name)
@@ -65,8 +66,8 @@ class ConnectionOptions:
             raise ConfigError("ConnectionOptions.low_water must be at least 0 and less than high_water")
         if not 0 <= self.first_seq < 1 << 62:
             raise ConfigError("ConnectionOptions.first_seq must be from 0 to 2**62")
-        if not 1 <= self.first_epoch < 1 << 31:
-            raise ConfigError("ConnectionOptions.first_epoch must be from 1 to 2**31")
+        if not isinstance(self.first_epoch, int) or not 1 <= self.first_epoch < 1 << 31:
+            raise ConfigError("ConnectionOptions.first_epoch must be an int from 1 to 2**31 - 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ class Gap(msgspec.Struct, frozen=True):
     last_seq: int
     """Sequence number of the last message before the gap; -1 if there was none."""
     disconnected_at: int
-    """Nanoseconds since the Unix epoch; of a silent connection, when its last message arrived."""
+    """Nanoseconds since the Unix epoch. With the reason ``idle_timeout``, when the last frame arrived, pongs
+    included; with ``data_timeout``, when the last message did."""
     reason: str
     """``closed_by_peer``, ``connection_lost``, ``message_too_big``, ``protocol_error: …``; ``idle_timeout``,
     ``data_timeout`` of a connection that was open and silent. Of a capture also ``capture_stopped`` or
@@ -102,7 +104,7 @@ class Gap(msgspec.Struct, frozen=True):
     reconnected_at: int | None = None
     """Nanoseconds since the Unix epoch; None while there is no new connection."""
     attempts: int = 0
-    """Reconnect attempts so far."""
+    """Reconnect attempts so far; one that still waits for its delay does not count."""
 
 
 class ConnectionStats(msgspec.Struct, frozen=True):
@@ -113,7 +115,7 @@ class ConnectionStats(msgspec.Struct, frozen=True):
     payload_bytes: int
     """Their payloads, in bytes."""
     epoch: int
-    """Number of the current or last connection, from 1."""
+    """Number of the current or last connection, from ``options.first_epoch``."""
     reconnects: int
     queued_bytes: int
     """Waiting to be read: payload, plus 24 bytes for each message."""

@@ -69,6 +69,8 @@ cdef class BlockQueue:
         readonly uint64_t payload_bytes
         readonly uint64_t pauses
         readonly int64_t last_received_at   # ns since the Unix epoch, of the last message; 0: none
+        readonly double last_message_at     # the same in seconds on the monotonic clock
+        readonly int64_t last_read_at       # ns since the Unix epoch, of the last frame of any kind; 0: none
         readonly uint32_t epoch
         readonly bint paused
         readonly bint batch_mode        # only a batch iterator may read

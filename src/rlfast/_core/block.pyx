@@ -3,6 +3,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.time cimport monotonic
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
@@ -270,6 +271,7 @@ cdef class BlockQueue:
         if self.tail.n_stamped == self.tail.count:
             return 0
         self.last_received_at = now
+        self.last_message_at = monotonic()
         self.tail._stamp(now)
         if self.tap is not None:
             self._show(self.tail)
@@ -387,6 +389,7 @@ cdef class BlockQueue:
         """A socket read is over: stamp its messages, pause the socket if need be, wake the consumer."""
         if self._read_stamp == 0:
             self._read_stamp = wall_clock_ns()
+        self.last_read_at = self._read_stamp
         if self.tail is not None:
             self._stamp_tail(self._read_stamp)
         self._read_stamp = 0

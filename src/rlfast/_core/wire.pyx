@@ -28,9 +28,9 @@ cdef char* EMPTY = b""
 cdef class FrameLoop(WSListener):
     """One connection: polices messages, answers control frames, appends payloads to the queue.
 
-    Per frame it costs a copy of the payload and no Python object beyond picows' own; per socket read one clock
-    read and one wake-up. It never raises at picows: a fault of the peer sends a close code, is kept in
-    `error`, and drops the connection.
+    Per frame it costs a copy of the payload and no Python object beyond picows' own; per socket read one look
+    at each clock, wall and monotonic, and one wake-up. It never raises at picows: a fault of the peer sends a
+    close code, is kept in `error`, and drops the connection.
 
     Owns the buffer of the fragmented message in progress (`_m_*`), freed in __dealloc__. Borrows
     `frame.payload_ptr` during the callback only.
