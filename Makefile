@@ -17,7 +17,8 @@ asan:      ## the tests of the compiled code under AddressSanitizer and Undefine
 	RLFAST_SANITIZE=1 python setup.py build_ext --inplace
 	sh tools/with_sanitizers.sh python -m pytest --capture=sys tests/core tests/test_batch.py tests/test_batches.py \
 	  tests/test_bounds.py tests/test_connection.py tests/test_decoder_equality.py tests/test_decoding.py \
-	  tests/test_decoding_properties.py tests/test_json_edges.py
+	  tests/test_decoding_properties.py tests/test_json_edges.py tests/test_liveness.py tests/capture/test_journal.py \
+	  tests/capture/test_recovery.py
 fuzz:      ## a minute of coverage-guided fuzzing of the decoder, against msgspec; needs clang
 	python fuzz/build.py
 	python -m fuzz --seconds 60

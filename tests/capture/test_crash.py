@@ -14,13 +14,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from sample_events import PAYLOADS
 
 from rlfast.capture import next_seq, recover
+from rlfast.capture.inspection import inspect_dataset
 from rlfast.simulator import Simulator, SimulatorOptions
 
 from .crashing import (
     POOL,
     SEED,
+    TESTS,
     Expected,
     agent_url,
     capture_command,
@@ -31,10 +34,22 @@ from .crashing import (
     recover_command,
     run,
 )
-from .helpers import STREAM
+from .helpers import STREAM, rows, sent, write
+from .test_burial import UNKNOWN
 
 KILLS = int(os.environ.get("RLFAST_KILLS", "50"))
 KILLED = -9
+N = len(PAYLOADS)
+TYPES = """
+import msgspec
+from rlfast import AgentEvent
+
+class PlanRevised(msgspec.Struct, tag="plan_revised", tag_field="type"):
+    plan: str
+    steps: int
+
+Event = AgentEvent | PlanRevised
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="preloads a library; kills by SIGKILL")
 
@@ -140,6 +155,54 @@ async def test_killed_at_any_call_of_a_recovery(tmp_path: Path, library: str, ex
 
 
 @pytest.mark.timeout(120 + 2 * KILLS)
+@pytest.mark.timeout(120 + 2 * KILLS)
+@pytest.mark.parametrize("work", ["compact", "redrive"])
+async def test_killed_at_any_call_of_a_change_at_rest(tmp_path: Path, library: str, work: str) -> None:
+    """Compaction and redrive: whatever the call, all events are there once, before and after recovery."""
+    left = tmp_path / "left"
+    for first in range(0, 3 * N, N):
+        write(left, PAYLOADS, first_seq=first)
+    write(left, [*PAYLOADS[:2], UNKNOWN % (1, 2), b"{", PAYLOADS[2]], first_seq=3 * N)
+    (tmp_path / "newer_events.py").write_text(TYPES)
+    paths = os.pathsep.join([str(tmp_path), str(TESTS), *filter(None, sys.path)])
+    arguments = [work, *(["--types", "newer_events:Event"] if work == "redrive" else [])]
+
+    def command(out: Path) -> list[str]:
+        line = "import sys; from rlfast.cli import main; sys.exit(main())"
+        return [sys.executable, "-c", line, arguments[0], str(out), *arguments[1:]]
+
+    out = tmp_path / "counted"
+    shutil.copytree(left, out)
+    counted = tmp_path / "calls"
+    variables = preload(library, out, 0, "kill", FAULT_COUNT=str(counted), PYTHONPATH=paths)
+    assert await run(command(out), **variables) == (0, "")
+    assert_at_rest(out, redriven=work == "redrive")
+    killed = 0
+    for at in some(int(counted.read_text()), max(8, KILLS // 4)):
+        out = tmp_path / f"at-{at}"
+        shutil.copytree(left, out)
+        code, _ = await run(command(out), **preload(library, out, at, "kill", PYTHONPATH=paths))
+        killed += code == KILLED
+        recover(out)
+        assert_at_rest(out, redriven=None if work == "redrive" else False)
+        assert await run(command(out), PYTHONPATH=paths) == (0, "")
+        assert_at_rest(out, redriven=work == "redrive")
+        shutil.rmtree(out)
+    assert killed
+
+
+def assert_at_rest(out: Path, redriven: bool | None) -> None:
+    report = inspect_dataset(out)
+    assert report.healthy
+    assert (report.unlisted, report.lost, report.unfinished) == ((), (), ())
+    assert report.streams[STREAM].holes == 0
+    assert report.streams[STREAM].messages == 3 * N + 5
+    assert report.dead_letters in ((1, 2) if redriven is None else (1,) if redriven else (2,))
+    found = rows(out)
+    found.pop(3 * N + 2, None)
+    assert list(found.values()) == sent([*PAYLOADS * 3, *PAYLOADS[:3]])
+
+
 # ENOSPC (28) and EIO (5), for good ("+") or once; short writes.
 @pytest.mark.parametrize(
     ("ops", "do", "message"),

@@ -330,6 +330,67 @@ async def test_a_stalled_disk_pauses_the_socket(tmp_path: Path, monkeypatch: pyt
     assert len(rows(tmp_path)) == summary.events >= messages
 
 
+@pytest.mark.parametrize("bound", ["max_backlog", "journal_bytes"])
+async def test_a_backlog_in_the_journal_is_bounded_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """A stalled disk: memory fills, then the journal, then the socket is paused; then all is written."""
+    import threading
+
+    from rlfast.capture import segment as segment_module
+    from rlfast.capture import sink as sink_module
+
+    gate = threading.Event()
+    real_add = segment_module.DatasetWriter.add
+
+    def stalling_add(self: Any, rows: Any) -> None:
+        assert gate.wait(60)
+        real_add(self, rows)
+
+    monkeypatch.setattr(segment_module.DatasetWriter, "add", stalling_add)
+    monkeypatch.setattr(sink_module, "MAX_BACKLOG_BYTES", 1 << 20)
+    settings = CaptureOptions(
+        batch_rows=1000,
+        progress_interval=0.01,
+        min_free=0,
+        journal_bytes=(32 if bound == "max_backlog" else 4) << 20,
+        max_backlog=4_000_000 if bound == "max_backlog" else 0,
+    )
+    high = 1 << 20 if bound == "max_backlog" else 8 << 20
+    seen: list[CaptureProgress] = []
+
+    def is_full(states: list[CaptureProgress]) -> bool:
+        if not states:
+            return False
+        return states[-1].spilled_bytes >= 4_000_000 or states[-1].journal_bytes > 4 << 20
+
+    async with Simulator(options()) as simulator:
+        small = ConnectionOptions(high_water=high, low_water=1 << 18, block_size=1 << 16)
+        url = simulator.agent_events_url(AGENT, AGENT)
+        async with connect(url, type=AgentEvent, stream=STREAM, options=small) as ws:
+            stop = asyncio.Event()
+            running = asyncio.create_task(capture(ws, tmp_path, settings, progress=seen.append, stop=stop))
+            while not (ws.stats.paused and simulator.connections[0].buffered and is_full(seen)):
+                await asyncio.sleep(0.01)
+            stats = ws.stats
+            if bound == "max_backlog":
+                assert 4_000_000 <= stats.spilled_bytes < 5_000_000
+                assert stats.queued_bytes < 3 << 20
+            else:
+                assert stats.spilled_bytes == 0
+                # What waited when the capture began is in it, too.
+                assert 4 << 20 < seen[-1].journal_bytes <= 14 << 20
+            gate.set()
+            while ws.stats.messages < 3 * stats.messages:
+                await asyncio.sleep(0.01)
+            stop.set()
+            summary = await running
+    assert max(state.spilled_bytes for state in seen) == pytest.approx(stats.spilled_bytes, rel=0.5)
+    assert stored(tmp_path) == sent(payloads(1)) + sent(
+        itertools.islice(itertools.cycle(payloads(POOL + 1)[1:]), summary.events - 1)
+    )
+
+
 async def test_a_server_that_sends_nothing_leaves_an_empty_folder(tmp_path: Path) -> None:
     async def handler(peer: Peer) -> None:
         await peer.close()

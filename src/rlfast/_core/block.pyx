@@ -341,6 +341,11 @@ cdef class BlockQueue:
         self.max_spill = max_spill
         for block in self._blocks:
             self._show(block)
+        if self.paused and max_spill and not self._held:
+            self.paused = False
+            self._pause_if_full()
+            if not self.paused and self._on_resume is not None:
+                self._on_resume()
 
     def detach(self):
         """Forget the tap. What is in its store only stays there, and is lost to this queue."""
