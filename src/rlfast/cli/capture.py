@@ -13,11 +13,13 @@ from rlfast.cli.common import Debug, Json, duration, print_error, print_json, si
 from rlfast.cli.display import Display, print_summary
 from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
 from rlfast.cli.target import Target, TargetOptions, find_target
+from rlfast.options import ConnectionOptions
 
 __all__ = ["capture_command"]
 
 STREAM, STOP, FILES, SAFETY = "Which stream", "When to stop", "Files", "Safety"
 DEFAULT = CaptureOptions()
+LIMITS = ConnectionOptions()
 
 
 def capture_command(
@@ -119,6 +121,26 @@ def capture_command(
     compression: Annotated[
         Literal["zstd", "lz4", "none"], typer.Option(help="Codec.", rich_help_panel=FILES)
     ] = "zstd",
+    idle_timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="Without a message for so long, ping; without an answer, reconnect.",
+            show_default="60s",
+            rich_help_panel=SAFETY,
+        ),
+    ] = LIMITS.idle_timeout,
+    data_timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=duration,
+            metavar="TIME",
+            help="Without a message for so long, reconnect whatever it answers.",
+            show_default="never",
+            rich_help_panel=SAFETY,
+        ),
+    ] = LIMITS.data_timeout,
     partition_by: Annotated[
         Literal["hour", "day"] | None,
         typer.Option(help="Folders by hour or day (UTC) of receipt, below the types.", rich_help_panel=FILES),
@@ -210,7 +232,8 @@ def capture_command(
     )
     if target.warning is not None:
         print_error(target.warning)
-    summary = asyncio.run(_capture(target, out, options, reconnect=not no_reconnect, quiet=as_json))
+    limits = {"idle_timeout": idle_timeout, "data_timeout": data_timeout}
+    summary = asyncio.run(_capture(target, out, options, limits, reconnect=not no_reconnect, quiet=as_json))
     if summary is None:
         return 130
     if as_json:
@@ -221,10 +244,16 @@ def capture_command(
 
 
 async def _capture(
-    target: Target, out: Path, options: CaptureOptions, *, reconnect: bool, quiet: bool
+    target: Target,
+    out: Path,
+    options: CaptureOptions,
+    limits: dict[str, float | None],
+    *,
+    reconnect: bool,
+    quiet: bool,
 ) -> CaptureSummary | None:
     with Interrupts() as interrupts:
         state = await prepare(out, target.stream, target.type, options, quiet)
         display = Display(f"capturing {target.stream} into {out} (Ctrl-C ends)", quiet)
-        connecting = target.connecting(state.next_seq, state.next_epoch, reconnect)
+        connecting = target.connecting(state.next_seq, state.next_epoch, reconnect, **limits)
         return await capture_until_stopped(connecting, out, options, interrupts, display)
