@@ -11,7 +11,7 @@ import signal
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +158,39 @@ def orders(names: Sequence[str], rounds: int, seed: int = 1) -> Iterator[list[st
     source = random.Random(seed)
     for _ in range(rounds):
         yield source.sample(names, len(names))
+
+
+def in_rounds(
+    commands: Mapping[str, list[str]], rounds: int, check: Callable[[str, dict[str, float]], bool]
+) -> dict[str, list[dict[str, float]]]:
+    """Run every command once as a warm-up, then once in each round, in random order.
+
+    A command is a process of its own that prints its measurement as JSON. `check` tells whether one is
+    complete; if it is not, the benchmark ends.
+    """
+    runs: dict[str, list[dict[str, float]]] = {label: [] for label in commands}
+    for label, command in commands.items():
+        run(label, command)
+    for number, order in enumerate(orders(list(commands), rounds), 1):
+        if sys.stderr.isatty():
+            print(f"\rround {number} of {rounds}", end="", file=sys.stderr, flush=True)
+        for label in order:
+            result = run(label, commands[label])
+            if not check(label, result):
+                raise SystemExit(f"{label} is not complete: {result}")
+            runs[label].append(result)
+    if sys.stderr.isatty():
+        print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
+    return runs
+
+
+def run(name: str, command: list[str]) -> dict[str, float]:
+    """One measurement, in a new process; its start is not in it."""
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,8 +22,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import _workload
-from benchmarks._harness import Spread, against_bars, machine, orders, print_machine, table, write_json
-from benchmarks.bench_columns import firehose, run
+from benchmarks._harness import Spread, against_bars, in_rounds, machine, print_machine, table, write_json
+from benchmarks.bench_columns import firehose
 
 PACKAGES = ("rlfast", "picows", "msgspec", "numpy", "pyarrow", "polars", "duckdb", "xxhash")
 LEVELS = ("none", "process", "machine")
@@ -127,20 +127,12 @@ def main() -> None:
             source.flush()
             commands["Polars, from a file"] = [*command, "polars", source.name, ""]
             commands["DuckDB, from a file"] = [*command, "duckdb", source.name, ""]
-        runs: dict[str, list[dict[str, float]]] = {label: [] for label in commands}
-        for label, line in commands.items():
-            run(label, line)
-        for number, order in enumerate(orders(list(commands), options.rounds), 1):
-            if sys.stderr.isatty():
-                print(f"\rround {number} of {options.rounds}", end="", file=sys.stderr, flush=True)
-            for label in order:
-                result = run(label, commands[label])
-                wanted = (repeats if label.startswith("rlfast") else file_repeats) * _workload.EVENTS
-                if result["events"] != wanted:
-                    raise SystemExit(f"{label} is not complete: {result}")
-                runs[label].append(result)
-        if sys.stderr.isatty():
-            print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
+
+        def is_complete(label: str, result: dict[str, float]) -> bool:
+            wanted = repeats if label.startswith("rlfast") else file_repeats
+            return result["events"] == wanted * _workload.EVENTS
+
+        runs = in_rounds(commands, options.rounds, is_complete)
 
     def ratio(label: str, to: str) -> Spread:
         pairs = zip(runs[label], runs[to], strict=True)

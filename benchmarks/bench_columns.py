@@ -29,8 +29,8 @@ from benchmarks._harness import (
     Spread,
     against_bars,
     environment,
+    in_rounds,
     machine,
-    orders,
     print_machine,
     table,
     write_json,
@@ -73,15 +73,6 @@ async def picows(url: str) -> dict[str, float]:
     await transport.wait_disconnected()
     seconds, used = time.perf_counter() - wall, time.process_time() - cpu
     return {"events": counter.frames, "seconds": seconds, "cpu_seconds": used}
-
-
-def run(name: str, command: list[str]) -> dict[str, float]:
-    """One measurement, in a new process; its start is not in it."""
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{name} failed: {done.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
 
 
 @contextmanager
@@ -166,23 +157,12 @@ def main() -> None:
         for label, (program, *layer) in PEERS.items():
             if program in built:
                 commands[label] = [str(folder / program), str(ports["base"]), *layer]
-        runs: dict[str, list[dict[str, float]]] = {label: [] for label in commands}
-        for label, command in commands.items():
-            run(label, command)
-        for number, order in enumerate(orders(list(commands), options.rounds), 1):
-            if sys.stderr.isatty():
-                print(f"\rround {number} of {options.rounds}", end="", file=sys.stderr, flush=True)
-            for label in order:
-                result = run(label, commands[label])
-                if (
-                    result["events"] != repeats * _workload.EVENTS
-                    or result.get("refused")
-                    or result.get("judged")
-                ):
-                    raise SystemExit(f"{label} is not complete: {result}")
-                runs[label].append(result)
-        if sys.stderr.isatty():
-            print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
+
+        def is_complete(label: str, result: dict[str, float]) -> bool:
+            whole = result["events"] == repeats * _workload.EVENTS
+            return whole and not result.get("refused") and not result.get("judged")
+
+        runs = in_rounds(commands, options.rounds, is_complete)
 
     def ratio(label: str, to: str) -> Spread | None:
         """Rate against another's, round by round; None if that one is missing."""

@@ -44,6 +44,7 @@ def check_sdist(path: Path) -> list[str]:
         below |= files_below(ROOT / folder / "rlfast" / "_core" / "csrc", {".c"})
         below |= files_below(ROOT / folder / "peers", {".cpp", ".hpp"})
         below |= files_below(ROOT / folder / "core" / "lanes", {".c"})
+        below |= files_below(ROOT / folder / "capture", {".c"})
         expected |= {file.relative_to(ROOT).as_posix() for file in below if ".egg-info" not in str(file)}
     return [f"{path.name} lacks {name}" for name in sorted(expected - found)] + [
         f"{path.name} holds {name}" for name in sorted(found - expected) if Path(name).suffix in GENERATED
