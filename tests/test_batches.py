@@ -7,12 +7,7 @@ import time
 
 import pytest
 from streams import HEARTBEAT, FakeTiming, sender
-from wsserver import (
-    Peer,
-    frame,
-    serve,
-    turns,
-)
+from wsserver import BINARY, Peer, frame, serve, turns
 
 import rlfast
 
@@ -41,13 +36,18 @@ async def test_batches_are_full_or_due_and_complete() -> None:
 
 
 async def test_batches_keep_dead_letters_epochs_and_times() -> None:
-    bad = ["{", '{"type":"heartbeat"}', '{"type":"nova"}', '{"type":"heartbeat","timestamp":"\xff"}']
+    bad = [b"{", b'{"type":"heartbeat"}', b'{"type":"nova"}', b'{"type":"heartbeat","timestamp":"\xff"}']
+
+    async def first(peer: Peer) -> None:
+        # Binary: as text messages, the last one would end the connection.
+        messages = (HEARTBEAT.encode(), *bad, HEARTBEAT.encode())
+        await peer.write(*(frame(message, BINARY) for message in messages))
+        await peer.close()
+
     fake = FakeTiming()
     before = time.time_ns()
     async with (
-        serve(
-            sender(HEARTBEAT, *(text.encode("latin-1") for text in bad), HEARTBEAT), sender(HEARTBEAT)
-        ) as server,
+        serve(first, sender(HEARTBEAT)) as server,
         rlfast.connect(server.url, type=rlfast.AgentEvent, timing=fake.timing) as ws,
     ):
         seqs, epochs, reasons, times = [], [], [], []

@@ -13,6 +13,9 @@ from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransp
 
 from rlfast._core.block cimport BlockQueue, wall_clock_ns
 
+cdef extern from "csrc/utf8.h" nogil:
+    int64_t rl_utf8_prefix(const unsigned char* text, size_t n)
+
 from asyncio import get_running_loop
 
 
@@ -22,6 +25,16 @@ cdef enum:
 
 # Stands for the payload of an empty message: a null pointer may not be copied from, not even zero bytes.
 cdef char* EMPTY = b""
+
+
+def _retrieve(future):
+    if not future.cancelled():
+        future.exception()
+
+
+cdef bint _may_be_sent(int code):
+    """Whether a close frame may hold the code (RFC 6455 section 7.4 and the IANA registry)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
 
 
 @cython.final
@@ -59,6 +72,8 @@ cdef class FrameLoop(WSListener):
         size_t _m_size
         size_t _m_capacity
         bint _m_active
+        bint _m_text                        # it is a text message: UTF-8 (RFC 6455 section 5.6)
+        size_t _m_valid                     # bytes of it that are known to be whole UTF-8 sequences
 
         bint _dead                          # the connection is being dropped: ignore what still arrives
         readonly bint discarding            # close() was called: count messages, keep none
@@ -88,6 +103,8 @@ cdef class FrameLoop(WSListener):
 
     cpdef on_ws_connected(self, WSTransport transport):
         self.transport = transport
+        # What ended the connection is told by `error`; nobody awaits this future, and asyncio would complain.
+        transport.disconnected_future.add_done_callback(_retrieve)
         if self._abandoned:
             transport.disconnect(False)
             return
@@ -111,10 +128,12 @@ cdef class FrameLoop(WSListener):
         if self.discarding:
             self.discarded_messages += 1
             return 0
-        if opcode == WSMsgType.BINARY:
-            self.binary_messages += 1
         if n > self.max_message_size:
             return self._too_big(payload, n)
+        if opcode == WSMsgType.BINARY:
+            self.binary_messages += 1
+        elif rl_utf8_prefix(<const unsigned char*>payload, n) != <int64_t>n:
+            return self._not_utf8(payload, n)
         return self.queue.append(payload, n)
 
     cdef int _other_frame(self, WSTransport transport, WSFrame frame) except -1:
@@ -139,15 +158,15 @@ cdef class FrameLoop(WSListener):
             self._fail(WSCloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
         else:
             self._m_active = True
-            self._m_size = 0
-            if opcode == WSMsgType.BINARY:
-                self.binary_messages += 1
+            self._m_size = self._m_valid = 0
+            self._m_text = opcode == WSMsgType.TEXT
             self._fragment(frame)
         return 0
 
     cdef int _fragment(self, WSFrame frame) except -1:
         cdef size_t n = <size_t>frame.payload_size
         cdef size_t capacity
+        cdef int64_t valid
         cdef char* grown
         if self._m_size + n > self.max_message_size:
             self._too_big(self._m_data, self._m_size + n)
@@ -162,9 +181,18 @@ cdef class FrameLoop(WSListener):
         if n:
             memcpy(self._m_data + self._m_size, frame.payload_ptr, n)
         self._m_size += n
+        if self._m_text and not frame.fin and self._m_size:
+            # Not only at the end: nothing that follows can mend it (RFC 6455 section 8.1).
+            valid = rl_utf8_prefix(<unsigned char*>self._m_data + self._m_valid, self._m_size - self._m_valid)
+            if valid < 0:
+                self._m_active = False
+                return self._not_utf8(self._m_data, self._m_size)
+            self._m_valid += <size_t>valid
         if frame.fin:
             self._m_active = False
-            self._message(WSMsgType.TEXT, self._m_data if self._m_data != NULL else EMPTY, self._m_size)
+            self._message(
+                WSMsgType.TEXT if self._m_text else WSMsgType.BINARY,
+                self._m_data if self._m_data != NULL else EMPTY, self._m_size)
             # One large message must not hold its memory for the rest of the connection.
             if self._m_capacity > (1 << 20):
                 free(self._m_data)
@@ -184,7 +212,15 @@ cdef class FrameLoop(WSListener):
         self._fail(WSCloseCode.MESSAGE_TOO_BIG, text)
         return 0
 
+    cdef int _not_utf8(self, const char* payload, size_t n) except -1:
+        """Keep the message, which no decoder will take, in its place in the stream; drop the connection."""
+        if not self.discarding:
+            self.queue.append(payload, n)
+        return self._fail(WSCloseCode.INVALID_TEXT, "text message is not UTF-8")
+
     cdef int _close_frame(self, WSTransport transport, WSFrame frame) except -1:
+        if frame.payload_size >= 2 and not _may_be_sent(int(frame.get_close_code())):
+            return self._fail(WSCloseCode.PROTOCOL_ERROR, "close frame with a code that may not be sent")
         self.close_received = True
         if frame.payload_size >= 2:
             self.close_code = int(frame.get_close_code())
