@@ -17,7 +17,7 @@ from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve
 
 from rlfast import AgentEvent, CaptureError, Gap, connect
-from rlfast.capture import CaptureOptions, capture, next_seq, recover, stream_state
+from rlfast.capture import CaptureOptions, capture, next_seq, recover, resume, stream_state
 from rlfast.capture.dataset import prepare_folder
 from rlfast.capture.inspection import inspect_dataset
 from rlfast.capture.lock import OWNER, DatasetLock
@@ -225,15 +225,22 @@ async def run(out: Path, *messages: bytes, **settings: Any) -> Any:
         await peer.write(*map(frame, messages))
         await peer.close()
 
-    from rlfast import ConnectionOptions
-
-    state = stream_state(out, STREAM)
-    options = ConnectionOptions(first_seq=next_seq(out, STREAM), first_epoch=state.next_epoch)
+    options = resume(out, STREAM)
     type_ = settings.pop("type_", AgentEvent)
     async with serve(handler) as server:
         connecting = connect(server.url, type=type_, stream=STREAM, backoff=None, options=options)
         async with connecting as ws:
             return await capture(ws, out, CaptureOptions(min_free=0, **settings))
+
+
+async def test_where_a_stream_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    options = resume(out, STREAM, idle_timeout=5.0)
+    assert (options.first_seq, options.first_epoch, options.idle_timeout) == (0, 1, 5.0)
+    leave(out, PAYLOADS)
+    options = resume(str(out), STREAM)
+    assert (options.first_seq, options.first_epoch) == (N, 2)
+    assert stored(out) == sent(PAYLOADS)
 
 
 async def test_a_capture_recovers_and_records_the_gap(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ async def test_numbers_that_are_taken_are_refused(tmp_path: Path) -> None:
             await capture(ws, tmp_path, CaptureOptions(max_events=10))
         before = files(tmp_path)
         async with connect_to(simulator, 9) as ws:
-            with pytest.raises(UsageError, match=r"up to seq 9; open .*first_seq=next_seq"):
+            with pytest.raises(UsageError, match=r"up to seq 9; open .*capture.resume"):
                 await capture(ws, tmp_path, CaptureOptions(max_events=10))
     assert files(tmp_path) == before
 

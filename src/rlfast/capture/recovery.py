@@ -17,7 +17,7 @@ import msgspec
 
 from rlfast._core.block import Block
 from rlfast._core.journal import JournalReader
-from rlfast.capture.dataset import stream_state
+from rlfast.capture.dataset import prepare_folder, stream_state
 from rlfast.capture.files import explain, temporary_files
 from rlfast.capture.journal import (
     JournalInfo,
@@ -35,9 +35,9 @@ from rlfast.capture.transaction import recover_change
 from rlfast.capture.type_names import resolve_type
 from rlfast.decoding import BatchAssembler
 from rlfast.errors import CaptureError, ConfigError, UnsupportedFieldError
-from rlfast.options import Gap
+from rlfast.options import ConnectionOptions, Gap
 
-__all__ = ["RecoveredStream", "RecoveryReport", "recover", "recover_locked"]
+__all__ = ["RecoveredStream", "RecoveryReport", "recover", "recover_locked", "resume"]
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 64 << 20
@@ -119,6 +119,33 @@ def recover(
             "(--types MODULE:TYPE), everything in it is kept until then"
         )
     return report
+
+
+def resume(
+    out: str | Path,
+    stream: str,
+    type: Any = BY_NAME,  # noqa: A002 - as in `connect`
+    **options: Any,
+) -> ConnectionOptions:
+    """Make the folder if need be, recover what a killed capture left there, and say where the stream goes on.
+
+    Args:
+        out: folder of the data set.
+        stream: name of the stream, as in `rlfast.connect`.
+        type: see `recover`.
+        **options: further ones of the `ConnectionOptions`.
+
+    Returns:
+        Options with ``first_seq`` and ``first_epoch`` for `rlfast.connect`.
+
+    Raises:
+        CaptureError: see `recover`; or the folder cannot be written to.
+    """
+    out = Path(out)
+    prepare_folder(out)
+    recover(out, type)
+    state = stream_state(out, stream)
+    return ConnectionOptions(first_seq=state.next_seq, first_epoch=state.next_epoch, **options)
 
 
 def recover_locked(

@@ -52,8 +52,8 @@ async def capture(
     Memory is bounded: when the disk is slower than the stream, the socket is paused.
 
     Args:
-        ws: the connection, opened with ``ConnectionOptions(first_seq=next_seq(out, stream))`` so that the
-            sequence goes on where the last capture into this folder ended. Nobody else may read it.
+        ws: the connection, opened with the options that `rlfast.capture.resume` gives, so that the sequence
+            goes on where the last capture into this folder ended. Nobody else may read it.
         out: the data set's folder; made if it does not exist.
         options: rotation, format, durability and bounds.
         progress: called on the event loop every ``options.progress_interval`` seconds, and once at the end.
@@ -78,7 +78,7 @@ async def capture(
         if ws.next_unread_seq < state.next_seq:
             raise UsageError(
                 f"the folder already holds this stream up to seq {state.next_seq - 1}; "
-                "open the connection with ConnectionOptions(first_seq=next_seq(out, stream))"
+                "open the connection with the options of rlfast.capture.resume(out, stream)"
             )
         run = _Run(ws, out, options, state)
         return await run.run(progress, stop or asyncio.Event())
