@@ -263,13 +263,11 @@ def test_an_answer_that_waits_in_the_kernel_counts(name: str) -> None:
             await asyncio.sleep(0.01)
             assert (ws.connected, ws.gaps) == (True, ())
 
+    # Before the thread, which nobody would end if this is skipped.
+    loop = (pytest.importorskip("uvloop") if name == "uvloop" else asyncio).new_event_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve_in_thread, args=(listener,))
+        thread = threading.Thread(target=serve_in_thread, args=(listener,), daemon=True)
         thread.start()
-        if name == "uvloop":
-            loop = pytest.importorskip("uvloop").new_event_loop()
-        else:
-            loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(run(listener))
         finally:

@@ -127,12 +127,15 @@ def append_entry(out: Path, entry: ManifestEntry) -> None:
     is_new = not path.exists()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
     try:
-        end = os.lseek(fd, 0, os.SEEK_END)
         line = msgspec.json.encode(entry) + b"\n"
-        if end:
-            os.lseek(fd, end - 1, os.SEEK_SET)
-            if os.read(fd, 1) != b"\n":
-                line = b"\n" + line  # A killed capture left half a line; it must not spoil this one.
+        end, tail = _last_line(fd)
+        if _is_entry(tail):
+            # A killed capture left a line without its end.
+            end, line = end + len(tail), b"\n" + line
+        else:
+            # Or half a line, which never was an entry.
+            os.ftruncate(fd, end)
+        os.lseek(fd, end, os.SEEK_SET)
         try:
             view = memoryview(line)
             while view:
@@ -145,6 +148,29 @@ def append_entry(out: Path, entry: ManifestEntry) -> None:
         os.close(fd)
     if is_new:
         sync_folder(out)
+
+
+def _last_line(fd: int) -> tuple[int, bytes]:
+    """Position behind the last newline of a file, and what is there."""
+    start = os.lseek(fd, 0, os.SEEK_END)
+    tail = b""
+    while start:
+        size = min(start, 65_536)
+        start -= size
+        os.lseek(fd, start, os.SEEK_SET)
+        tail = os.read(fd, size) + tail
+        newline = tail.rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1, tail[newline + 1 :]
+    return 0, tail
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line, type=ManifestEntry)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def read_manifest(out: Path) -> Manifest:
