@@ -24,7 +24,7 @@ fuzz:      ## a minute of coverage-guided fuzzing of the decoder, against msgspe
 	python -m fuzz --seconds 60
 stubs:     ## the .pyi files against the compiled modules
 	python -m mypy.stubtest rlfast._core.arrow rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
-	  rlfast._core.decode rlfast._core.journal rlfast._core.messages rlfast._core.plan rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml
+	  rlfast._core.decode rlfast._core.inflate rlfast._core.journal rlfast._core.messages rlfast._core.plan rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml
 bench:     ## socket to objects, columns and Parquet, beside picows alone and other clients
 	python -m benchmarks.bench_receive
 lint:      ## linter, formatter, type checker

@@ -21,6 +21,7 @@ MODULES = (
     "block",
     "columns",
     "arrow",
+    "inflate",
     "wire",
     "messages",
     "plan",
@@ -30,6 +31,12 @@ MODULES = (
 )
 # The compiled decoder is plain C, once for each instruction set, and runs on structs that `plan` makes.
 C_SOURCES = {"plan": ("kernel_scalar", "kernel_simd", "kernel_avx2", "kernels")}
+
+# zlib is found where the compiler looks; on Windows, name its folders in INCLUDE and LIB. `worker` wakes the
+# event loop by a socket.
+LIBRARIES = {"inflate": ["zlib"] if sys.platform == "win32" else ["z"]}
+if sys.platform == "win32":
+    LIBRARIES["worker"] = ["ws2_32"]
 
 HEADERS = sorted(map(str, Path("src/rlfast/_core/csrc").glob("*.h")))
 
@@ -95,8 +102,7 @@ if __name__ == "__main__":
                     depends=HEADERS,
                     include_dirs=["src/rlfast/_core"],
                     define_macros=macros,
-                    # `worker` wakes the event loop by a socket.
-                    libraries=["ws2_32"] if MSVC and name == "worker" else [],
+                    libraries=LIBRARIES.get(name, []),
                     extra_compile_args=compile_args,
                     extra_link_args=link_args,
                 )

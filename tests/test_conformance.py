@@ -1,22 +1,26 @@
 """Autobahn's case files against our client, run by kosoku: ``pytest -m conformance``.
 
-Sections 1 to 7 and 10 are the protocol itself; 9 is large messages and many of them; 12 and 13 are
-compression, which is not offered.
+Sections 1 to 7 and 10 are the protocol itself; 9 is large messages and many of them. 12 and 13 are
+compression, hundreds of thousands of messages, and have a command of their own:
+``pytest -m conformance_compression``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from typing import Literal
 
 import kosoku
-import msgspec
 import pytest
 
-from rlfast import ConnectionOptions, DecodeError, WebSocketConnection, connect
+from rlfast import ConnectionOptions, DecodeError, Deflate, WebSocketConnection, connect
 from rlfast.errors import ConnectError, MessageTooBigError, NotConnectedError
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(900)
+
+# Autobahn's messages are no JSON, or by chance: every one is refused, and the error holds it as it came.
+Refused = Literal["what no message is"]
 
 OPTIONS = ConnectionOptions(max_message_size=32 << 20, high_water=64 << 20, close_timeout=2.0)
 
@@ -26,19 +30,18 @@ EXPECTED_FAILURES = {
 }
 
 
-async def echo(ws: WebSocketConnection[msgspec.Raw]) -> None:
+async def echo(ws: WebSocketConnection[Refused]) -> None:
     """Send back what arrives, text as text and binary as binary, until the connection ends."""
     binary = 0
     while True:
         try:
             message = await ws.next_message()
-            if message is None:
-                return
-            payload = bytes(message)
+            assert message is None, "no message is of this type"
+            return
         except MessageTooBigError:
             continue
         except DecodeError as error:
-            payload = error.raw  # Autobahn's messages are no JSON.
+            payload = error.raw
         is_text = ws.stats.binary_messages == binary
         binary = ws.stats.binary_messages
         try:
@@ -47,7 +50,7 @@ async def echo(ws: WebSocketConnection[msgspec.Raw]) -> None:
             pass  # It was the last message of a connection that is closed by now.
 
 
-async def run(cases: list[str]) -> set[str]:
+async def run(cases: list[str], compression: Deflate | None = None) -> set[str]:
     """Run cases; returns those that failed."""
     async with kosoku.run_fuzzingserver(cases, port=0) as server:
         base = f"ws://127.0.0.1:{server.port}"
@@ -56,7 +59,11 @@ async def run(cases: list[str]) -> set[str]:
         assert count >= 1
         for case in range(1, count + 1):
             connecting = connect(
-                f"{base}/runCase?case={case}&agent=rlfast", type=msgspec.Raw, backoff=None, options=OPTIONS
+                f"{base}/runCase?case={case}&agent=rlfast",
+                type=Refused,
+                backoff=None,
+                compression=compression,
+                options=OPTIONS,
             )
             try:
                 async with connecting as ws:
@@ -72,11 +79,31 @@ async def run(cases: list[str]) -> set[str]:
     return set()
 
 
+@pytest.mark.conformance
 @pytest.mark.parametrize("section", [1, 2, 3, 4, 5, 6, 7, 10])
 async def test_the_protocol(section: int) -> None:
     failed = await run([f"{section}.*"])
     assert failed == {case for case in EXPECTED_FAILURES if case.startswith(f"{section}.")}
 
 
+@pytest.mark.conformance
 async def test_large_messages_and_many_of_them() -> None:
     assert await run(["9.*"]) == set()
+
+
+@pytest.mark.conformance_compression
+@pytest.mark.parametrize(
+    ("sections", "offer"),
+    [
+        (["12.*"], Deflate()),
+        (["13.1.*", "13.3.*", "13.4.*", "13.7.*"], Deflate()),
+        # Their server compresses each message on its own only if it was asked to.
+        (["13.2.*", "13.5.*", "13.6.*"], Deflate(server_no_context_takeover=True)),
+    ],
+    ids=["12", "13", "13 without context takeover"],
+)
+# The suite leaves its own files open.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_compression(sections: list[str], offer: Deflate) -> None:
+    assert await run(sections, offer) == set()

@@ -9,6 +9,7 @@ del check_picows
 from rlfast.backoff import Backoff
 from rlfast.batch import EventBatch, EventTable
 from rlfast.client import Bearer, ClientConfig, Cookie, ReasoningLayerClient, TokenProvider
+from rlfast.compression import Deflate
 from rlfast.connection import WebSocketConnection, connect
 from rlfast.errors import (
     CaptureError,
@@ -60,6 +61,7 @@ __all__ = [
     "Cookie",
     "CycleComplete",
     "DecodeError",
+    "Deflate",
     "ErrorEvent",
     "EventBatch",
     "EventTable",

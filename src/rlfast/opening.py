@@ -7,6 +7,7 @@ Rust SDK) and says what to do. Header values never enter a text or a log record.
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
 import logging
 import re
@@ -16,12 +17,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
-from picows import WSError, WSHandshakeError, ws_connect
+from picows import WSError, WSHandshakeError, WSUpgradeResponse, ws_connect
+from python_socks import ProxyConnectionError, ProxyError
 
 from rlfast._core.wire import FrameLoop
 from rlfast.bounded_reads import BoundedReads
+from rlfast.compression import Deflate, NegotiationError
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
+from rlfast.proxy import display_proxy
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -32,6 +36,8 @@ Headers: TypeAlias = Mapping[str, str]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 
 MAX_REDIRECTS = 5
+# How long an address gets before the next one is tried beside it (RFC 8305 section 5).
+NEXT_ADDRESS_DELAY = 0.25
 
 _log = logging.getLogger("rlfast.wire")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
@@ -111,11 +117,14 @@ async def open_connection(
     *,
     headers: Headers | HeaderProvider,
     ssl: ssl_module.SSLContext | None,
+    proxy: str | None,
+    compression: Deflate | None,
     options: ConnectionOptions,
 ) -> None:
     """Open `url` with `frame_loop` as its listener.
 
-    ``options.connect_timeout`` covers the header provider, DNS, TCP, TLS and the upgrade together.
+    ``options.connect_timeout`` covers the header provider, DNS, TCP, the proxy, TLS and the upgrade together.
+    A host with several addresses gets the first that answers (RFC 8305).
 
     Redirects are followed within the same origin only, so that no credential leaves it.
 
@@ -125,81 +134,136 @@ async def open_connection(
         ConfigError: the headers cannot be sent.
         Exception: whatever a header provider raises.
     """
+    opening = _Opening(url, frame_loop, ssl, proxy, compression, options)
     try:
-        await asyncio.wait_for(_follow(url, frame_loop, headers, ssl, options), options.connect_timeout)
+        await asyncio.wait_for(opening.run(headers), options.connect_timeout)
     except (TimeoutError, asyncio.TimeoutError):
         frame_loop.abandon()
-        raise ConnectError(
-            f"websocket connect failed: no answer from {display_url(url)} "
-            f"within {options.connect_timeout:g} s"
-        ) from None
+        raise opening.failed(f"no answer within {options.connect_timeout:g} s") from None
     except BaseException:
         frame_loop.abandon()
         raise
 
 
-async def _follow(
-    url: str,
-    frame_loop: FrameLoop,
-    headers: Headers | HeaderProvider,
-    ssl: ssl_module.SSLContext | None,
-    options: ConnectionOptions,
-) -> None:
-    given = headers() if callable(headers) else headers
-    sent = check_headers(await given if inspect.isawaitable(given) else given)
-    target = url
-    for _ in range(MAX_REDIRECTS + 1):
-        try:
-            transport, listener = await ws_connect(
-                lambda: frame_loop,
-                target,
-                ssl_context=ssl,
-                websocket_handshake_timeout=options.connect_timeout,
-                logger_name=_WireLogger(_log, {}),
-                # The frame loop answers pings itself: with picows' auto-pong, a ping that ends a socket read
-                # would swallow the wake-up. Its pinger does not know of our backpressure.
-                enable_auto_pong=False,
-                enable_auto_ping=False,
-                max_frame_size=options.max_message_size,
-                extra_headers=sent,
-                # picows would re-send the headers to another origin.
-                max_redirects=0,
-                read_buffer_init_size=options.read_buffer_size,
-            )
-        except WSHandshakeError as error:
-            response = error.response
-            if response is None:
-                raise _failed(url, f"the answer is no WebSocket upgrade: {str(error)[:200]}") from None
-            status = int(response.status)
-            if status not in (301, 302, 303, 307, 308):
-                raise _rejected(url, status, response.headers.get("Retry-After")) from None
-            target = _redirect_target(target, response.headers.get("Location"))
-            continue
-        except ssl_module.SSLCertVerificationError as error:
-            advice = "for a private CA pass ssl=ssl.create_default_context(cafile=...)"
-            raise _failed(url, f"TLS certificate: {error.verify_message}; {advice}") from None
-        except ssl_module.SSLError as error:
-            raise _failed(
-                url, f"TLS: {error.reason or error}; does the server speak TLS on this port?"
-            ) from None
-        except socket.gaierror as error:
-            raise _failed(url, f"cannot resolve the host name ({error.strerror}); check the URL") from None
-        except ConnectionRefusedError:
-            raise _failed(url, "connection refused; is the server running and the port right?") from None
-        except ConnectionResetError:
-            secure = target.startswith("wss:")
-            advice = "; does it speak TLS on this port?" if secure else " during the upgrade"
-            raise _failed(url, f"the server dropped the connection{advice}") from None
-        except (TimeoutError, asyncio.TimeoutError):
-            raise
-        except (OSError, WSError) as error:
-            raise _failed(url, str(error)[:200] or type(error).__name__) from None
+class _Opening:
+    """One attempt to open a connection, over its redirects."""
+
+    def __init__(
+        self,
+        url: str,
+        frame_loop: FrameLoop,
+        ssl: ssl_module.SSLContext | None,
+        proxy: str | None,
+        compression: Deflate | None,
+        options: ConnectionOptions,
+    ) -> None:
+        self._url = url
+        self._frame_loop = frame_loop
+        self._ssl = ssl
+        self._proxy = proxy
+        self._compression = compression
+        self._options = options
+
+    async def run(self, headers: Headers | HeaderProvider) -> None:
+        given = headers() if callable(headers) else headers
+        sent = check_headers(await given if inspect.isawaitable(given) else given)
+        if self._compression is not None:
+            sent["Sec-WebSocket-Extensions"] = self._compression.offer
+        target = self._url
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                await self._try(target, sent)
+                return
+            except WSHandshakeError as error:
+                response = error.response
+                if response is None:
+                    raise self.failed(f"the answer is no WebSocket upgrade: {str(error)[:200]}") from None
+                status = int(response.status)
+                if status not in (301, 302, 303, 307, 308):
+                    raise _rejected(self._url, status, response.headers.get("Retry-After")) from None
+                target = _redirect_target(target, response.headers.get("Location"))
+            except (TimeoutError, asyncio.TimeoutError):
+                raise
+            except (OSError, WSError, ProxyError) as error:
+                raise self.failed(self._explain(target, error)) from None
+        raise self.failed(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _try(self, target: str, headers: dict[str, str]) -> None:
+        options = self._options
+        transport, listener = await ws_connect(
+            self._accept,
+            target,
+            ssl_context=self._ssl,
+            proxy=self._proxy,
+            websocket_handshake_timeout=options.connect_timeout,
+            logger_name=_WireLogger(_log, {}),
+            # The frame loop answers pings itself: with picows' auto-pong, a ping that ends a socket read
+            # would swallow the wake-up. Its pinger does not know of our backpressure.
+            enable_auto_pong=False,
+            enable_auto_ping=False,
+            # What cannot be compressed grows by five bytes in 16 KiB; the message itself is measured later.
+            max_frame_size=options.max_message_size + (options.max_message_size >> 10) + 64
+            if self._compression
+            else options.max_message_size,
+            extra_headers=headers,
+            # picows would re-send the headers to another origin.
+            max_redirects=0,
+            read_buffer_init_size=options.read_buffer_size,
+            happy_eyeballs_delay=NEXT_ADDRESS_DELAY,
+        )
         if listener is None:
             # picows reports a connection that is lost before the answer as a success without listener.
-            raise _failed(url, "the server closed the connection during the upgrade")
+            raise self.failed("the server closed the connection during the upgrade")
         BoundedReads.install(transport.underlying_transport, options.read_buffer_size)
-        return
-    raise _failed(url, f"more than {MAX_REDIRECTS} redirects")
+
+    def _accept(self, request: object, response: WSUpgradeResponse) -> FrameLoop:
+        """Look at the response to the upgrade (picows asks for the listener now).
+
+        RFC 6455 section 4.1: an extension or a subprotocol that was not asked for fails the connection.
+        """
+        if "Sec-WebSocket-Protocol" in response.headers:
+            raise self.failed("the server chose a subprotocol, and none was offered")
+        answers = response.headers.getall("Sec-WebSocket-Extensions", [])
+        if self._compression is None:
+            if any(answer.strip() for answer in answers):
+                raise self.failed("the server uses an extension that was not offered")
+            return self._frame_loop
+        try:
+            agreement = self._compression.agree(answers)
+        except NegotiationError as error:
+            raise self.failed(str(error)) from None
+        if agreement is not None:
+            self._frame_loop.inflater = agreement.inflater
+            self._frame_loop.deflate = agreement.deflate if agreement.compresses else None
+        return self._frame_loop
+
+    def _explain(self, target: str, error: Exception) -> str:
+        """What went wrong, and what to do about it."""
+        text = str(error)[:200] or type(error).__name__
+        if isinstance(error, (ProxyError, ProxyConnectionError)):
+            if "407" in text or "auth" in text.lower():
+                return "the proxy wants other credentials; write them as http://user:password@host:port"
+            return f"the proxy does not connect: {text}"
+        if isinstance(error, ssl_module.SSLCertVerificationError):
+            advice = "for a private CA pass ssl=ssl.create_default_context(cafile=...)"
+            return f"TLS certificate: {error.verify_message}; {advice}"
+        if isinstance(error, ssl_module.SSLError):
+            return f"TLS: {error.reason or error}; does the server speak TLS on this port?"
+        peer = "proxy" if self._proxy else "server"
+        if isinstance(error, socket.gaierror):
+            return f"cannot resolve the host name ({error.strerror}); check the URL"
+        refusals = text.count(f"[Errno {errno.ECONNREFUSED}]")
+        if isinstance(error, ConnectionRefusedError) or (refusals and refusals == text.count("[Errno")):
+            return f"connection refused; is the {peer} running and the port right?"
+        if isinstance(error, ConnectionResetError):
+            secure = target.startswith("wss:")
+            advice = "; does it speak TLS on this port?" if secure else " during the upgrade"
+            return f"the {peer} dropped the connection{advice}"
+        return text
+
+    def failed(self, text: str) -> ConnectError:
+        """The error that a caller gets."""
+        return _failed(self._url, f"{text} (proxy {display_proxy(self._proxy)})" if self._proxy else text)
 
 
 def _failed(url: str, text: str) -> ConnectError:

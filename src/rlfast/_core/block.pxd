@@ -37,6 +37,7 @@ cdef class Block:
 
     cdef int _reserve_message(self) except -1
     cdef int _append(self, const char* payload, size_t n) except -1
+    cdef int _append_in_place(self, size_t n) except -1
     cdef void _shrink(self) noexcept
     cdef int _stamp(self, int64_t now) except -1
     cdef void _reset(self, uint64_t first_seq, uint32_t epoch) noexcept
@@ -99,6 +100,9 @@ cdef class BlockQueue:
     cdef int _read_back(self) except -1
     cdef int _pause_if_full(self) except -1
     cdef int append(self, const char* payload, size_t n) except -1
+    cdef int _count(self, size_t n) except -1
+    cdef char* room(self, size_t* n) noexcept
+    cdef int append_in_place(self, size_t n) except -1
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1
     cdef int end_read(self) except -1
     cdef int _consumed(self, size_t n) except -1

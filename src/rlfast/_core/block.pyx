@@ -82,10 +82,14 @@ cdef class Block:
         return 0
 
     cdef int _append(self, const char* payload, size_t n) except -1:
+        memcpy(self.data + self.size, payload, n)
+        return self._append_in_place(n)
+
+    cdef int _append_in_place(self, size_t n) except -1:
+        """The n bytes behind the last message are a message."""
         assert self.size + n <= self.capacity
         if self.count + 2 > self.offsets_capacity:
             self._reserve_message()
-        memcpy(self.data + self.size, payload, n)
         self.size += n
         self.count += 1
         self.offsets[self.count] = <uint32_t>self.size
@@ -376,11 +380,28 @@ cdef class BlockQueue:
         if tail is None or tail.size + n > tail.capacity or tail.count >= MAX_BLOCK_MESSAGES:
             tail = self._new_tail(n)
         tail._append(payload, n)
+        return self._count(n)
+
+    cdef inline int _count(self, size_t n) except -1:
         self.next_seq += 1
         self.messages += 1
         self.payload_bytes += n
         self.queued_bytes += n + MESSAGE_OVERHEAD
         return 0
+
+    cdef char* room(self, size_t* n) noexcept:
+        """Where the next message may be written, and how large it may be; the queue keeps the memory."""
+        cdef Block tail = self.tail
+        if tail is None or tail.count >= MAX_BLOCK_MESSAGES:
+            n[0] = 0
+            return NULL
+        n[0] = tail.capacity - tail.size
+        return tail.data + tail.size
+
+    cdef int append_in_place(self, size_t n) except -1:
+        """Append the n bytes that were written to `room`."""
+        self.tail._append_in_place(n)
+        return self._count(n)
 
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1:
         """Queue a message of which only a prefix is known; it keeps its place and number in the stream."""

@@ -4,6 +4,7 @@ from typing import final
 from picows import WSFrame, WSListener, WSTransport
 
 from rlfast._core.block import BlockQueue
+from rlfast._core.inflate import Inflater
 
 @final
 class FrameLoop(WSListener):
@@ -19,6 +20,8 @@ class FrameLoop(WSListener):
     def transport(self) -> WSTransport: ...
     @property
     def epoch(self) -> int: ...
+    inflater: Inflater | None
+    deflate: Callable[[bytes], bytes] | None
     @property
     def write_paused(self) -> bool: ...
     @property

@@ -12,6 +12,7 @@ from libc.string cimport memcpy
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from rlfast._core.block cimport BlockQueue, wall_clock_ns
+from rlfast._core.inflate cimport Inflater
 
 cdef extern from "csrc/utf8.h" nogil:
     int64_t rl_utf8_prefix(const unsigned char* text, size_t n)
@@ -22,6 +23,13 @@ from asyncio import get_running_loop
 cdef enum:
     # How much of a message over the limit is kept for its dead letter.
     MAX_REJECTED_PREFIX = 65536
+    # Compressed messages up to this size are inflated in less time than it takes to get the GIL back.
+    INFLATED_WITH_GIL = 4096
+
+# RFC 7692 section 7.2.2: what a sender leaves out at the end of each message.
+cdef char* MESSAGE_TAIL = b"\x00\x00\xff\xff"
+
+cdef str NOT_UTF8 = "text message is not UTF-8"
 
 # Stands for the payload of an empty message: a null pointer may not be copied from, not even zero bytes.
 cdef char* EMPTY = b""
@@ -64,7 +72,10 @@ cdef class FrameLoop(WSListener):
         size_t max_message_size
         readonly unsigned int epoch
         bint _abandoned                     # nobody waits for this connection any more
+        public Inflater inflater            #: Inflater | None, if permessage-deflate was agreed
+        public object deflate               #: Callable[[bytes], bytes] | None, for messages that are sent
         readonly bint write_paused
+        bytes _late_pong                    #: bytes | None, to be sent when the transport takes bytes again
         list _drain_waiters                 #: list[asyncio.Future], of senders
 
         # The fragmented message in progress (RFC 6455 section 5.4).
@@ -73,6 +84,7 @@ cdef class FrameLoop(WSListener):
         size_t _m_capacity
         bint _m_active
         bint _m_text                        # it is a text message: UTF-8 (RFC 6455 section 5.6)
+        bint _m_compressed                  # its payload is a part of a DEFLATE stream (RFC 7692 section 6)
         size_t _m_valid                     # bytes of it that are known to be whole UTF-8 sequences
 
         bint _dead                          # the connection is being dropped: ignore what still arrives
@@ -138,12 +150,13 @@ cdef class FrameLoop(WSListener):
 
     cdef int _other_frame(self, WSTransport transport, WSFrame frame) except -1:
         cdef WSMsgType opcode = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            # RFC 6455 section 5.2: no extension was negotiated that defines a meaning for these bits.
+        cdef bint first = opcode == WSMsgType.TEXT or opcode == WSMsgType.BINARY
+        if frame.rsv2 or frame.rsv3 or (frame.rsv1 and (self.inflater is None or not first)):
+            # RFC 6455 section 5.2: no extension was negotiated that defines a meaning for these bits. The first
+            # one is the first frame's of a compressed message (RFC 7692 section 6).
             self._fail(WSCloseCode.PROTOCOL_ERROR, "frame with a reserved bit set")
         elif opcode == WSMsgType.PING:
-            if not transport.is_close_frame_sent:
-                transport.send_pong(frame.get_payload_as_bytes())
+            self._answer_ping(transport, frame.get_payload_as_bytes())
         elif opcode == WSMsgType.PONG:
             pass
         elif opcode == WSMsgType.CLOSE:
@@ -156,31 +169,35 @@ cdef class FrameLoop(WSListener):
                 self._fail(WSCloseCode.PROTOCOL_ERROR, "continuation frame without a message to continue")
         elif self._m_active:
             self._fail(WSCloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
+        elif frame.fin:
+            self._compressed_message(opcode, frame.payload_ptr, <size_t>frame.payload_size)
         else:
             self._m_active = True
             self._m_size = self._m_valid = 0
             self._m_text = opcode == WSMsgType.TEXT
+            self._m_compressed = frame.rsv1
             self._fragment(frame)
         return 0
 
-    cdef int _fragment(self, WSFrame frame) except -1:
-        cdef size_t n = <size_t>frame.payload_size
-        cdef size_t capacity
-        cdef int64_t valid
-        cdef char* grown
-        if self._m_size + n > self.max_message_size:
-            self._too_big(self._m_data, self._m_size + n)
+    cdef int _answer_ping(self, WSTransport transport, bytes payload) except -1:
+        if transport.is_close_frame_sent:
             return 0
-        if self._m_size + n > self._m_capacity:
-            capacity = min(max(2 * self._m_capacity, self._m_size + n, <size_t>4096), self.max_message_size)
-            grown = <char*>realloc(self._m_data, capacity)
-            if grown == NULL:
-                raise MemoryError(f"cannot assemble a fragmented message of {self._m_size + n} bytes")
-            self._m_data = grown
-            self._m_capacity = capacity
-        if n:
-            memcpy(self._m_data + self._m_size, frame.payload_ptr, n)
-        self._m_size += n
+        if self.write_paused:
+            # A peer that sends pings and reads nothing must not fill our memory: the last one is answered
+            # (RFC 6455 section 5.5.3).
+            self._late_pong = payload
+        else:
+            transport.send_pong(payload)
+        return 0
+
+    cdef int _fragment(self, WSFrame frame) except -1:
+        """Take one frame of a fragmented message."""
+        cdef int64_t valid
+        if self._m_compressed:
+            if not self._inflate(frame.payload_ptr, <size_t>frame.payload_size, frame.fin, False):
+                return 0
+        elif not self._assemble(frame.payload_ptr, <size_t>frame.payload_size):
+            return 0
         if self._m_text and not frame.fin and self._m_size:
             # Not only at the end: nothing that follows can mend it (RFC 6455 section 8.1).
             valid = rl_utf8_prefix(<unsigned char*>self._m_data + self._m_valid, self._m_size - self._m_valid)
@@ -200,6 +217,115 @@ cdef class FrameLoop(WSListener):
                 self._m_capacity = 0
         return 0
 
+    cdef int _reserve(self, size_t n) except -1:
+        """Room for n bytes of the message in progress; n may be one more than max_message_size."""
+        cdef size_t capacity
+        cdef char* grown
+        if n <= self._m_capacity:
+            return 0
+        capacity = max(min(max(2 * self._m_capacity, <size_t>4096), self.max_message_size), n)
+        grown = <char*>realloc(self._m_data, capacity)
+        if grown == NULL:
+            raise MemoryError(f"cannot assemble a message of {n} bytes")
+        self._m_data = grown
+        self._m_capacity = capacity
+        return 0
+
+    cdef bint _assemble(self, const char* payload, size_t n) except -1:
+        """Append to the message in progress; False if it became too big."""
+        if self._m_size + n > self.max_message_size:
+            self._too_big(self._m_data, self._m_size + n)
+            return False
+        self._reserve(self._m_size + n)
+        if n:
+            memcpy(self._m_data + self._m_size, payload, n)
+        self._m_size += n
+        return True
+
+    cdef int _compressed_message(self, WSMsgType opcode, const char* payload, size_t n) except -1:
+        """A compressed message of one frame, as nearly all are: inflate it where it will stay, in the block."""
+        cdef Inflater inflater = self.inflater
+        cdef size_t room = 0
+        cdef size_t left = n
+        cdef size_t size
+        cdef char* start = self.queue.room(&room)
+        cdef char* space = start
+        cdef bint in_tail = False
+        cdef bint failed = False
+        if self.discarding:
+            self.discarded_messages += 1
+            return 0
+        room = min(room, self.max_message_size)
+        while room and not failed:
+            if n > INFLATED_WITH_GIL:
+                with nogil:
+                    failed = inflater.run(&payload, &left, &space, &room)
+            else:
+                failed = inflater.run(&payload, &left, &space, &room)
+            if room == 0 or in_tail:
+                break
+            payload = MESSAGE_TAIL
+            left = 4
+            in_tail = True
+        size = <size_t>(space - start)
+        if failed or (room and not inflater.end_message()):
+            return self._not_deflate()
+        if room == 0:
+            # The rest of the block is too small: assemble the message elsewhere and copy it.
+            self._m_size = 0
+            if size:
+                self._assemble(start, size)
+            if not self._inflate(payload, left, True, in_tail):
+                return 0
+            return self._message(opcode, self._m_data if self._m_data != NULL else EMPTY, self._m_size)
+        if opcode == WSMsgType.BINARY:
+            self.binary_messages += 1
+        elif rl_utf8_prefix(<const unsigned char*>start, size) != <int64_t>size:
+            self.queue.append_in_place(size)
+            return self._fail(WSCloseCode.INVALID_TEXT, NOT_UTF8)
+        return self.queue.append_in_place(size)
+
+    cdef bint _inflate(self, const char* payload, size_t n, bint last, bint in_tail) except -1:
+        """Append what the bytes stand for to the message in progress; False if the connection failed."""
+        cdef Inflater inflater = self.inflater
+        cdef char* space
+        cdef size_t room
+        cdef bint failed
+        if self.discarding:
+            self._m_size = 0
+            return True
+        while True:
+            # One byte more than allowed tells a message that is too big from one that just fits.
+            self._reserve(self._m_size + 1)
+            space = self._m_data + self._m_size
+            room = self._m_capacity - self._m_size
+            with nogil:
+                failed = inflater.run(&payload, &n, &space, &room)
+            if failed:
+                self._not_deflate()
+                return False
+            self._m_size = <size_t>(space - self._m_data)
+            if self._m_size > self.max_message_size:
+                self._m_active = False
+                self._too_big(self._m_data, self._m_size)
+                return False
+            if room == 0:
+                continue
+            if not last:
+                return True
+            if in_tail:
+                break
+            payload = MESSAGE_TAIL
+            n = 4
+            in_tail = True
+        if not inflater.end_message():
+            self._not_deflate()
+            return False
+        return True
+
+    cdef int _not_deflate(self) except -1:
+        return self._fail(WSCloseCode.INVALID_TEXT, "compressed message is no DEFLATE data")
+
     cdef int _too_big(self, const char* prefix, size_t n) except -1:
         """Keep a prefix of the message in its place in the stream and drop the connection with 1009."""
         cdef size_t kept = min(n, <size_t>MAX_REJECTED_PREFIX)
@@ -216,7 +342,7 @@ cdef class FrameLoop(WSListener):
         """Keep the message, which no decoder will take, in its place in the stream; drop the connection."""
         if not self.discarding:
             self.queue.append(payload, n)
-        return self._fail(WSCloseCode.INVALID_TEXT, "text message is not UTF-8")
+        return self._fail(WSCloseCode.INVALID_TEXT, NOT_UTF8)
 
     cdef int _close_frame(self, WSTransport transport, WSFrame frame) except -1:
         if frame.payload_size >= 2 and not _may_be_sent(int(frame.get_close_code())):
@@ -266,6 +392,10 @@ cdef class FrameLoop(WSListener):
 
     cpdef resume_writing(self):
         self.write_paused = False
+        if self._late_pong is not None:
+            if not self.lost and not self.transport.is_disconnected and not self.transport.is_close_frame_sent:
+                self.transport.send_pong(self._late_pong)
+            self._late_pong = None
         for waiter in self._drain_waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -312,7 +442,11 @@ cdef class FrameLoop(WSListener):
 
     def send(self, payload, bint binary):
         """Send one message (bytes-like). Frames of one message are never interleaved with another's."""
-        self.transport.send(WSMsgType.BINARY if binary else WSMsgType.TEXT, payload)
+        cdef WSMsgType opcode = WSMsgType.BINARY if binary else WSMsgType.TEXT
+        if self.deflate is None:
+            self.transport.send(opcode, payload)
+        else:
+            self.transport.send(opcode, self.deflate(payload), True, True)
 
     def start_close(self, int code, str reason not None):
         """Send CLOSE; from now on arriving messages are counted and discarded."""

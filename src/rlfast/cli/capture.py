@@ -71,6 +71,22 @@ def capture_command(
             metavar="NAME", help="Name for the column stream; its seq goes on.", rich_help_panel=STREAM
         ),
     ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="RLFAST_PROXY",
+            help="http://, https://, socks5:// or socks4:// proxy. With credentials, use the variable: "
+            "arguments are seen by others.",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
+    deflate: Annotated[
+        bool,
+        typer.Option(
+            "--deflate", help="Let the server compress (RFC 7692): for slow networks.", rich_help_panel=STREAM
+        ),
+    ] = False,
     no_reconnect: Annotated[
         bool, typer.Option("--no-reconnect", help="End when the connection ends.", rich_help_panel=STOP)
     ] = False,
@@ -228,7 +244,7 @@ def capture_command(
         partition_by=partition_by,
     )
     target = find_target(
-        TargetOptions(url, agent, cycle, session, base_url, tenant, token_env, types, stream)
+        TargetOptions(url, agent, cycle, session, base_url, tenant, token_env, types, stream, proxy, deflate)
     )
     if target.warning is not None:
         print_error(target.warning)

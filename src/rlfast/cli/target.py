@@ -19,6 +19,7 @@ from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.events import AgentEvent
 from rlfast.opening import HeaderProvider, Headers, check_url, display_url
 from rlfast.options import ConnectionOptions
+from rlfast.proxy import check_proxy
 from rlfast.schema import compile_plan
 
 __all__ = ["Target", "TargetOptions", "find_target", "load_type"]
@@ -40,6 +41,8 @@ class TargetOptions:
     token_env: str | None = None
     types: str | None = None
     stream: str | None = None
+    proxy: str | None = None
+    deflate: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Target:
     type: Any
     headers: Headers | HeaderProvider
     warning: str | None = None
+    proxy: str | None = None
+    deflate: bool = False
 
     def connecting(
         self, first_seq: int, first_epoch: int, reconnect: bool, **options: Any
@@ -62,6 +67,8 @@ class Target:
             headers=self.headers,
             backoff=Backoff.capture() if reconnect else None,
             stream=self.stream,
+            proxy=self.proxy,
+            compression="deflate" if self.deflate else None,
             options=ConnectionOptions(first_seq=first_seq, first_epoch=first_epoch, **options),
         )
 
@@ -83,6 +90,7 @@ def find_target(options: TargetOptions) -> Target:
     if len(given) != 1:
         found = " and ".join(given) if given else "none"
         raise typer.BadParameter(f"give exactly one of URL, --agent, --cycle and --session, not {found}")
+    check_proxy(options.proxy)
     token = _token(options.token_env)
     type_ = load_type(options.types) if options.types is not None else None
     if options.url is not None:
@@ -117,7 +125,7 @@ def _url_target(options: TargetOptions, url: str, type_: Any, token: Bearer | No
     warning = None
     if token is not None and parts.scheme == "ws" and not _is_this_machine(parts.hostname or ""):
         warning = "warning: the token is sent unencrypted; use wss:// where the server offers it"
-    return Target(url, options.stream or stream, type_, headers, warning)
+    return Target(url, options.stream or stream, type_, headers, warning, options.proxy, options.deflate)
 
 
 def _is_this_machine(host: str) -> bool:
@@ -140,7 +148,8 @@ def _platform_target(options: TargetOptions, which: str, type_: Any, token: Bear
     else:
         session = options.session or ""
         url, stream = client.oversight.session_url(session), f"oversight:{session}"
-    return Target(url, options.stream or stream, type_, client.headers)
+    name = options.stream or stream
+    return Target(url, name, type_, client.headers, proxy=options.proxy, deflate=options.deflate)
 
 
 def load_type(text: str) -> Any:
