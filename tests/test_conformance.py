@@ -1,4 +1,4 @@
-"""Autobahn's case files against our client, run by kosoku: ``pytest -m conformance``.
+"""Autobahn's case files against our client and the simulator, run by kosoku: ``pytest -m conformance``.
 
 Sections 1 to 7 and 10 are the protocol itself; 9 is large messages and many of them. 12 and 13 are
 compression, hundreds of thousands of messages, and have a command of their own:
@@ -16,6 +16,7 @@ import pytest
 
 from rlfast import ConnectionOptions, DecodeError, Deflate, WebSocketConnection, connect
 from rlfast.errors import ConnectError, MessageTooBigError, NotConnectedError
+from rlfast.simulator import Simulator, SimulatorOptions
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -24,8 +25,11 @@ Refused = Literal["what no message is"]
 
 OPTIONS = ConnectionOptions(max_message_size=32 << 20, high_water=64 << 20, close_timeout=2.0)
 
+ANY_ID = "5f0c1e9a-7d3b-4c56-9e21-a1b2c3d4e5f6"
+
 EXPECTED_FAILURES = {
-    # Two close frames in one segment: picows parses one frame ahead, and answers the second one itself.
+    # Of both roles. Two close frames in one segment: picows parses one frame ahead, and answers the second
+    # one itself.
     "7.1.2",
 }
 
@@ -48,6 +52,10 @@ async def echo(ws: WebSocketConnection[Refused]) -> None:
             await ws.send(payload.decode() if is_text else payload)
         except (NotConnectedError, UnicodeDecodeError):
             pass  # It was the last message of a connection that is closed by now.
+
+
+def failed_cases(error: kosoku.FailureError) -> set[str]:
+    return set(re.findall(r"^ +(\d+(?:\.\d+)+): ", str(error), re.MULTILINE))
 
 
 async def run(cases: list[str], compression: Deflate | None = None) -> set[str]:
@@ -75,7 +83,7 @@ async def run(cases: list[str], compression: Deflate | None = None) -> set[str]:
         try:
             await server.get_result()
         except kosoku.FailureError as error:
-            return set(re.findall(r"^ +(\d+(?:\.\d+)+): ", str(error), re.MULTILINE))
+            return failed_cases(error)
     return set()
 
 
@@ -89,6 +97,24 @@ async def test_the_protocol(section: int) -> None:
 @pytest.mark.conformance
 async def test_large_messages_and_many_of_them() -> None:
     assert await run(["9.*"]) == set()
+
+
+async def run_against_the_simulator(cases: list[str]) -> set[str]:
+    """Run cases in the role of a client; returns those that failed."""
+    async with Simulator(SimulatorOptions(echo=True, pool=1, close_timeout=2.0)) as simulator:
+        try:
+            results = await kosoku.run_fuzzingclient(simulator.cycle_url(ANY_ID, ANY_ID), cases)
+        except kosoku.FailureError as error:
+            return failed_cases(error)
+    assert results
+    return set()
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("section", [1, 2, 3, 4, 5, 6, 7, 9, 10])
+async def test_the_simulator(section: int) -> None:
+    failed = await run_against_the_simulator([f"{section}.*"])
+    assert failed == {case for case in EXPECTED_FAILURES if case.startswith(f"{section}.")}
 
 
 @pytest.mark.conformance_compression

@@ -33,7 +33,7 @@ cdef enum:
 cdef class Inflater:
     """The peer's compression context, for one connection.
 
-    Takes some 10 KiB, and the window (``2 ** window_bits`` bytes) once a message needs it.
+    Takes 7 KiB, and the window (``2 ** window_bits`` bytes) once a message needs it.
 
     Args:
         window_bits: of the peer's window, from 8 to 15.

@@ -44,6 +44,10 @@ def simulate_command(
         list[str] | None,
         typer.Option(metavar="SPEC", help="What goes wrong, and when; repeatable. See above."),
     ] = None,
+    echo: Annotated[
+        bool,
+        typer.Option("--echo", help="Give messages to a cognitive cycle back as they came."),
+    ] = False,
     debug: Debug = False,
 ) -> int:
     """Serve simulated agent events, cognitive cycles and oversight alerts, until Ctrl-C.
@@ -86,6 +90,7 @@ def simulate_command(
             seed=seed,
             require_token=token,
             faults=tuple(fault or ()),
+            echo=echo,
         )
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error

@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what goes wrong, repeatable: {', '.join(form.text for form in FORMS.values())}; "
         "xC behind it: the first C connections only, such as drop:1000x3",
     )
+    parser.add_argument(
+        "--echo", action="store_true", help="give messages to a cognitive cycle back as they came"
+    )
     return parser
 
 
@@ -72,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pool=args.pool,
             require_token=token,
             faults=tuple(args.fault),
+            echo=args.echo,
         )
     except ConfigError as error:
         parser.error(str(error))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 import msgspec
 from picows import WSFrame, WSMsgType
 
-__all__ = ["Inbox", "Violation", "acknowledgement", "close_reply"]
+__all__ = ["MAX_ECHO_BYTES", "MAX_MESSAGE_BYTES", "Inbox", "Violation", "acknowledgement", "close_reply"]
 
 MAX_MESSAGE_BYTES = 1 << 20
 """Largest message that a client may send."""
+
+MAX_ECHO_BYTES = 32 << 20
+"""The same where messages are given back."""
+
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Violation(Exception):  # noqa: N818 (becomes a close code, no error of ours)
@@ -30,11 +36,13 @@ class Violation(Exception):  # noqa: N818 (becomes a close code, no error of our
 class Inbox:
     """Puts the data frames of one connection together. Owns the fragments of at most one message."""
 
-    __slots__ = ("_fragments", "_is_text", "_open", "_size")
+    __slots__ = ("_fragments", "_is_text", "_limit", "_open", "_size", "_utf8")
 
-    def __init__(self) -> None:
-        """Start without fragments."""
+    def __init__(self, limit: int = MAX_MESSAGE_BYTES) -> None:
+        """Start without fragments; a message has at most `limit` bytes."""
+        self._limit = limit
         self._fragments: list[bytes] = []
+        self._utf8 = _Utf8Decoder()
         self._size = 0
         self._open = False
         self._is_text = True
@@ -54,21 +62,23 @@ class Inbox:
         if not self._open:
             self._is_text = frame.msg_type == WSMsgType.TEXT
         self._size += frame.payload_size
-        if self._size > MAX_MESSAGE_BYTES:
-            raise Violation(1009, f"message over {MAX_MESSAGE_BYTES} bytes")
-        self._fragments.append(frame.get_payload_as_bytes())
+        if self._size > self._limit:
+            raise Violation(1009, f"message over {self._limit} bytes")
+        payload = frame.get_payload_as_bytes()
+        if self._is_text:
+            try:
+                self._utf8.decode(payload, frame.fin)
+            except UnicodeDecodeError:
+                # RFC 6455 section 8.1: a text message that is not UTF-8 fails the connection, at its first
+                # wrong byte.
+                raise Violation(1007, "text message is not UTF-8") from None
+        self._fragments.append(payload)
         self._open = not frame.fin
         if self._open:
             return None
         message = b"".join(self._fragments)
         self._fragments.clear()
         self._size = 0
-        if self._is_text:
-            try:
-                message.decode()
-            except UnicodeDecodeError:
-                # RFC 6455 section 8.1: a text message that is not UTF-8 fails the connection.
-                raise Violation(1007, "text message is not UTF-8") from None
         return message, self._is_text
 
 

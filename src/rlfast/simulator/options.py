@@ -38,6 +38,9 @@ class SimulatorOptions:
             only); `rlfast.simulator.faults` has them all. A fault behind the end of a stream never happens,
             nor does one in a cycle stream that sends nothing of its own accord.
 
+        echo: a cycle stream gives the client's messages back as they came, up to 32 MiB each, instead of
+            acknowledging them: for trials of a client, and of this server.
+
     Raises:
         ConfigError: a value is out of range.
     """
@@ -52,6 +55,7 @@ class SimulatorOptions:
     ssl: SSLContext | None = None
     close_timeout: float = 5.0
     faults: tuple[str, ...] = ()
+    echo: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -20,6 +20,7 @@ from rlfast.simulator.fault_schedule import FaultSchedule
 from rlfast.simulator.faults import parse_fault
 from rlfast.simulator.faulty_stream import FaultyConnection
 from rlfast.simulator.frames import FrameSequence
+from rlfast.simulator.inbound import MAX_ECHO_BYTES
 from rlfast.simulator.options import SimulatorOptions
 from rlfast.simulator.stream import StreamConnection
 
@@ -112,6 +113,7 @@ class Simulator:
             port,
             ssl=self.options.ssl,
             enable_auto_pong=False,
+            max_frame_size=MAX_ECHO_BYTES,
             logger_name=_RedactedLogger(_LOGGER, {}),
         )
 

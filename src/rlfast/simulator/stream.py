@@ -12,7 +12,14 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from rlfast.simulator.endpoints import Route, Stream
 from rlfast.simulator.frames import FrameSequence
-from rlfast.simulator.inbound import Inbox, Violation, acknowledgement, close_reply
+from rlfast.simulator.inbound import (
+    MAX_ECHO_BYTES,
+    MAX_MESSAGE_BYTES,
+    Inbox,
+    Violation,
+    acknowledgement,
+    close_reply,
+)
 
 if TYPE_CHECKING:
     from rlfast.simulator.options import SimulatorOptions
@@ -71,7 +78,7 @@ class StreamConnection(WSListener):
         self._loop = asyncio.get_running_loop()
         self._transport: WSTransport | None = None
         self._actions: list[tuple[int, int, Callable[[StreamConnection], None]]] = []
-        self._inbox = Inbox()
+        self._inbox = Inbox(MAX_ECHO_BYTES if options.echo else MAX_MESSAGE_BYTES)
         self._acknowledged = 0
         self._started = 0.0
         self._write_paused = False
@@ -134,12 +141,12 @@ class StreamConnection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Answer what the client sends."""
         kind = frame.msg_type
-        if kind == WSMsgType.CLOSE:
+        if (frame.rsv1 or frame.rsv2 or frame.rsv3) and not transport.is_close_frame_sent:
+            self.close(1002, "no extension was negotiated")
+        elif kind == WSMsgType.CLOSE:
             self._finish(transport, frame)
         elif transport.is_close_frame_sent:
             return  # RFC 6455 section 5.5.1: nothing follows our CLOSE, so nothing can be answered any more.
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.close(1002, "no extension was negotiated")
         elif kind == WSMsgType.PING:
             # Not left to picows, which would queue pongs without bound for a client that does not read.
             transport.send_pong(frame.get_payload_as_bytes())
@@ -244,7 +251,10 @@ class StreamConnection(WSListener):
         if message is None or self.route.stream is not Stream.CYCLE:
             return  # The other two streams are one-way: what a client says there has no meaning.
         payload, is_text = message
-        transport.send(WSMsgType.TEXT, acknowledgement(self._acknowledged, payload, is_text))
+        if self._options.echo:
+            transport.send(WSMsgType.TEXT if is_text else WSMsgType.BINARY, payload)
+        else:
+            transport.send(WSMsgType.TEXT, acknowledgement(self._acknowledged, payload, is_text))
         self._acknowledged += 1
         self._bound_replies(transport)
 
