@@ -180,7 +180,7 @@ async def test_a_server_that_wants_a_window_of_8_bits_gets_uncompressed_messages
 
     async with (
         serve(compressing(handler, "; client_max_window_bits=8"), accept=False) as server,
-        rlfast.connect(server.url, compression="deflate", backoff=None) as ws,
+        rlfast.connect(server.url, compression="deflate", options=ConnectionOptions(close_timeout=0.2)) as ws,
     ):
         await ws.send("x" * 1000)
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import ssl as ssl_module
 import time
+import warnings
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -17,7 +20,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 import msgspec
 
 from rlfast._core.block import BlockQueue, BlockTap
-from rlfast._core.messages import MessageReader
+from rlfast._core.messages import WRONG_LOOP, MessageReader
 from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
 from rlfast.batches import BatchIterator
@@ -63,8 +66,9 @@ class WebSocketConnection(Generic[T]):
       read, then None.
 
     Payloads wait in blocks, bounded by ``options.high_water`` bytes; then the socket is paused and TCP makes
-    the server wait. Not thread-safe; use it from the event loop that it was opened in. Make one with
-    `rlfast.connect`.
+    the server wait. Not thread-safe; use it from the event loop that it was opened in. One that is garbage
+    collected without `close` drops its connection with a ResourceWarning; while it reconnects, it stays
+    alive. Make one with `rlfast.connect`.
     """
 
     def __init__(
@@ -99,12 +103,14 @@ class WebSocketConnection(Generic[T]):
         self._stream = stream if stream is not None else display_url(url).split("://", 1)[1]
 
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
-        self._queue.bind(self._pause, self._resume)
+        self._queue.bind(_weakly(self._pause), _weakly(self._resume))
         self._decoder = MessageDecoder(type)
         self._reader = MessageReader(self._queue, self._decoder.decode, self._decoder.recover, UsageError)
         self.next_message = self._reader.next_message
         self._block_decoding: BlockDecoding | None = None
 
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
         self._frame_loop: FrameLoop | None = None
         self._epoch = options.first_epoch - 1
         self._opened_at = 0.0
@@ -116,7 +122,7 @@ class WebSocketConnection(Generic[T]):
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
         self._gaps = GapLog(on_gap)
-        self._liveness = Liveness(self._queue, options, self._found_dead)
+        self._liveness = Liveness(self._queue, options, _weakly(self._found_dead))
         self._silence: Silence | None = None
         self._reconnects = 0
         self._binary_messages = 0
@@ -134,8 +140,13 @@ class WebSocketConnection(Generic[T]):
     async def _open(self) -> None:
         """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
         options = self._options
+        # From here on the event loop refers to the frame loop, which must not keep the connection alive.
         frame_loop = FrameLoop(
-            self._queue, options.max_message_size, self._epoch + 1, self._opened, self._lost
+            self._queue,
+            options.max_message_size,
+            self._epoch + 1,
+            _weakly(self._opened),
+            _weakly(self._lost),
         )
         await open_connection(
             self._url,
@@ -149,13 +160,16 @@ class WebSocketConnection(Generic[T]):
 
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
+        self._reader.owner = self
+        self._loop = self._reader.loop = asyncio.get_running_loop()
+        self._process = os.getpid()
         self._frame_loop = frame_loop
         self._epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()
         if self._first_opened_at is None:
             self._first_opened_at = time.time_ns()
         self._last_error = None
-        self._connection_lost = asyncio.get_running_loop().create_future()
+        self._connection_lost = self._loop.create_future()
         self._silence = None
         self._liveness.start(frame_loop)
         if self._epoch > self._options.first_epoch:
@@ -365,8 +379,10 @@ class WebSocketConnection(Generic[T]):
 
         Raises:
             NotConnectedError: there is no connection at the moment.
+            UsageError: it is called from another event loop, or thread, than the connection was opened in.
             TypeError: msgspec cannot encode the value.
         """
+        self._check_loop()
         binary = isinstance(value, (bytes, bytearray, memoryview))
         payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
         if isinstance(payload, str):
@@ -389,9 +405,16 @@ class WebSocketConnection(Generic[T]):
 
         Raises:
             ConfigError: the code may not be sent (RFC 6455 section 7.4), or the reason exceeds 123 bytes.
+            UsageError: it is called from another event loop, or thread, than the connection was opened in.
         """
         if not (code in (1000, 1001) or 3000 <= code <= 4999) or len(reason.encode()) > 123:
             raise ConfigError("close takes code 1000, 1001 or 3000-4999 and a reason of at most 123 bytes")
+        if self._loop is not None and self._loop.is_closed():
+            # It took the socket with it.
+            self._closing = True
+            self._queue.finish()
+            return
+        self._check_loop()
         if self._all_closed is not None:
             await asyncio.shield(self._all_closed)
             return
@@ -413,9 +436,28 @@ class WebSocketConnection(Generic[T]):
                 frame_loop.abort()
             self._gaps.end(None)
             self._queue.finish()
+            self._reader.owner = None
             # Before the callbacks: one of them may wait for it in a close of its own.
             self._all_closed.set_result(None)
             await self._gaps.settle(self._options.close_timeout)
+
+    def _check_loop(self) -> None:
+        """Refuse a call that would touch the transport of another loop."""
+        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
+            raise UsageError(WRONG_LOOP)
+
+    def __del__(self) -> None:
+        frame_loop = getattr(self, "_frame_loop", None)
+        # A forked child has a copy of the connection, and must leave the original alone.
+        if frame_loop is None or frame_loop.lost or self._closing or self._process != os.getpid():
+            return
+        warnings.warn(
+            f"unclosed {self!r}; use async with, or close()", ResourceWarning, source=self, stacklevel=2
+        )
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            # The garbage collector runs in any thread.
+            self._loop.call_soon_threadsafe(_drop, frame_loop, self._liveness)
 
     async def __aenter__(self) -> WebSocketConnection[T]:
         return self
@@ -527,6 +569,23 @@ class WebSocketConnection(Generic[T]):
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self.connected else "disconnected"
         return f"<WebSocketConnection {self.url} {state} epoch={self._epoch}>"
+
+
+def _weakly(method: Callable[..., None]) -> Callable[..., None]:
+    """`method`, as a callable that does not keep its object alive, and does nothing when that is gone."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: Any) -> None:
+        bound = reference()
+        if bound is not None:
+            bound(*arguments)
+
+    return call
+
+
+def _drop(frame_loop: FrameLoop, liveness: Liveness) -> None:
+    liveness.stop()
+    frame_loop.abort()
 
 
 def _provider_failed(failure: Exception) -> ConnectError:

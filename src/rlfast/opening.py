@@ -7,6 +7,7 @@ Rust SDK) and says what to do. Header values never enter a text or a log record.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import inspect
 import logging
@@ -17,7 +18,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
-from picows import WSError, WSHandshakeError, WSUpgradeResponse, ws_connect
+from aiohappyeyeballs import start_connection
+from picows import WSError, WSHandshakeError, WSParsedURL, WSUpgradeResponse, ws_connect
 from python_socks import ProxyConnectionError, ProxyError
 
 from rlfast._core.wire import FrameLoop
@@ -36,6 +38,7 @@ Headers: TypeAlias = Mapping[str, str]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 
 MAX_REDIRECTS = 5
+READ_BUFFER_START = 8 * 1024
 # How long an address gets before the next one is tried beside it (RFC 8305 section 5).
 NEXT_ADDRESS_DELAY = 0.25
 
@@ -138,10 +141,10 @@ async def open_connection(
     try:
         await asyncio.wait_for(opening.run(headers), options.connect_timeout)
     except (TimeoutError, asyncio.TimeoutError):
-        frame_loop.abandon()
+        opening.drop()
         raise opening.failed(f"no answer within {options.connect_timeout:g} s") from None
     except BaseException:
-        frame_loop.abandon()
+        opening.drop()
         raise
 
 
@@ -163,6 +166,7 @@ class _Opening:
         self._proxy = proxy
         self._compression = compression
         self._options = options
+        self._socket: socket.socket | None = None
 
     async def run(self, headers: Headers | HeaderProvider) -> None:
         given = headers() if callable(headers) else headers
@@ -208,8 +212,10 @@ class _Opening:
             extra_headers=headers,
             # picows would re-send the headers to another origin.
             max_redirects=0,
-            read_buffer_init_size=options.read_buffer_size,
-            happy_eyeballs_delay=NEXT_ADDRESS_DELAY,
+            # It doubles while reads fill it, up to what BoundedReads allows: an idle connection stays small.
+            read_buffer_init_size=min(READ_BUFFER_START, options.read_buffer_size),
+            # To a SOCKS proxy its library connects.
+            socket_factory=None if self._proxy and self._proxy.startswith("socks") else self._connect_socket,
         )
         if listener is None:
             # picows reports a connection that is lost before the answer as a success without listener.
@@ -236,6 +242,26 @@ class _Opening:
             self._frame_loop.inflater = agreement.inflater
             self._frame_loop.deflate = agreement.deflate if agreement.compresses else None
         return self._frame_loop
+
+    async def _connect_socket(self, url: WSParsedURL) -> socket.socket:
+        """Connect to the first address of the host that answers.
+
+        Not left to create_connection: cancelled at the wrong moment, its staggered race forgets an open
+        socket.
+        """
+        loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+        self._socket = await start_connection(
+            addresses, happy_eyeballs_delay=NEXT_ADDRESS_DELAY, interleave=1
+        )
+        return self._socket
+
+    def drop(self) -> None:
+        """The attempt is over: hang up now. picows would keep the socket until its handshake time-out."""
+        self._frame_loop.abandon()
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def _explain(self, target: str, error: Exception) -> str:
         """What went wrong, and what to do about it."""

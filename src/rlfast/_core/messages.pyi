@@ -7,6 +7,8 @@ from typing_extensions import Buffer
 
 from rlfast._core.block import BlockQueue
 
+WRONG_LOOP: str
+
 @final
 class PayloadView(Buffer): ...
 
@@ -19,6 +21,8 @@ class MessageReader:
         recover: Callable[[Exception | None, bytes, int, str | None], Any],
         make_usage_error: Callable[[str], Exception],
     ) -> MessageReader: ...
+    loop: asyncio.AbstractEventLoop | None
+    owner: object
     @property
     def queue(self) -> BlockQueue: ...
     def take_nowait(self, max_messages: int) -> list[Any]: ...

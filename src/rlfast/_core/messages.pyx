@@ -30,6 +30,10 @@ cdef extern from "am_send.h":
 # What _take returns when no message is there; None is a message (JSON null).
 cdef object NOTHING = object()
 
+WRONG_LOOP = (
+    "this connection belongs to another event loop or thread; use it where it was opened, "
+    "from another thread by asyncio.run_coroutine_threadsafe(...)")
+
 
 @cython.final
 cdef class PayloadView:
@@ -61,6 +65,10 @@ cdef class MessageReader:
         recover: callable, (error, raw bytes, seq, rejection text or None) -> value to return instead; it may
             raise. Called for a message that `decode` refused or that was cut short.
         make_usage_error: callable, text -> exception, for calls that the state does not allow.
+
+    Attributes:
+        loop: the event loop of the connection; None before it is open.
+        owner: the connection while it is open, so that whoever waits for a message, or iterates, keeps it alive.
     """
 
     cdef:
@@ -70,6 +78,8 @@ cdef class MessageReader:
         object make_usage_error
         PayloadView view
         bint copy_payloads
+        public object loop
+        public object owner
 
     def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error):
         self.queue = queue
@@ -162,7 +172,10 @@ cdef class MessageReader:
 
     cpdef object wait(self):
         """Future that the next socket read, or the end of the stream, completes."""
-        future = get_running_loop().create_future()
+        loop = get_running_loop()
+        if loop is not self.loop and self.loop is not None:
+            raise self.make_usage_error(WRONG_LOOP)
+        future = loop.create_future()
         if not self.queue.set_waiter(future):
             raise self.make_usage_error(
                 "another task is already waiting for this connection's next message; "
