@@ -2,12 +2,47 @@
 #ifndef RLFAST_UTF8_H
 #define RLFAST_UTF8_H
 
-#include <stdint.h>
-#include <string.h>
+#include "base.h"
 
-/* First byte in [p, end) that is not ASCII, or end. */
-static inline const uint8_t *rl_skip_ascii(const uint8_t *p, const uint8_t *end)
+#if defined(__SSE2__) || defined(_M_X64)
+#include <emmintrin.h>
+
+static inline uint32_t rl_high_bits(const uint8_t *p)
 {
+    return (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)p));
+}
+
+/* First byte in [p, end) that is not ASCII, or end. What lies in [text, p) may be read, too. */
+static inline const uint8_t *rl_skip_ascii(const uint8_t *text, const uint8_t *p, const uint8_t *end)
+{
+    uint32_t bits;
+    while (end - p >= 64) {
+        __m128i a = _mm_loadu_si128((const __m128i *)p), b = _mm_loadu_si128((const __m128i *)(p + 16));
+        __m128i c = _mm_loadu_si128((const __m128i *)(p + 32)), d = _mm_loadu_si128((const __m128i *)(p + 48));
+        if (_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))))
+            break;
+        p += 64;
+    }
+    while (end - p >= 16) {
+        bits = rl_high_bits(p);
+        if (bits)
+            return p + rl_lowest_bit(bits);
+        p += 16;
+    }
+    if (end - text >= 16) {
+        /* The last bytes, together with some that were looked at already. */
+        bits = rl_high_bits(end - 16) >> (16 - (end - p));
+        return bits ? p + rl_lowest_bit(bits) : end;
+    }
+    while (p < end && *p < 0x80)
+        p++;
+    return p;
+}
+#else
+/* First byte in [p, end) that is not ASCII, or end. */
+static inline const uint8_t *rl_skip_ascii(const uint8_t *text, const uint8_t *p, const uint8_t *end)
+{
+    (void)text;
     while (end - p >= 32) {
         uint64_t words[4];
         memcpy(words, p, 32);
@@ -26,6 +61,7 @@ static inline const uint8_t *rl_skip_ascii(const uint8_t *p, const uint8_t *end)
         p++;
     return p;
 }
+#endif
 
 /* Length of the sequence that begins at p, whose first byte is not ASCII; 0: none does; -1: it may, with more bytes. */
 static inline int rl_sequence(const uint8_t *p, const uint8_t *end)
@@ -58,7 +94,7 @@ static inline int rl_sequence(const uint8_t *p, const uint8_t *end)
 static inline int64_t rl_utf8_prefix(const uint8_t *text, size_t n)
 {
     const uint8_t *p = text, *end = text + n;
-    while ((p = rl_skip_ascii(p, end)) < end) {
+    while ((p = rl_skip_ascii(text, p, end)) < end) {
         int length = rl_sequence(p, end);
         if (length == 0)
             return -1;
