@@ -25,6 +25,7 @@ from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
 from rlfast.batches import BatchIterator
 from rlfast.block_decoding import BlockDecoding
+from rlfast.bounded_reads import BoundedReads
 from rlfast.compression import Deflate, check_compression
 from rlfast.decoding import BatchAssembler, MessageDecoder
 from rlfast.errors import (
@@ -161,6 +162,8 @@ class WebSocketConnection(Generic[T]):
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
         self._reader.owner = self
+        # Before the second read: see FrameLoop.begin_read.
+        BoundedReads.install(frame_loop, self._options.read_buffer_size)
         self._loop = self._reader.loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._frame_loop = frame_loop

@@ -23,7 +23,6 @@ from picows import WSError, WSHandshakeError, WSParsedURL, WSUpgradeResponse, ws
 from python_socks import ProxyConnectionError, ProxyError
 
 from rlfast._core.wire import FrameLoop
-from rlfast.bounded_reads import BoundedReads
 from rlfast.compression import Deflate, NegotiationError
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
@@ -194,7 +193,7 @@ class _Opening:
 
     async def _try(self, target: str, headers: dict[str, str]) -> None:
         options = self._options
-        transport, listener = await ws_connect(
+        _, listener = await ws_connect(
             self._accept,
             target,
             ssl_context=self._ssl,
@@ -205,10 +204,7 @@ class _Opening:
             # would swallow the wake-up. Its pinger does not know of our backpressure.
             enable_auto_pong=False,
             enable_auto_ping=False,
-            # What cannot be compressed grows by five bytes in 16 KiB; the message itself is measured later.
-            max_frame_size=options.max_message_size + (options.max_message_size >> 10) + 64
-            if self._compression
-            else options.max_message_size,
+            max_frame_size=self.max_frame_size,
             extra_headers=headers,
             # picows would re-send the headers to another origin.
             max_redirects=0,
@@ -220,7 +216,12 @@ class _Opening:
         if listener is None:
             # picows reports a connection that is lost before the answer as a success without listener.
             raise self.failed("the server closed the connection during the upgrade")
-        BoundedReads.install(transport.underlying_transport, options.read_buffer_size)
+
+    @property
+    def max_frame_size(self) -> int:
+        """What cannot be compressed grows by five bytes in 16 KiB; the message itself is measured later."""
+        size = self._options.max_message_size
+        return size + (size >> 10) + 64 if self._compression is not None else size
 
     def _accept(self, request: object, response: WSUpgradeResponse) -> FrameLoop:
         """Look at the response to the upgrade (picows asks for the listener now).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -143,3 +144,37 @@ async def test_a_close_frame_is_answered(sent: int | None, answered: int) -> Non
         assert await ws.next_message() is None
         await until(lambda: answers)
     assert answers == [(CLOSE, answered.to_bytes(2, "big"))]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        close_frame(1005),
+        frame(b"x", CLOSE),
+        close_frame(1000, b"\xff"),
+        b"\x81\x7e\x0b\xb8",  # of 3000 bytes, the rest of which comes later
+    ],
+)
+async def test_nothing_behind_a_frame_that_was_refused_is_taken(bad: bytes) -> None:
+    """picows goes on behind some of the frames that it refuses, until it drops the connection 10 ms later."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.write(frame(b"1") + bad)
+        opcode, _ = await peer.read_frame()
+        assert opcode == CLOSE
+        await peer.write(b" " * 3000 if bad[0] == 0x81 else b"", frame(b"2"))
+        await turns(1)
+        await peer.write(frame(b"3"), close_frame(1000))
+        await peer.hang()
+
+    async with (
+        serve(handler) as server,
+        rlfast.connect(server.url, backoff=None, options=ConnectionOptions(max_message_size=2048)) as ws,
+    ):
+        got: list[object] = []
+        with contextlib.suppress(rlfast.MessageTooBigError):
+            got += [message async for message in ws]
+        assert got in ([], [1])
+        assert await ws.next_message() is None
+        assert ws.stats.messages == 1 + ws.stats.oversized_messages
+        assert isinstance(ws.last_error, rlfast.ProtocolError)

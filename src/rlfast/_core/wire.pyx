@@ -88,6 +88,7 @@ cdef class FrameLoop(WSListener):
         size_t _m_valid                     # bytes of it that are known to be whole UTF-8 sequences
 
         bint _dead                          # the connection is being dropped: ignore what still arrives
+        readonly uint64_t reads             # socket reads so far
         readonly bint discarding            # close() was called: count messages, keep none
         readonly uint64_t discarded_messages
         readonly uint64_t binary_messages
@@ -125,6 +126,21 @@ cdef class FrameLoop(WSListener):
         if self.queue.paused:
             self.pause()
         self._on_open(self)
+
+    cpdef begin_read(self):
+        """The transport is about to read from the socket: called by `BoundedReads`."""
+        self.reads += 1
+        if self.transport.is_close_frame_sent and not self.discarding and not self._dead:
+            # picows refused a frame of an earlier read, drops the connection a little later, and until then
+            # goes on behind some of the frames that it refuses. RFC 6455 section 7.1.7: "An endpoint MUST NOT
+            # continue to attempt to process data (including a responding Close frame) from the remote endpoint
+            # after being instructed to _Fail the WebSocket Connection_."
+            self._dead = True
+            get_running_loop().call_soon(self._finish_refusal)
+
+    def _finish_refusal(self):
+        if not self.lost:
+            self.transport.disconnect()
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
         cdef bint data = frame.msg_type == WSMsgType.TEXT or frame.msg_type == WSMsgType.BINARY
@@ -198,7 +214,7 @@ cdef class FrameLoop(WSListener):
                 return 0
         elif not self._assemble(frame.payload_ptr, <size_t>frame.payload_size):
             return 0
-        if self._m_text and not frame.fin and self._m_size:
+        if self._m_text and not frame.fin and self._m_size and not self.discarding:
             # Not only at the end: nothing that follows can mend it (RFC 6455 section 8.1).
             valid = rl_utf8_prefix(<unsigned char*>self._m_data + self._m_valid, self._m_size - self._m_valid)
             if valid < 0:
@@ -418,12 +434,6 @@ cdef class FrameLoop(WSListener):
         if not self.lost and not self._dead and not self.transport.is_close_frame_sent:
             self.transport.send_ping()
 
-    @property
-    def reads(self):
-        """Socket reads so far."""
-        protocol = None if self.lost else self.transport.underlying_transport.get_protocol()
-        return getattr(protocol, "reads", 0)
-
     def abandon(self):
         """The attempt to open it is over: drop it, also if it opens only later."""
         if self.transport is None:
@@ -450,6 +460,9 @@ cdef class FrameLoop(WSListener):
 
     def start_close(self, int code, str reason not None):
         """Send CLOSE; from now on arriving messages are counted and discarded."""
+        if not self.lost and self.transport.is_close_frame_sent and not self.discarding:
+            # The connection has failed already: what is behind the fault does not count.
+            self._dead = True
         self.discarding = True
         if not self.lost and not self.transport.is_close_frame_sent:
             self.transport.send_close(<WSCloseCode>code, reason)
