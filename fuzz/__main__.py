@@ -1,4 +1,7 @@
-"""``python -m fuzz``: fuzz for a while, on one or more processes, and report what was found."""
+"""``python -m fuzz``: fuzz for a while, on one or more processes, and report what was found.
+
+Targets: ``decoder``, the compiled decoder against msgspec; ``frames``, the frame loop against RFC 6455.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,32 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+
+
+class Target(NamedTuple):
+    """What is fuzzed, and how."""
+
+    command: list[str]
+    corpus: Path
+    options: list[str]
+
+
+TARGETS = {
+    "decoder": Target(
+        ["-c", "import sys; from fuzz import target; target.run(sys.argv[1:])"],
+        HERE / "corpus",
+        [f"-dict={HERE / 'json.dict'}", "-max_len=1024"],
+    ),
+    "frames": Target(
+        ["-m", "fuzz.instrumented"],
+        HERE / "corpus_frames",
+        [f"-dict={HERE / 'frames.dict'}", "-max_len=1024"],
+    ),
+}
 
 
 def environment() -> dict[str, str]:
@@ -22,17 +48,15 @@ def environment() -> dict[str, str]:
         **os.environ,
         "LD_PRELOAD": clang_file("libclang_rt.asan-x86_64.so"),
         "PYTHONMALLOC": "malloc",
-        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=16",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
     }
 
 
-def libfuzzer(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+def libfuzzer(target: Target, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start one process with libFuzzer's arguments."""
-    code = "import sys; from fuzz import target; target.run(sys.argv[1:])"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, env=environment(), stderr=log.open("wb")
-    )
+    command = [sys.executable, *target.command, *arguments]
+    return subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=log.open("wb"))
 
 
 def executions(log: Path) -> int:
@@ -45,15 +69,18 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("inputs", nargs="*", help="inputs to execute once, instead of fuzzing")
+    parser.add_argument("--target", choices=TARGETS, default="decoder")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--corpus", type=Path, help="folder to keep new inputs in (default: a temporary one)")
     parser.add_argument("--findings", type=Path, default=Path(tempfile.gettempdir()) / "rlfast-findings")
     options = parser.parse_args()
+    target = TARGETS[options.target]
     with tempfile.TemporaryDirectory(prefix="rlfast-fuzz-") as scratch:
         if options.inputs:
             log = Path(scratch) / "log"
-            code = libfuzzer(options.inputs, log).wait()
+            inputs = [str(Path(name).resolve()) for name in options.inputs]
+            code = libfuzzer(target, inputs, log).wait()
             sys.stderr.write(log.read_text(errors="replace"))
             return code
         corpus = options.corpus or Path(scratch) / "corpus"
@@ -62,14 +89,14 @@ def main() -> int:
         logs = [Path(scratch) / f"log{job}" for job in range(options.jobs)]
         processes = [
             libfuzzer(
+                target,
                 [
                     str(corpus),
-                    str(HERE / "corpus"),
+                    str(target.corpus),
                     f"-max_total_time={options.seconds}",
                     f"-artifact_prefix={options.findings}/",
-                    f"-dict={HERE / 'json.dict'}",
                     f"-seed={job + 1}",
-                    "-max_len=1024",
+                    *target.options,
                     "-reload=30",
                     "-print_final_stats=1",
                 ],

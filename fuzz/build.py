@@ -1,7 +1,7 @@
-"""Build the fuzzer: ``python fuzz/build.py`` makes ``fuzz/target.*.so``, with clang.
+"""Build the fuzzers: ``python fuzz/build.py`` makes ``fuzz/target.*.so`` and ``fuzz/driver.*.so``, with clang.
 
-The decoder's C sources are compiled into it with coverage, AddressSanitizer and UndefinedBehaviorSanitizer; the
-rest of rlfast is the installed one.
+The first holds the decoder's C sources, the second the frame loop, the queue and picows, all compiled with coverage,
+AddressSanitizer and UndefinedBehaviorSanitizer; the rest of rlfast is the installed one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,26 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 CORE = ROOT / "src" / "rlfast" / "_core"
+BUILD = HERE / "build"
+# What the driver of the frame loop's fuzzer carries: see fuzz/instrumented.py.
+FRAME_MODULES = ("rlfast._core.block", "rlfast._core.inflate", "rlfast._core.wire", "picows.picows")
+# Of picows' files, which are chosen at run time.
+VECTORS = {"mask_avx2": ["-mavx2"], "mask_avx512": ["-mavx512f"]}
+FLAGS = [
+    "-g",
+    "-O1",
+    "-fPIC",
+    "-fno-omit-frame-pointer",
+    f"-I{sysconfig.get_path('include')}",
+    f"-I{CORE}",
+]
+COVERED = ["-fsanitize=fuzzer-no-link"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-shared-libasan"]
 
 
@@ -31,41 +46,32 @@ def clang_file(name: str) -> str:
     return path
 
 
-def main() -> None:
-    """Translate, compile, link."""
-    build = HERE / "build"
-    build.mkdir(exist_ok=True)
+def translate(source: Path, target: Path, *directives: str) -> None:
+    """Cython to C."""
     subprocess.run(
         [
             sys.executable,
             "-m",
             "cython",
             "-3",
-            "-I",
-            str(ROOT / "src"),
-            "-X",
-            "cdivision=True",
-            str(HERE / "target.pyx"),
+            *("-I", str(ROOT / "src")),
+            *(argument for directive in directives for argument in ("-X", directive)),
+            str(source),
             "-o",
-            str(build / "target.c"),
+            str(target),
         ],
         check=True,
     )
-    flags = [
-        "-g",
-        "-O1",
-        "-fPIC",
-        "-fno-omit-frame-pointer",
-        f"-I{sysconfig.get_path('include')}",
-        f"-I{CORE}",
-    ]
-    covered = ["-fsanitize=fuzzer-no-link", *SANITIZE, "-Wall"]
-    objects = []
-    for source in sorted((CORE / "csrc").glob("*.c")):
-        objects.append(build / f"{source.stem}.o")
-        subprocess.run(["clang", *flags, *covered, "-c", str(source), "-o", str(objects[-1])], check=True)
-    objects.append(build / "target.o")
-    subprocess.run(["clang", *flags, "-w", "-c", str(build / "target.c"), "-o", str(objects[-1])], check=True)
+
+
+def compile_object(source: Path, target: Path, *flags: str) -> Path:
+    """C to an object file."""
+    subprocess.run(["clang", *FLAGS, *flags, "-c", str(source), "-o", str(target)], check=True)
+    return target
+
+
+def link(name: str, objects: list[Path], *libraries: str) -> None:
+    """Object files to an extension module."""
     # -Bsymbolic: the coverage callbacks are libFuzzer's, not the empty ones of the sanitizers' library.
     subprocess.run(
         [
@@ -75,11 +81,57 @@ def main() -> None:
             "-Wl,-Bsymbolic",
             *map(str, objects),
             clang_file("libclang_rt.fuzzer_no_main-x86_64.a"),
+            *libraries,
             "-o",
-            str(HERE / f"target{sysconfig.get_config_var('EXT_SUFFIX')}"),
+            str(HERE / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"),
         ],
         check=True,
     )
+
+
+def build_decoder() -> None:
+    """Make the target that is the compiled decoder."""
+    translate(HERE / "target.pyx", BUILD / "target.c", "cdivision=True")
+    objects = [
+        compile_object(source, BUILD / f"{source.stem}.o", *COVERED, *SANITIZE, "-Wall")
+        for source in sorted((CORE / "csrc").glob("*.c"))
+    ]
+    objects.append(compile_object(BUILD / "target.c", BUILD / "target.o", "-w"))
+    link("target", objects)
+
+
+def build_frames() -> None:
+    """Make libFuzzer's driver for the frame loop, which carries the modules that are to be watched."""
+    translate(HERE / "driver.pyx", BUILD / "driver.c")
+    objects = [compile_object(BUILD / "driver.c", BUILD / "driver.o", "-w")]
+    for module in FRAME_MODULES:
+        package, _, name = module.rpartition(".")
+        ours = package == "rlfast._core"
+        folder = CORE if ours else Path(str(find_spec("picows").submodule_search_locations[0]))
+        # The directives are those of setup.py, and of picows' own.
+        directives = ["wraparound=False", "boundscheck=False", "cdivision=True", "binding=False"]
+        directives += ["initializedcheck=False", "overflowcheck=False", "nonecheck=False"]
+        # Cython takes a module's name from the packages around its source, so that stays where it is.
+        translate(folder / f"{name}.pyx", BUILD / f"{name}.c", *directives)
+        # picows reads integers where they lie, aligned or not: no business of ours, and right on this machine.
+        ignored = ["-fno-sanitize=undefined", f"-fsanitize-ignorelist={HERE / 'ignored.txt'}"]
+        sanitize = SANITIZE if ours else [*SANITIZE, *ignored]
+        defines = ["-DCYTHON_WITHOUT_ASSERTIONS=1", f"-I{folder}"]
+        objects.append(
+            compile_object(BUILD / f"{name}.c", BUILD / f"{name}.o", *COVERED, *sanitize, *defines, "-w")
+        )
+        for source in () if ours else sorted(folder.glob("*.c")):
+            vectors = VECTORS.get(source.stem, ())
+            objects.append(compile_object(source, BUILD / f"{source.stem}.o", f"-I{folder}", "-w", *vectors))
+    link("driver", objects, "-lz")
+
+
+def main() -> None:
+    """Translate, compile, link."""
+    BUILD.mkdir(exist_ok=True)
+    targets = {"decoder": build_decoder, "frames": build_frames}
+    for name in sys.argv[1:] or targets:
+        targets[name]()
 
 
 if __name__ == "__main__":

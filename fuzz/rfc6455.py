@@ -1,0 +1,349 @@
+"""What a client must make of the bytes that a server sends: RFC 6455, read aloud.
+
+The judge of the frame loop: no buffer, no fast path, nothing shared with rlfast or picows. It is told what
+happened in which order (bytes that one socket read brought in, calls of the client) and says what must have come
+of it. It knows where reads begin and end for one reason only, see `Receiver.read`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+
+from fuzz.inflate import Inflate, NotDeflateError
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+CONTROL = (CLOSE, PING, PONG)
+MESSAGE_TAIL = b"\x00\x00\xff\xff"
+REJECTED_PREFIX = 65536
+
+
+class RefusedError(Exception):
+    """Bytes that are no frame, or a frame that no server may send. Found by the framing layer."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+@dataclass
+class Frame:
+    fin: bool
+    rsv: int
+    opcode: int
+    payload: bytes
+
+
+@dataclass
+class Outcome:
+    """What must be seen of the client."""
+
+    messages: list[tuple[bytes, bool]] = field(default_factory=list)
+    """Payload, and whether it is only the beginning of a message that was too big."""
+    sent: list[tuple[int, bytes]] = field(default_factory=list)
+    """Opcode and payload of frames; of a close frame the code only."""
+    error: int | None = None
+    close_received: bool = False
+    close_code: int | None = None
+    close_reason: str = ""
+    binary: int = 0
+    oversized: int = 0
+    discarded: int = 0
+    either: set[int] = field(default_factory=set)
+    """Codes of which one may stand for the other: see `Receiver._inflate`."""
+    unheard: bool = False
+    """The framing layer refused bytes after the client had closed: it drops the connection and tells nobody."""
+
+
+def may_be_sent(code: int) -> bool:
+    """RFC 6455 section 7.4, and the IANA registry of close codes."""
+    return code in (1000, 1001, 1002, 1003, *range(1007, 1015)) or 3000 <= code <= 4999
+
+
+def known_to_framing(code: int) -> bool:
+    """Close codes that picows lets pass; the others it refuses itself, as a part of framing."""
+    return may_be_sent(code) or code in (0, 1006) or code >= 3000
+
+
+def next_frame(data: bytes, largest: int, close_seen: bool) -> tuple[Frame, int] | None:
+    """The first frame of `data` and its size; None if more bytes are needed to say anything.
+
+    Raises:
+        RefusedError: the peer broke section 5.2 or 5.5, or the frame is too big.
+    """
+    if len(data) < 2:
+        return None
+    first, second = data[0], data[1]
+    fin, rsv, opcode = first >> 7 == 1, first >> 4 & 7, first & 15
+    # Section 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
+    if opcode not in (CONTINUATION, TEXT, BINARY, *CONTROL):
+        raise RefusedError(1002)
+    # Section 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented."
+    if opcode in CONTROL and (not fin or second & 127 > 125):
+        raise RefusedError(1002)
+    # Section 5.1: "A client MUST close a connection if it detects a masked frame."
+    if second & 128:
+        raise RefusedError(1002)
+    n, head = second & 127, 2
+    # Section 5.2: "the minimal number of bytes MUST be used to encode the length"; "the most significant bit MUST be 0".
+    if n == 126:
+        head = 4
+        if len(data) < head:
+            return None
+        n = int.from_bytes(data[2:4], "big")
+        if n < 126:
+            raise RefusedError(1002)
+    elif n == 127:
+        head = 10
+        if len(data) < head:
+            return None
+        n = int.from_bytes(data[2:10], "big")
+        if n >> 63 or n < 65536:
+            raise RefusedError(1002)
+    if n > largest and opcode not in CONTROL:
+        raise RefusedError(1009)
+    if len(data) < head + n:
+        return None
+    payload = data[head : head + n]
+    if opcode == CLOSE:
+        if n == 1 or (n and not known_to_framing(int.from_bytes(payload[:2], "big"))):
+            raise RefusedError(1002)
+        # Section 5.5.1: the reason is UTF-8.
+        if not is_utf8(payload[2:]):
+            raise RefusedError(1007)
+        # Section 5.5.1: nothing may follow a close frame.
+        if close_seen:
+            raise RefusedError(1002)
+    return Frame(fin, rsv, opcode, payload), head + n
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def may_become_utf8(data: bytes) -> bool:
+    """Whether there is something to append that makes it UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return True
+
+
+class Receiver:
+    """One connection from the end of the upgrade to its loss.
+
+    Args:
+        max_message_size: of a message, all fragments together.
+        max_frame_size: of a frame.
+        inflate: the peer's compression context, if permessage-deflate was agreed.
+        compress: of messages that the client sends; None: they are sent as they are.
+    """
+
+    def __init__(
+        self,
+        max_message_size: int,
+        max_frame_size: int,
+        inflate: Inflate | None = None,
+        compress: zlib._Compress | None = None,
+    ) -> None:
+        self.out = Outcome()
+        self.over = False
+        self._max_message = max_message_size
+        self._max_frame = max_frame_size
+        self._inflater = inflate
+        self._data = b""
+        self._assembled: bytes | None = None  # of the fragmented message in progress
+        self._opcode = TEXT
+        self._compressed = False
+        self._close_seen = False  # by the framing layer
+        self._close_sent = False
+        self._refusal: int | None = None
+        self._closing = False  # the client called for it
+        self._write_paused = False
+        self._late_pong: bytes | None = None
+
+    # -- what happened ---------------------------------------------------------------------------------
+
+    def read(self, data: bytes) -> None:
+        """A socket read.
+
+        picows parses one frame ahead within a read. Where it refuses the bytes behind a frame of the same read,
+        it sends its close frame before that frame is handled: that one frame still counts, but what it
+        calls for (a pong, a close code) is not sent any more. This is the only thing that depends on where
+        reads end.
+        """
+        if self.over:
+            return
+        self._data += data
+        frames: list[Frame] = []
+        refusal: int | None = None
+        try:
+            while (found := next_frame(self._data, self._max_frame, self._close_seen)) is not None:
+                frames.append(found[0])
+                self._close_seen |= found[0].opcode == CLOSE
+                self._data = self._data[found[1] :]
+        except RefusedError as refused:
+            refusal = refused.code
+        for frame in frames[:-1] if refusal is not None else frames:
+            self._frame(frame)
+            if self.over:
+                return
+        if refusal is not None:
+            self.out.unheard = self._closing
+            if not self._close_sent:
+                self._refusal = refusal
+            self._send_close(refusal)
+            for frame in frames[-1:]:
+                self._frame(frame)
+            self.over = True
+
+    def start_close(self, code: int) -> None:
+        """The client closes: what arrives from now on is counted, and not kept (section 1.4)."""
+        self._closing = True
+        self._send_close(code)
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """The client sends a message, or a ping."""
+        if not self._close_sent and not self.over:
+            self.out.sent.append((opcode, payload))
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._late_pong is not None and not self._close_sent and not self.over:
+            self.out.sent.append((PONG, self._late_pong))
+        self._late_pong = None
+
+    def lost(self) -> Outcome:
+        """The connection is gone: what must have come of it all."""
+        self.over = True
+        out = self.out
+        if self._refusal is not None and out.error is None and not out.close_received and not self._closing:
+            out.error = self._refusal
+            if self._refusal == 1009:
+                out.oversized += 1
+                out.messages.append((b"", True))
+        return out
+
+    # -- what follows from it --------------------------------------------------------------------------
+
+    def _send_close(self, code: int) -> None:
+        if not self._close_sent:
+            self.out.sent.append((CLOSE, code.to_bytes(2, "big")))
+            self._close_sent = True
+
+    def _fail(self, code: int) -> None:
+        """Section 7.1.7."""
+        self.out.error = code
+        self._send_close(code)
+        self.over = True
+
+    def _frame(self, frame: Frame) -> None:
+        data = frame.opcode in (TEXT, BINARY)
+        # Section 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+        # RFC 7692 section 6: RSV1 is set on the first frame of a compressed message, and on no other.
+        allowed = 4 if self._inflater is not None and data else 0
+        if frame.rsv & ~allowed:
+            self._fail(1002)
+        elif frame.opcode == PING:
+            # Section 5.5.2: "an endpoint MUST send a Pong frame in response, unless it already received a Close
+            # frame". Section 5.5.3: the most recent ping will do, where there are several.
+            if self._close_sent:
+                pass
+            elif self._write_paused:
+                self._late_pong = frame.payload
+            else:
+                self.out.sent.append((PONG, frame.payload))
+        elif frame.opcode == CLOSE:
+            self._close(frame.payload)
+        elif data and self._assembled is not None:
+            self._fail(1002)  # Section 5.4: fragments of one message must not be interleaved with another's.
+        elif frame.opcode == CONTINUATION and self._assembled is None:
+            self._fail(1002)  # Section 5.4.
+        elif frame.opcode != PONG:
+            if data:
+                self._assembled = b""
+                self._opcode, self._compressed = frame.opcode, frame.rsv == 4
+            self._fragment(frame)
+
+    def _close(self, payload: bytes) -> None:
+        # Section 7.4: which codes a close frame may hold.
+        code = int.from_bytes(payload[:2], "big") if payload else None
+        if code is not None and not may_be_sent(code):
+            self._fail(1002)
+            return
+        self.out.close_received = True
+        self.out.close_code, self.out.close_reason = code, payload[2:].decode()
+        # Section 5.5.1: "the endpoint typically echos the status code it received".
+        self._send_close(1000 if code is None else code)
+        self.over = True
+
+    def _fragment(self, frame: Frame) -> None:
+        assert self._assembled is not None
+        if self._closing:
+            # Messages are counted only, so nothing can be wrong with them but their framing, and their size.
+            self._assembled += b"" if self._compressed else frame.payload
+            if len(self._assembled) > self._max_message and not (frame.opcode and frame.fin):
+                self.out.oversized += 1
+                self._fail(1009)
+            elif frame.fin:
+                self.out.discarded += 1
+                self._assembled = None
+            return
+        if self._compressed:
+            if not self._inflate(frame):
+                return
+        elif len(self._assembled) + len(frame.payload) > self._max_message:
+            self._too_big(frame.payload if frame.opcode and frame.fin else self._assembled)
+            return
+        else:
+            self._assembled += frame.payload
+        if self._opcode == TEXT:
+            # Section 8.1; as soon as it is certain, not only at the end.
+            valid = is_utf8(self._assembled) if frame.fin else may_become_utf8(self._assembled)
+            if not valid:
+                # No decoder takes it, but it was received: it keeps its place in the stream.
+                self.out.messages.append((self._assembled, False))
+                self._fail(1007)
+                return
+        if frame.fin:
+            self.out.binary += self._opcode == BINARY
+            self.out.messages.append((self._assembled, False))
+            self._assembled = None
+
+    def _inflate(self, frame: Frame) -> bool:
+        """RFC 7692 section 7.2.2."""
+        inflater = self._inflater
+        assert inflater is not None
+        try:
+            fits = inflater.feed(frame.payload, self._max_message)
+            if fits and frame.fin:
+                fits = inflater.feed(MESSAGE_TAIL, self._max_message)
+        except NotDeflateError:
+            self._fail(1007)
+            return False
+        if not fits:
+            self._too_big(bytes(inflater.out))
+            # zlib looks at what follows the last byte that it has room for: what is wrong there may be told
+            # instead.
+            try:
+                inflater.feed(b"", self._max_message + 1)
+            except NotDeflateError:
+                self.out.either = {1007, 1009}
+            return False
+        self._assembled = bytes(inflater.out)
+        if frame.fin and not inflater.end_message():
+            self._fail(1007)
+            return False
+        return True
+
+    def _too_big(self, prefix: bytes) -> None:
+        self.out.oversized += 1
+        self.out.messages.append((prefix[:REJECTED_PREFIX], True))
+        self._fail(1009)
