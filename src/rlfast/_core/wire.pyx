@@ -132,9 +132,8 @@ cdef class FrameLoop(WSListener):
         self.reads += 1
         if self.transport.is_close_frame_sent and not self.discarding and not self._dead:
             # picows refused a frame of an earlier read, drops the connection a little later, and until then
-            # goes on behind some of the frames that it refuses. RFC 6455 section 7.1.7: "An endpoint MUST NOT
-            # continue to attempt to process data (including a responding Close frame) from the remote endpoint
-            # after being instructed to _Fail the WebSocket Connection_."
+            # goes on behind some of the frames that it refuses. What failed takes nothing more (RFC 6455
+            # section 7.1.7).
             self._dead = True
             get_running_loop().call_soon(self._finish_refusal)
 
