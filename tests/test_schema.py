@@ -355,7 +355,7 @@ def test_what_is_no_struct_is_an_error(type_: Any) -> None:
         compile_plan(type_)
 
 
-@pytest.mark.parametrize("type_", [Inner | KbChange, dict[int, 3], object()], ids=str)
+@pytest.mark.parametrize("type_", [Inner | KbChange, dict[int, 3], object()], ids=["union", "dict", "object"])
 def test_what_msgspec_cannot_decode_is_an_error(type_: Any) -> None:
     with pytest.raises(UnsupportedFieldError):
         compile_plan(type_)

@@ -162,6 +162,8 @@ class _Run:
             if self._failure is not None:
                 raise self._failure
         except CaptureError as error:
+            # The writer may have told `put` before it told the task that closes.
+            await self._ws.close()
             raise self._with_losses(error) from error.__cause__
         finally:
             for task in tasks:
