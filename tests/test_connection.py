@@ -409,6 +409,16 @@ async def test_capture_backoff_grows_over_short_connections_and_stops_on_401() -
     assert [seconds for kind, seconds in fake.log] == [0.5, 1.0, 2.0]
 
 
+async def test_attempts_that_are_used_up_by_short_connections_are_said_to_be() -> None:
+    fake = FakeTiming()
+    backoff = Backoff(max_attempts=1, reset_after=60.0)
+    async with serve(sender("1"), sender("2")) as server:
+        async with rlfast.connect(server.url, backoff=backoff, timing=fake.timing) as ws:
+            assert [message async for message in ws] == [1, 2]
+            assert isinstance(ws.last_error, rlfast.ConnectError)
+            assert str(ws.last_error) == "websocket connect failed: the attempts are used up"
+
+
 async def test_retry_after_is_honoured_by_the_capture_backoff() -> None:
     async def drop(peer: Peer) -> None:
         await peer.accept()

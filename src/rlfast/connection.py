@@ -268,7 +268,7 @@ class WebSocketConnection(Generic[T]):
             self._last_error = (
                 error
                 if isinstance(error, NetworkError)
-                else ConnectError(f"websocket connect failed: {error}")
+                else ConnectError(f"websocket connect failed: {error or 'the attempts are used up'}")
             )
             self._gaps.end(None)
             self._queue.finish()
