@@ -19,9 +19,10 @@ asan:      ## the tests of the compiled code under AddressSanitizer and Undefine
 	  tests/test_bounds.py tests/test_connection.py tests/test_decoder_equality.py tests/test_decoding.py \
 	  tests/test_decoding_properties.py tests/test_json_edges.py tests/test_liveness.py tests/capture/test_journal.py \
 	  tests/capture/test_recovery.py
-fuzz:      ## a minute of coverage-guided fuzzing of the decoder, against msgspec; needs clang
+fuzz:      ## coverage-guided fuzzing: a minute of the decoder, a minute of the frame loop; needs clang
 	python fuzz/build.py
 	python -m fuzz --seconds 60
+	python -m fuzz --target frames --seconds 60
 stubs:     ## the .pyi files against the compiled modules
 	python -m mypy.stubtest rlfast._core.arrow rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
 	  rlfast._core.decode rlfast._core.inflate rlfast._core.journal rlfast._core.messages rlfast._core.plan rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml
