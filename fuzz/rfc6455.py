@@ -74,17 +74,17 @@ def next_frame(data: bytes, largest: int, close_seen: bool) -> tuple[Frame, int]
         return None
     first, second = data[0], data[1]
     fin, rsv, opcode = first >> 7 == 1, first >> 4 & 7, first & 15
-    # Section 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
+    # Section 5.2: an opcode that is not known fails the connection.
     if opcode not in (CONTINUATION, TEXT, BINARY, *CONTROL):
         raise RefusedError(1002)
-    # Section 5.5: "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented."
+    # Section 5.5: a control frame has at most 125 bytes of payload, and is never cut up.
     if opcode in CONTROL and (not fin or second & 127 > 125):
         raise RefusedError(1002)
-    # Section 5.1: "A client MUST close a connection if it detects a masked frame."
+    # Section 5.1: a server does not mask, and a client closes on a mask.
     if second & 128:
         raise RefusedError(1002)
     n, head = second & 127, 2
-    # Section 5.2: "the minimal number of bytes MUST be used to encode the length"; "the most significant bit MUST be 0".
+    # Section 5.2: a length takes as few bytes as it needs, and its highest bit is not used.
     if n == 126:
         head = 4
         if len(data) < head:
@@ -246,14 +246,14 @@ class Receiver:
 
     def _frame(self, frame: Frame) -> None:
         data = frame.opcode in (TEXT, BINARY)
-        # Section 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+        # Section 5.2: a reserved bit is 0, unless an extension was agreed to that gives it a meaning.
         # RFC 7692 section 6: RSV1 is set on the first frame of a compressed message, and on no other.
         allowed = 4 if self._inflater is not None and data else 0
         if frame.rsv & ~allowed:
             self._fail(1002)
         elif frame.opcode == PING:
-            # Section 5.5.2: "an endpoint MUST send a Pong frame in response, unless it already received a Close
-            # frame". Section 5.5.3: the most recent ping will do, where there are several.
+            # Section 5.5.2: a ping is answered as long as the connection is not being closed. Section 5.5.3: the
+            # latest ping will do, where there are several.
             if self._close_sent:
                 pass
             elif self._write_paused:
@@ -280,7 +280,7 @@ class Receiver:
             return
         self.out.close_received = True
         self.out.close_code, self.out.close_reason = code, payload[2:].decode()
-        # Section 5.5.1: "the endpoint typically echos the status code it received".
+        # Section 5.5.1: the code of a close frame is sent back.
         self._send_close(1000 if code is None else code)
         self.over = True
 
