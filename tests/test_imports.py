@@ -31,7 +31,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "names": ({""}, {"version check", "leaves", "columns", "opening", "connection", "client"}),
     "simulator": ({"simulator"}, {"leaves"}),
     "capture": ({"capture"}, {"core", "leaves", "columns", "decoding", "connection"}),
-    "cli": ({"cli"}, {"leaves", "columns", "opening", "connection", "client", "simulator", "capture"}),
+    "measuring": ({"measure"}, {"leaves", "columns"}),
+    "cli": (
+        {"cli"},
+        {"leaves", "columns", "opening", "connection", "client", "simulator", "capture", "measuring"},
+    ),
 }
 
 
@@ -150,7 +154,18 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
 
-EXTRAS = ["pyarrow", "nanoarrow", "polars", "duckdb", "typer", "rich", "pydantic", "uvloop"]
+EXTRAS = [
+    "hdrh",
+    "matplotlib",
+    "pyarrow",
+    "nanoarrow",
+    "polars",
+    "duckdb",
+    "typer",
+    "rich",
+    "pydantic",
+    "uvloop",
+]
 EXTRAS += ["reasoning_layer_python_sdk"]
 HEAVY = ["numpy", *EXTRAS]
 

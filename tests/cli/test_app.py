@@ -14,7 +14,7 @@ from rlfast.cli import main
 from .helpers import RLFAST, assert_one_line, environment, run
 
 
-@pytest.mark.parametrize("command", ["demo", "capture", "inspect", "simulate"])
+@pytest.mark.parametrize("command", ["demo", "capture", "inspect", "simulate", "bench"])
 def test_every_command_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out, err = capsys.readouterr()
@@ -59,6 +59,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["capture", "ws://h", "--types", "rlfast.events:Nothing"], "rlfast.events has no Nothing"),
         (["capture", "ws://h", "--types", "decimal:Decimal"], "--types 'decimal:Decimal': batch mode needs"),
         (["inspect"], "DIR"),
+        (["bench"], "exactly one of URL, --agent, --cycle and --session, not none"),
+        (["bench", "ws://h", "--types", "m:T", "--untyped"], "--types or --untyped, not both"),
+        (["bench", "ws://h", "--events", "0"], "--events"),
+        (["bench", "ws://h", "--duration", "never"], "'never' is not a time"),
         (["demo", "--seconds", "-1"], "'-1' is not a time"),
         (["simulate", "--rate", "0"], "rate must be a positive number"),
         (["simulate", "--port", "70000"], "--port"),

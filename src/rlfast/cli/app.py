@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from rlfast.cli.bench import bench_command
 from rlfast.cli.capture import capture_command
 from rlfast.cli.common import Debug, print_error, state
 from rlfast.cli.demo import demo_command
@@ -70,6 +71,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "redrive": redrive_command,
     "compact": compact_command,
     "simulate": simulate_command,
+    "bench": bench_command,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, help=_help(_command))(_command)

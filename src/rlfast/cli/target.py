@@ -6,7 +6,7 @@ import importlib
 import ipaddress
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -56,6 +56,10 @@ class Target:
     warning: str | None = None
     proxy: str | None = None
     deflate: bool = False
+
+    def as_untyped(self) -> Target:
+        """Return the same stream, with messages that are taken as they are."""
+        return replace(self, type=None)
 
     def connecting(
         self, first_seq: int, first_epoch: int, reconnect: bool, **options: Any

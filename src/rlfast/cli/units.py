@@ -7,7 +7,7 @@ import re
 
 from rlfast.errors import ConfigError
 
-__all__ = ["format_bytes", "format_seconds", "parse_duration", "parse_size"]
+__all__ = ["format_bytes", "format_nanoseconds", "format_seconds", "parse_duration", "parse_size"]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d)\s*)+", re.IGNORECASE)
@@ -64,3 +64,12 @@ def format_seconds(seconds: float) -> str:
     whole = int(seconds)
     minutes = f"{whole // 60 % 60:02d}:{whole % 60:02d}"
     return f"{whole // 3600}:{minutes}" if whole >= 3600 else minutes.removeprefix("0")
+
+
+def format_nanoseconds(value: float) -> str:
+    """Return a duration with three digits, such as ``42.1 µs``."""
+    for unit in ("ns", "µs", "ms"):
+        if value < 999.5:
+            return f"{value:.0f} ns" if unit == "ns" else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} s"

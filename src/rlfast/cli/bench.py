@@ -1,0 +1,256 @@
+"""``rlfast bench``: how fast a live stream is, how even, and how late."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time as clock
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rlfast.cli.common import Debug, duration, print_error, print_json
+from rlfast.cli.running import Interrupts
+from rlfast.cli.target import Target, TargetOptions, find_target
+
+if TYPE_CHECKING:
+    from rlfast.connection import WebSocketConnection
+    from rlfast.measure.stream import StreamMeasure
+
+__all__ = ["bench_command"]
+
+STREAM, STOP, MEASURE, OUTPUT = "Which stream", "When to stop", "What to measure", "Output"
+MAX_ROWS = 65_536
+MAX_WAIT = 0.05
+"""Seconds that a batch may wait: how late the end of the time, or of the events, is seen."""
+
+
+def bench_command(
+    url: Annotated[str | None, typer.Argument(metavar="URL", help="ws:// or wss:// URL.")] = None,
+    agent: Annotated[
+        str | None, typer.Option(metavar="ID", help="Events of this agent.", rich_help_panel=STREAM)
+    ] = None,
+    cycle: Annotated[
+        str | None, typer.Option(metavar="ID", help="Cognitive cycle of this agent.", rich_help_panel=STREAM)
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option(metavar="ID", help="This oversight session.", rich_help_panel=STREAM)
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="RLFAST_BASE_URL",
+            help="The platform, such as https://host.",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
+    tenant: Annotated[
+        str | None,
+        typer.Option(metavar="ID", envvar="RLFAST_TENANT", help="The tenant.", rich_help_panel=STREAM),
+    ] = None,
+    token_env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable with the bearer token; RLFAST_TOKEN if not given.",
+            rich_help_panel=STREAM,
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="RLFAST_PROXY", help="As for rlfast capture.", rich_help_panel=STREAM
+        ),
+    ] = None,
+    deflate: Annotated[
+        bool,
+        typer.Option(
+            "--deflate", help="Let the server compress (RFC 7692): for slow networks.", rich_help_panel=STREAM
+        ),
+    ] = False,
+    time: Annotated[
+        float,
+        typer.Option(
+            "--duration",
+            parser=duration,
+            metavar="TIME",
+            help="After this time, such as 30s or 5m.",
+            show_default="10s",
+            rich_help_panel=STOP,
+        ),
+    ] = 10.0,
+    events: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="After this many events, if that is sooner.", rich_help_panel=STOP
+        ),
+    ] = None,
+    types: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:TYPE",
+            help="msgspec struct, or union of them, of the messages. Default: the agent events for an agent, "
+            "otherwise untyped.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None,
+    untyped: Annotated[
+        bool, typer.Option("--untyped", help="Take messages as they are.", rich_help_panel=MEASURE)
+    ] = False,
+    timestamp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help="Field with the time of sending; - for none. Default: timestamp, ts, time, sent_at, "
+            "created_at, event_time, E or T, whichever there is.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write everything as JSON; - is stdout.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Plot the percentiles into a PNG file.", rich_help_panel=OUTPUT),
+    ] = None,
+    debug: Debug = False,
+) -> int:
+    """Measure a live stream: its rate, the time between events, and their latency.
+
+    Nothing is written but what you ask for. Events are read as fast as rlfast can, in batches, so it is the
+    stream that is measured; if it is faster than rlfast, a warning says so.
+
+    [bold]Inter-arrival[/bold] is the time between events that follow each other. Those that one socket read
+    brings arrive together.
+
+    [bold]Latency[/bold] is the time of arrival less the time that stands in the event, ISO 8601 or a number
+    since 1970. The difference of the two machines' clocks is in it: a millisecond or so where NTP keeps them.
+
+    [bold]Examples[/bold]
+
+    \b
+      rlfast bench wss://HOST/PATH
+      rlfast bench wss://HOST/PATH --duration 5m --timestamp E --png stream.png
+      rlfast bench --agent ID --tenant ID --base-url https://HOST --json -
+      rlfast bench wss://HOST/PATH --types my_events:Event --events 1000000
+
+    \b
+      rlfast simulate --rate 50000 &
+      rlfast bench ws://127.0.0.1:8765/api/v1/cognitive/agents/ws?agent_id=…
+    """
+    if types is not None and untyped:
+        raise typer.BadParameter("give --types or --untyped, not both")
+    target = find_target(
+        TargetOptions(url, agent, cycle, session, base_url, tenant, token_env, types, None, proxy, deflate)
+    )
+    if untyped:
+        target = target.as_untyped()
+    if target.warning is not None:
+        print_error(target.warning)
+    from rlfast.measure.stream import StreamMeasure
+
+    if png is not None:
+        from rlfast.measure.plot import check_plotting
+
+        check_plotting()
+    measure = StreamMeasure(None if timestamp == "-" else timestamp, timestamp != "-")
+    note = "" if json == "-" else f"measuring {target.stream} for {time:g} s (Ctrl-C ends)"
+    facts, interrupted = asyncio.run(_measure(target, measure, time, events, note))
+    return _report(target, measure, facts, json, png, interrupted)
+
+
+async def _measure(
+    target: Target, measure: StreamMeasure, seconds: float, events: int | None, note: str
+) -> tuple[dict[str, Any], bool]:
+    """Read until a bound, a signal or the end of the stream; return what rlfast itself took and saw."""
+    with Interrupts() as interrupts:
+        opening = asyncio.ensure_future(_open(target))
+        stopping = asyncio.ensure_future(interrupts.stop.wait())
+        try:
+            await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                opening.cancel()
+                await asyncio.gather(opening, return_exceptions=True)
+                return {}, True
+            ws = await opening
+            used = clock.process_time()
+            reading = asyncio.ensure_future(_read(ws, measure, events, note))
+            try:
+                await asyncio.wait((reading, stopping), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                used = clock.process_time() - used
+                if reading.done():
+                    reading.result()
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+                await ws.close()
+        finally:
+            stopping.cancel()
+        stats = ws.stats
+        error = ws.last_error
+        facts = {
+            "cpu_seconds": used,
+            "pauses": stats.pauses,
+            "peak_queued_bytes": stats.peak_queued_bytes,
+            "error": None if error is None else str(error),
+        }
+        return facts, interrupts.stop.is_set()
+
+
+async def _open(target: Target) -> WebSocketConnection[Any]:
+    return await target.connecting(0, 1, reconnect=False)
+
+
+async def _read(ws: WebSocketConnection[Any], measure: StreamMeasure, events: int | None, note: str) -> None:
+    """Measure batches; `note` goes to stderr when the first one is there."""
+    async for batch in ws.batches(min(MAX_ROWS, events or MAX_ROWS), max_wait=MAX_WAIT):
+        measure.add(batch)
+        if note:
+            print(note, file=sys.stderr, flush=True)
+            note = ""
+        if events is not None and measure.events >= events:
+            return
+
+
+def _report(
+    target: Target,
+    measure: StreamMeasure,
+    facts: dict[str, Any],
+    json: str | None,
+    png: Path | None,
+    interrupted: bool,
+) -> int:
+    if facts.get("error") is not None:
+        print_error(f"the stream ended: {facts['error']}")
+    if measure.events == 0:
+        if not interrupted:
+            print_error("no event arrived; is anything sent to this stream? --duration makes it wait longer")
+        return 130 if interrupted else 1
+    result = {"stream": target.stream, "typed": target.type is not None, **measure.as_dict(), **facts}
+    if json == "-":
+        print_json(result)
+    else:
+        from rlfast.cli.bench_report import print_measure
+
+        print_measure(measure, target.stream)
+        if facts["pauses"]:
+            print_error(
+                f"warning: rlfast paused the socket {facts['pauses']} times: the stream is faster than it"
+            )
+        if json is not None:
+            import msgspec
+
+            Path(json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+    if png is not None:
+        from rlfast.measure.plot import percentile_curves, save
+
+        panels = {"between events": {"inter-arrival": measure.inter_arrival}}
+        if len(measure.latency):
+            panels["latency"] = {"latency": measure.latency}
+        save(percentile_curves(panels, target.stream), png)
+    return 130 if interrupted else 0

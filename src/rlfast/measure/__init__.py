@@ -1,0 +1,1 @@
+"""Measuring a live stream: rate, inter-arrival and latency. Its libraries come with ``rlfast[bench]``."""
