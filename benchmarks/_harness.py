@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import json
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENT_ID = "0a8ee6c5-7d7a-4d24-9d6d-3a0c1b1f6d70"
@@ -205,6 +206,25 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(text)
 
 
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """The table as Markdown; all columns but the first are aligned to the right."""
+    lines = [list(header), ["---"] + ["--:"] * (len(header) - 1), *map(list, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+T = TypeVar("T")
+
+
+def progress(items: Sequence[T]) -> Iterator[T]:
+    """The items, while a terminal's last line says how far they are."""
+    for number, item in enumerate(items, 1):
+        if sys.stderr.isatty():
+            print(f"\r{number} of {len(items)} ", end="", file=sys.stderr, flush=True)
+        yield item
+    if sys.stderr.isatty():
+        print("\r" + " " * 20 + "\r", end="", file=sys.stderr)
+
+
 def against_bars(bars: Iterable[tuple[str, float, str, float]]) -> str:
     """Measured figures beside what they are meant to reach: (what, measured, "<=" or ">=", bar)."""
     rows = [
@@ -219,3 +239,30 @@ def write_json(path: str, result: object) -> None:
         print(text)
     else:
         Path(path).write_text(text + "\n")
+
+
+def write_results(
+    name: str, result: dict[str, Any], folder: Path, plots: Callable[[dict[str, Any], Path], list[Path]]
+) -> list[Path]:
+    """Write a benchmark's JSON, Markdown and plots into the folder; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = [folder / f"{name}.json", folder / f"{name}.md"]
+    date = datetime.date.today().isoformat()
+    text = result.pop("markdown")
+    out[0].write_text(json.dumps({"date": date, **result}) + "\n")
+    facts = result["machine"]
+    versions = ", ".join(f"{key} {value}" for key, value in facts["versions"].items())
+    lines = [
+        f"# {name}, {date}",
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['system']}, {facts['python']}.",
+    ]
+    lines += [f"{versions}. Load before: {facts['load_before']}.", text]
+    if result.get("bars"):
+        rows = [(what, f"{value:.3g}", f"{sign} {bar:g}") for what, value, sign, bar in result["bars"]]
+        lines.append("### Bars\n\n" + markdown(("bar", "measured", "wanted"), rows))
+    out[1].write_text("\n\n".join(lines) + "\n")
+    try:
+        return out + plots(result, folder)
+    except ImportError as error:
+        print(f"without plots: {error}", file=sys.stderr)
+        return out

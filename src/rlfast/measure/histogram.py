@@ -50,6 +50,12 @@ class Histogram:
         for value, count in zip(*np.unique(clipped >> shift << shift, return_counts=True), strict=True):
             self._hdr.record_value(int(value), int(count))
 
+    def merge(self, other: Histogram) -> None:
+        """Add everything that the other one has recorded."""
+        self._hdr.add(other._hdr)
+        self._largest = max(self._largest, other._largest)
+        self._sum += other._sum
+
     def __len__(self) -> int:
         return int(self._hdr.get_total_count())
 

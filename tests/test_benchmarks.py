@@ -1,0 +1,59 @@
+"""Each benchmark at a tiny size: that it runs and reports, not what it measures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+needs_compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+
+
+def bench(*arguments: str, out: Path) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments, "--rounds", "1", "--out", str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (out / f"{arguments[0]}.md").read_text().startswith(f"# {arguments[0]}, ")
+    found: dict[str, object] = json.loads((out / f"{arguments[0]}.json").read_text())
+    assert found["machine"]
+    return found
+
+
+@needs_compiler
+def test_latency(tmp_path: Path) -> None:
+    arguments = ["--rates", "500", "--seconds", "0.4", "--echoes", "20", "--patterns", "poisson,bursts"]
+    found = bench(
+        "latency",
+        *arguments,
+        "--loops",
+        "asyncio",
+        "--consumers",
+        "picows,next_message,batches_1ms",
+        out=tmp_path,
+    )
+    rows = found["rows"]
+    assert isinstance(rows, list)
+    assert {(row["pattern"], row["consumer"]) for row in rows} >= {
+        (pattern, name)
+        for pattern in ("poisson", "bursts")
+        for name in ("picows", "next_message", "batches_1ms")
+    }
+    runs = found["runs"]
+    assert isinstance(runs, list)
+    for run in runs:
+        if run["pattern"] != "echo":
+            assert run["received"] == run["server"]["count"] == 200
+            # What is due cannot be there before: the clocks of both processes are one.
+            assert 0 < run["p50"] <= run["max"]
+    for name in ("latency_poisson.png", "latency_bursts.png", "latency_echo.png", "latency_p99.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
