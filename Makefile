@@ -26,8 +26,8 @@ fuzz:      ## coverage-guided fuzzing: a minute of the decoder, a minute of the 
 stubs:     ## the .pyi files against the compiled modules
 	python -m mypy.stubtest rlfast._core.arrow rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
 	  rlfast._core.decode rlfast._core.inflate rlfast._core.journal rlfast._core.messages rlfast._core.plan rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml
-bench:     ## socket to objects, columns and Parquet, beside picows alone and other clients
-	python -m benchmarks.bench_receive
+bench:     ## all benchmarks, in short; see python -m benchmarks --help
+	python -m benchmarks all --quick
 lint:      ## linter, formatter, type checker
 	ruff check . && ruff format --check . && mypy
 wheel:     ## sdist and wheel into dist/, and a look into both

@@ -13,6 +13,11 @@ from pathlib import Path
 from benchmarks._harness import write_results
 
 SUBJECTS = {
+    "throughput": (
+        "bench_throughput",
+        "from the socket to the program, beside what a user would pick instead",
+    ),
+    "parquet": ("bench_parquet", "from the socket to Parquet, beside scripts and converters of files"),
     "latency": ("bench_latency", "from the server's schedule to the consumer's hand, under load"),
 }
 

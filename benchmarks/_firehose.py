@@ -1,9 +1,10 @@
 """A server that costs next to nothing: it sends a file of frames again and again, as fast as they are taken.
 
-    python -m benchmarks._firehose FRAMES REPEATS
+    python -m benchmarks._firehose FRAMES REPEATS [CERTIFICATE]
 
-It prints its port, serves one client after the other, ends each stream with a close frame, and ends when
-standard input does.
+It prints its port, serves each client in a thread, ends each stream with a close frame, and ends when
+standard input does. A client may ask for another number of repeats by the path: GET /5. With a certificate
+and its key, in one PEM file, it speaks TLS.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import os
 import re
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -28,7 +30,12 @@ def frames(payloads: Iterable[bytes]) -> bytes:
     out = []
     for payload in payloads:
         size = len(payload)
-        header = struct.pack("!BB", 0x81, size) if size < 126 else struct.pack("!BBH", 0x81, 126, size)
+        if size < 126:
+            header = struct.pack("!BB", 0x81, size)
+        elif size < 65536:
+            header = struct.pack("!BBH", 0x81, 126, size)
+        else:
+            header = struct.pack("!BBQ", 0x81, 127, size)
         out += [header, payload]
     return b"".join(out)
 
@@ -47,26 +54,38 @@ def serve(client: socket.socket, data: bytes, repeats: int) -> None:
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
     )
-    for _ in range(repeats):
+    asked = re.match(rb"GET /(\d+) ", request)
+    for _ in range(int(asked[1]) if asked else repeats):
         client.sendall(data)
     client.sendall(NORMAL_CLOSE)
     client.settimeout(5)
-    while client.recv(65536):
-        pass
+    # The client's close frame: then the server is the one to close TCP (RFC 6455 section 7.1.1), and some
+    # clients wait for it.
+    client.recv(65536)
 
 
-def main(path: str, repeats: str) -> None:
+def serve_to_the_end(client: socket.socket, tls: ssl.SSLContext | None, data: bytes, repeats: int) -> None:
+    try:
+        with tls.wrap_socket(client, server_side=True) if tls else client as stream:
+            serve(stream, data, repeats)
+    except OSError:
+        pass  # The client had enough.
+
+
+def main(path: str, repeats: str, certificate: str | None = None) -> None:
     data = Path(path).read_bytes()
-    listener = socket.create_server(("127.0.0.1", 0))
+    tls = None
+    if certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+    threading.stack_size(256 * 1024)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     print(listener.getsockname()[1], flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
     while True:
         client, _ = listener.accept()
-        with client:
-            try:
-                serve(client, data, int(repeats))
-            except OSError:
-                pass  # The client had enough.
+        arguments = (client, tls, data, int(repeats))
+        threading.Thread(target=serve_to_the_end, args=arguments, daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -16,10 +17,19 @@ class Usage:
         self._cpu = time.process_time()
 
     def result(self) -> dict[str, Any]:
-        # Kilobytes, but on macOS, which counts bytes.
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         return {
             "seconds": time.perf_counter() - self._wall,
             "cpu_seconds": time.process_time() - self._cpu,
-            "peak_rss_bytes": peak,
+            "peak_rss_bytes": peak_rss(),
         }
+
+
+def peak_rss() -> int:
+    """The most memory that was resident, in bytes."""
+    try:
+        # Not ru_maxrss, which on Linux begins with what the process that started this one had.
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, IndexError):
+        # Kilobytes, but on macOS, which counts bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -19,22 +19,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import _counting, _firehose, _workload
+from benchmarks import _counting, _workload
 from benchmarks._harness import (
-    ROOT,
     Spread,
     against_bars,
-    environment,
     in_rounds,
     machine,
     print_machine,
     table,
     write_json,
 )
+from benchmarks._servers import firehose
 
 PACKAGES = ("rlfast", "picows", "msgspec", "numpy", "Cython")
 BY_HAND = "C++, frames by hand + simdjson"
@@ -75,33 +74,14 @@ async def picows(url: str) -> dict[str, float]:
     return {"events": counter.frames, "seconds": seconds, "cpu_seconds": used}
 
 
-@contextmanager
-def firehose(payloads: list[bytes], repeats: int) -> Iterator[int]:
-    """Run the server, and give its port."""
-    with tempfile.NamedTemporaryFile(prefix="rlfast-bench-") as file:
-        file.write(_firehose.frames(payloads))
-        file.flush()
-        command = [sys.executable, "-m", "benchmarks._firehose", file.name, str(repeats)]
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.stdin.close()
-            process.wait(10)
-            process.stdout.close()
-
-
-def compile_peers(folder: Path) -> set[str]:
-    """Compile the C++ clients; returns the names of those that could be, and says why of the others."""
+def compile_peers(folder: Path, names: Sequence[str] = tuple(NEEDS)) -> set[str]:
+    """Compile C++ clients; returns the names of those that could be, and says why of the others."""
     built = set()
     if shutil.which("g++") is None:
         print("without the C++ clients: they need g++ (Debian, Ubuntu: apt install g++)", file=sys.stderr)
         return built
-    for name, headers in NEEDS.items():
+    for name in names:
+        headers = NEEDS[name]
         missing = " ".join(PACKAGE_OF[header] for header in headers if not _has(header))
         if missing:
             print(
@@ -147,7 +127,7 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rlfast-bench-")))
         os.environ["BENCH_COUNTING"] = str(_counting.build(folder))
         ports = {
-            variant: stack.enter_context(firehose(_workload.payloads(variant), repeats))
+            variant: stack.enter_context(firehose(_workload.payloads(variant), repeats)).port
             for variant in _workload.VARIANTS
         }
         work = [sys.executable, "-m", __spec__.name, "--work"]

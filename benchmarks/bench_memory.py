@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks import _workload
 from benchmarks._harness import ROOT, environment, machine, print_machine, table, write_json
-from benchmarks.bench_columns import firehose
+from benchmarks._servers import firehose
 
 PACKAGES = ("rlfast", "picows", "msgspec", "psutil")
 MARKS = (1_000_000, 10_000_000, 20_000_000, 50_000_000, 100_000_000)
@@ -68,8 +68,8 @@ def main() -> None:
     facts = machine(PACKAGES)
     print_machine(facts)
     repeats = max(1, options.events // _workload.EVENTS)
-    with firehose(_workload.payloads(), repeats) as port:
-        command = [sys.executable, "-m", __spec__.name, "--work", f"ws://127.0.0.1:{port}/"]
+    with firehose(_workload.payloads(), repeats) as server:
+        command = [sys.executable, "-m", __spec__.name, "--work", f"ws://127.0.0.1:{server.port}/"]
         command += ["--events", str(repeats * _workload.EVENTS)]
         done = subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
     if done.returncode:

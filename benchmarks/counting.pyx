@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The yardstick of bench_receive: picows alone, counting frames without a Python object per frame."""
+"""The yardstick of the throughput benchmark: picows alone, counting frames without a Python object per frame."""
 
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 

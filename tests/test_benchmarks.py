@@ -57,3 +57,28 @@ def test_latency(tmp_path: Path) -> None:
             assert 0 < run["p50"] <= run["max"]
     for name in ("latency_poisson.png", "latency_bursts.png", "latency_echo.png", "latency_p99.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+@needs_compiler
+def test_throughput(tmp_path: Path) -> None:
+    names = ["floor_discard", "floor_frames", "picows", "next_message", "batches", "websockets_msgspec"]
+    arguments = ["--events", "2000", "--connections", "3", "--only", ",".join(names)]
+    found = bench("throughput", *arguments, "--scenarios", "events,tls,connections", out=tmp_path)
+    rows = found["rows"]
+    assert isinstance(rows, list)
+    assert [row["contender"] for row in rows if row["scenario"] == "events"] == names
+    assert len(rows) == 6 + 4 + 4
+    for row in rows:
+        assert row["events"] >= 2000
+        assert row["events_per_second"]["median"] > 0
+        assert row["cpu_us_per_event"]["median"] > 0
+    assert (tmp_path / "throughput.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_parquet(tmp_path: Path) -> None:
+    found = bench("parquet", "--events", "1000", "--file-events", "1000", out=tmp_path)
+    runs = found["runs"]
+    assert isinstance(runs, dict)
+    assert len(runs) == 8
+    assert {run["events"] for each in runs.values() for run in each} == {1000}
+    assert (tmp_path / "parquet.png").read_bytes().startswith(b"\x89PNG")
