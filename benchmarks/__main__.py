@@ -13,6 +13,10 @@ from pathlib import Path
 from benchmarks._harness import write_results
 
 SUBJECTS = {
+    "instructions": (
+        "bench_instructions",
+        "instructions per event of the compiled steps, against the record",
+    ),
     "throughput": (
         "bench_throughput",
         "from the socket to the program, beside what a user would pick instead",

@@ -40,6 +40,17 @@ def frames(payloads: Iterable[bytes]) -> bytes:
     return b"".join(out)
 
 
+def upgrade_response(request: bytes) -> bytes:
+    """The answer to a client's upgrade (RFC 6455 section 4.2.2)."""
+    found = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)
+    assert found is not None
+    accept = base64.b64encode(hashlib.sha1(found[1] + GUID).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
 def serve(client: socket.socket, data: bytes, repeats: int) -> None:
     request = b""
     while b"\r\n\r\n" not in request:
@@ -47,13 +58,7 @@ def serve(client: socket.socket, data: bytes, repeats: int) -> None:
         if not piece:
             return
         request += piece
-    found = re.search(rb"(?i)sec-websocket-key: *(\S+)", request)
-    assert found is not None
-    accept = base64.b64encode(hashlib.sha1(found[1] + GUID).digest())
-    client.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )
+    client.sendall(upgrade_response(request))
     asked = re.match(rb"GET /(\d+) ", request)
     for _ in range(int(asked[1]) if asked else repeats):
         client.sendall(data)

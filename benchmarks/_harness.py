@@ -24,8 +24,11 @@ TENANT_ID = "5f0c9d53-92c5-4b5f-8f3e-0d8a5b0a2c11"
 
 
 def environment() -> dict[str, str]:
-    """The environment of every child: this tree's rlfast, whether it is installed or not."""
-    paths = [str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    """The environment of every child: this tree's rlfast, if it is compiled, or the installed one."""
+    source = ROOT / "src"
+    # A tree that was not compiled in place would hide the rlfast that is installed.
+    compiled = any((source / "rlfast" / "_core").glob("wire.c*.*"))
+    paths = [str(source) if compiled else "", str(ROOT), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
