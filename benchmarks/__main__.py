@@ -22,6 +22,7 @@ SUBJECTS = {
         "from the socket to the program, beside what a user would pick instead",
     ),
     "parquet": ("bench_parquet", "from the socket to Parquet, beside scripts and converters of files"),
+    "growth": ("bench_growth", "cost against size, fields, types, connections, backlog"),
     "latency": ("bench_latency", "from the server's schedule to the consumer's hand, under load"),
 }
 

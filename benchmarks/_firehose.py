@@ -3,8 +3,9 @@
     python -m benchmarks._firehose FRAMES REPEATS [CERTIFICATE]
 
 It prints its port, serves each client in a thread, ends each stream with a close frame, and ends when
-standard input does. A client may ask for another number of repeats by the path: GET /5. With a certificate
-and its key, in one PEM file, it speaks TLS.
+standard input does. A client may ask for another number of repeats by the path, GET /5, and that
+the first waits for a message of the client, GET /5/wait. With a certificate and its key, in one PEM file, it
+speaks TLS.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def serve(client: socket.socket, data: bytes, repeats: int) -> None:
             return
         request += piece
     client.sendall(upgrade_response(request))
-    asked = re.match(rb"GET /(\d+) ", request)
+    asked = re.match(rb"GET /(\d+)(/wait)? ", request)
+    if asked and asked[2]:
+        client.recv(65536)
     for _ in range(int(asked[1]) if asked else repeats):
         client.sendall(data)
     client.sendall(NORMAL_CLOSE)

@@ -55,11 +55,15 @@ def frames() -> None:
 async def _frames(data: memoryview) -> None:
     import rlfast
 
+    gone = asyncio.Event()
+
     async def upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         writer.write(_firehose.upgrade_response(request))
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_server(upgrade, "127.0.0.1")
     url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -76,7 +80,9 @@ async def _frames(data: memoryview) -> None:
             data = data[size:]
         if ws.stats.messages != EVENTS * REPEATS:
             raise SystemExit(f"{ws.stats.messages} of {EVENTS * REPEATS} messages arrived")
+    await gone.wait()
     server.close()
+    await server.wait_closed()
 
 
 def _filled() -> BlockQueue:

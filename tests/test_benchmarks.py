@@ -100,3 +100,12 @@ def test_every_counted_part_does_its_work() -> None:
 
     for part in OTHERS.values():
         part.work()
+
+
+def test_growth(tmp_path: Path) -> None:
+    found = bench("growth", "--megabytes", "0", "--series", "types", out=tmp_path)
+    rows = found["rows"]
+    assert isinstance(rows, list)
+    assert {row["mode"] for row in rows} == {"messages", "batches"}
+    assert all(row["cpu_ns_per_event"]["median"] > 0 for row in rows)
+    assert (tmp_path / "growth_types.png").read_bytes().startswith(b"\x89PNG")
