@@ -3,8 +3,8 @@
     python -m benchmarks growth --quick
 
 CPU time of rlfast's process for each event, over a loopback socket, typed: in message mode (next_messages)
-and in batch mode, from when all connections are open. Each series should be flat; README.md explains those that
-are not. The rounds are interleaved in random order.
+and in batch mode, from when all connections are open. Each series should be flat; README.md explains those
+that are not. The rounds are interleaved in random order.
 """
 
 from __future__ import annotations
