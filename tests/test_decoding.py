@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from rlfast._core.block import BlockQueue
 from rlfast._core.columns import ColumnKind, TableBuilder
 from rlfast._core.decode import BlockDecoder
 from rlfast.decoding import BatchAssembler, DeadLetter, MessageDecoder, classify
-from rlfast.errors import DecodeError, MessageTooBigError
+from rlfast.errors import DecodeError, MessageTooBigError, UnsupportedFieldError
 from rlfast.events import AgentEvent, CycleComplete, KbChange, OversightAlert, UnknownEvent
 
 HEARTBEAT = b'{"type":"heartbeat","timestamp":"t"}'
@@ -492,3 +492,18 @@ def test_a_default_outside_the_words_does_not_let_others_in(default: str) -> Non
     batch = assemble(struct, [b'{"a":"blue"}', b'{"a":"red"}'])
     assert [letter["seq"] for letter in letters(batch)] == [0]
     assert batch["S"]["a"].tolist() == ["red"]
+
+
+def test_what_a_type_needs_is_made_once_and_in_the_order_of_its_members() -> None:
+    class A(msgspec.Struct, tag=True):
+        x: int
+
+    class B(msgspec.Struct, tag=True):
+        x: int
+
+    first, again = BatchAssembler(A | B), BatchAssembler(A | B)
+    assert first._lenient is again._lenient
+    assert [builder.name for builder in first._builders] == ["A", "B"]
+    assert [builder.name for builder in BatchAssembler(B | A)._builders] == ["B", "A"]
+    with pytest.raises(UnsupportedFieldError, match="batch mode needs a msgspec.Struct"):
+        BatchAssembler(Annotated[A, msgspec.Meta(extra={"not": ["hashable"]})])

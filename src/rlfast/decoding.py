@@ -16,8 +16,10 @@ keeps them and so finds what is wrong inside them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
@@ -141,6 +143,70 @@ class MessageDecoder:
         raise DecodeError(f"message {seq}: {verdict.error}", verdict.reason, seq, raw) from None
 
 
+@dataclass(frozen=True)
+class _Judging:
+    """What is the same for all connections with a type. It takes some milliseconds to make.
+
+    Attributes:
+        variants: of each table's struct, a subclass that forbids unknown fields.
+        strict: decodes to these, `lenient` to the type itself.
+        known_names: of each struct, what its JSON may hold.
+    """
+
+    plan: ColumnPlan
+    tag_field: str | None
+    tags: frozenset[object]
+    variants: tuple[type, ...]
+    strict: msgspec.json.Decoder[Any]
+    lenient: msgspec.json.Decoder[Any]
+    known_names: dict[type, frozenset[str]]
+
+
+def _judging(type_: Any) -> _Judging:
+    try:
+        hash(type_)
+    except TypeError:  # metadata of an Annotated may be anything
+        return _make_judging(type_)
+    # Unions of the same types are equal in any order, but their tables are in the order of each.
+    return _kept_judging(type_, get_args(type_))
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_judging(type_: Any, members: tuple[Any, ...]) -> _Judging:
+    return _make_judging(type_)
+
+
+def _make_judging(type_: Any) -> _Judging:
+    plan = compile_plan(type_)
+    tag_field, tags = _tagging(type_)
+    variants = []
+    known_names = {}
+    for table in plan.tables:
+        config = table.struct.__struct_config__  # type: ignore[attr-defined]
+        variant = msgspec.defstruct(
+            table.struct.__name__,
+            [],
+            bases=(table.struct,),
+            tag=config.tag,
+            tag_field=config.tag_field,
+            forbid_unknown_fields=True,
+        )
+        variants.append(variant)
+        known_names[table.struct] = frozenset({f.column for f in table.fields} | {config.tag_field})
+    union: Any = variants[0]
+    for variant in variants[1:]:
+        union = union | variant
+    return _Judging(
+        plan,
+        tag_field,
+        tags,
+        tuple(variants),
+        msgspec.json.Decoder(union),
+        msgspec.json.Decoder(type_),
+        known_names,
+    )
+
+
 class BatchAssembler:
     """Collects decoded blocks into one `EventBatch` at a time.
 
@@ -186,45 +252,30 @@ class BatchAssembler:
                 DeadLetter,
             )
         else:
-            self.decoder = self._typed(compile_plan(type_), kernel)
+            self.decoder = self._typed(_judging(type_), kernel)
         self._spans: list[Span] = []
         self._first_seq = -1
         self._last_seq = -1
         self._payload_bytes = 0
 
-    def _typed(self, plan: ColumnPlan, kernel: str | None) -> BlockDecoder:
-        self._tag_field, self._tags = _tagging(plan.type)
+    def _typed(self, judging: _Judging, kernel: str | None) -> BlockDecoder:
+        plan = judging.plan
+        self._tag_field, self._tags = judging.tag_field, judging.tags
+        self._known_names = judging.known_names
+        self._lenient = judging.lenient
         tables: dict[type, TableBuilder] = {}
-        strict: list[type] = []
-        self._known_names: dict[type, frozenset[str]] = {}
-        for table in plan.tables:
-            config = table.struct.__struct_config__  # type: ignore[attr-defined]
+        for table, variant in zip(plan.tables, judging.variants, strict=True):
             fields = [(f.column, f.attribute, f.kind, f.nullable, f.words) for f in table.fields]
             builder = TableBuilder(table.name, fields, adaptive=True)
-            variant = msgspec.defstruct(
-                table.struct.__name__,
-                [],
-                bases=(table.struct,),
-                tag=config.tag,
-                tag_field=config.tag_field,
-                forbid_unknown_fields=True,
-            )
-            strict.append(variant)
             tables[table.struct] = tables[variant] = builder
-            names = {f.column for f in table.fields}
-            self._known_names[table.struct] = frozenset(names | {config.tag_field})
             self._builders.append(builder)
-        union: Any = strict[0]
-        for variant in strict[1:]:
-            union = union | variant
-        self._lenient = msgspec.json.Decoder(plan.type)
         compiled = None
         if kernel is not None:
             types = list(zip(self._builders, plan.tables, strict=True))
             compiled = CompiledPlan(types, plan.tag_field, kernel)
         return BlockDecoder(
             compiled,
-            msgspec.json.Decoder(union).decode,
+            judging.strict.decode,
             tables,
             self._dead_letters,
             self._judge,
