@@ -13,17 +13,17 @@ from pathlib import Path
 from benchmarks._harness import write_results
 
 SUBJECTS = {
-    "instructions": (
-        "bench_instructions",
-        "instructions per event of the compiled steps, against the record",
-    ),
     "throughput": (
         "bench_throughput",
         "from the socket to the program, beside what a user would pick instead",
     ),
     "parquet": ("bench_parquet", "from the socket to Parquet, beside scripts and converters of files"),
-    "growth": ("bench_growth", "cost against size, fields, types, connections, backlog"),
     "latency": ("bench_latency", "from the server's schedule to the consumer's hand, under load"),
+    "growth": ("bench_growth", "cost against size, fields, types, connections, backlog"),
+    "instructions": (
+        "bench_instructions",
+        "instructions per event of the compiled steps, against the record",
+    ),
 }
 
 

@@ -90,7 +90,7 @@ def main(options: argparse.Namespace) -> dict[str, Any]:
         return {"machine": facts, "counts": {}, "markdown": text}
     variants = ["base"] if options.quick else list(_workload.VARIANTS)
     wanted = parts(variants, list(KERNELS))
-    names = [name for name in wanted if (options.only or "") in name]
+    names = [name for name in wanted if (getattr(options, "only", None) or "") in name]
     counts = {name: round(count(name, wanted[name]), 1) for name in progress(names)}
     known: dict[str, Any] = json.loads(BASELINE.read_text()) if BASELINE.exists() else {"counts": {}}
     rows, worse = compare(counts, known["counts"])

@@ -206,7 +206,7 @@ def cases(options: argparse.Namespace, names: list[str], stack: ExitStack) -> li
                     )
                 )
     if "sizes" in options.scenarios:
-        for message in SIZES:
+        for message in options.sizes:
             blobs = _blobs.payloads(message, 4 << 20)
             length = sum(map(len, blobs))
             total = max(1, options.events * 128 // length)
@@ -369,9 +369,16 @@ def defaults(options: argparse.Namespace) -> None:
         "scenarios": list(SCENARIOS),
         "only": list(LABELS),
         "connections": list(CONNECTIONS),
+        "sizes": list(SIZES),
         "rounds": 7,
     }
-    quick = {**whole, "events": 500_000, "rounds": 3, "connections": [1, 100]}
+    quick = {
+        **whole,
+        "events": 500_000,
+        "rounds": 2,
+        "connections": [1, 100],
+        "sizes": [64, 1 << 14, 1 << 20],
+    }
     for name, value in (quick if options.quick else whole).items():
         if getattr(options, name, None) is None:
             setattr(options, name, value)
