@@ -6,9 +6,11 @@ AddressSanitizer and UndefinedBehaviorSanitizer; the rest of rlfast is the insta
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +19,7 @@ ROOT = HERE.parent
 CORE = ROOT / "src" / "rlfast" / "_core"
 BUILD = HERE / "build"
 # What the driver of the frame loop's fuzzer carries: see fuzz/instrumented.py.
-FRAME_MODULES = ("rlfast._core.block", "rlfast._core.inflate", "rlfast._core.wire", "picows.picows")
+FRAME_MODULES = ("picows.picows", "rlfast._core.wire", "rlfast._core.block", "rlfast._core.inflate")
 # Of picows' files, which are chosen at run time.
 VECTORS = {"mask_avx2": ["-mavx2"], "mask_avx512": ["-mavx512f"]}
 FLAGS = [
@@ -100,29 +102,37 @@ def build_decoder() -> None:
     link("target", objects)
 
 
+def build_module(module: str) -> list[Path]:
+    """Object files of one of `FRAME_MODULES`, with coverage and sanitizers."""
+    package, _, name = module.rpartition(".")
+    ours = package == "rlfast._core"
+    spec = None if ours else find_spec(package)
+    folder = CORE if spec is None else Path((spec.submodule_search_locations or [""])[0])
+    # The directives are those of setup.py, and of picows' own.
+    directives = ["wraparound", "boundscheck", "binding", "initializedcheck", "overflowcheck", "nonecheck"]
+    # Cython takes a module's name from the packages around its source, so that stays where it is.
+    source = BUILD / f"{name}.c"
+    translate(
+        folder / f"{name}.pyx", source, "cdivision=True", *(f"{directive}=False" for directive in directives)
+    )
+    flags = [*COVERED, *SANITIZE, "-DCYTHON_WITHOUT_ASSERTIONS=1", f"-I{folder}", "-w"]
+    if ours:
+        return [compile_object(source, BUILD / f"{name}.o", *flags)]
+    # picows reads integers where they lie, aligned or not: no business of ours, and right on this machine.
+    flags += ["-fno-sanitize=undefined", f"-fsanitize-ignorelist={HERE / 'ignored.txt'}"]
+    return [compile_object(source, BUILD / f"{name}.o", *flags)] + [
+        compile_object(extra, BUILD / f"{extra.stem}.o", f"-I{folder}", "-w", *VECTORS.get(extra.stem, ()))
+        for extra in sorted(folder.glob("*.c"))
+    ]
+
+
 def build_frames() -> None:
     """Make libFuzzer's driver for the frame loop, which carries the modules that are to be watched."""
     translate(HERE / "driver.pyx", BUILD / "driver.c")
     objects = [compile_object(BUILD / "driver.c", BUILD / "driver.o", "-w")]
-    for module in FRAME_MODULES:
-        package, _, name = module.rpartition(".")
-        ours = package == "rlfast._core"
-        folder = CORE if ours else Path(str(find_spec("picows").submodule_search_locations[0]))
-        # The directives are those of setup.py, and of picows' own.
-        directives = ["wraparound=False", "boundscheck=False", "cdivision=True", "binding=False"]
-        directives += ["initializedcheck=False", "overflowcheck=False", "nonecheck=False"]
-        # Cython takes a module's name from the packages around its source, so that stays where it is.
-        translate(folder / f"{name}.pyx", BUILD / f"{name}.c", *directives)
-        # picows reads integers where they lie, aligned or not: no business of ours, and right on this machine.
-        ignored = ["-fno-sanitize=undefined", f"-fsanitize-ignorelist={HERE / 'ignored.txt'}"]
-        sanitize = SANITIZE if ours else [*SANITIZE, *ignored]
-        defines = ["-DCYTHON_WITHOUT_ASSERTIONS=1", f"-I{folder}"]
-        objects.append(
-            compile_object(BUILD / f"{name}.c", BUILD / f"{name}.o", *COVERED, *sanitize, *defines, "-w")
-        )
-        for source in () if ours else sorted(folder.glob("*.c")):
-            vectors = VECTORS.get(source.stem, ())
-            objects.append(compile_object(source, BUILD / f"{source.stem}.o", f"-I{folder}", "-w", *vectors))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for made in pool.map(build_module, FRAME_MODULES):
+            objects += made
     link("driver", objects, "-lz")
 
 

@@ -181,6 +181,8 @@ def seeds() -> dict[str, bytes]:
     for number, (name, stream) in enumerate(compressed().items()):
         out[name] = settings(DEFLATE, message=200_000, queue=number % 3) + stream
         out[f"{name}-resets"] = settings(DEFLATE | RESETS | number % 4, message=1000, read=300) + stream
+        # Behind a plain message there is a block, into which the next one is inflated.
+        out[f"{name}-in-place"] = settings(DEFLATE | number % 4, seed=number) + frame(b"1") + stream
     good = streams()["messages"]
     pings = streams()["pings"]
     calls = {
@@ -196,6 +198,8 @@ def seeds() -> dict[str, bytes]:
             out[f"{name}-{part}"] = (
                 settings(2 | DEFLATE | COMPRESSES, *made, read=5) + stream + close_frame(1000)
             )
+    resumes = ((PAUSES_WRITING, 0), (RESUMES_WRITING, 11), (RESUMES_WRITING, 13))
+    out["late-pong-once"] = settings(SPLITS["bytes"], *resumes) + pings + close_frame(1000)
     for number, (name, answer) in enumerate(answers().items()):
         out[f"answer-{name}"] = settings(OWN_ANSWER | number % 4 | RESET * (number % 2)) + answer + good
     return out

@@ -398,7 +398,10 @@ class Execution:
             receiver.send(opcode, payload)
 
     def _consume(self, n: int) -> None:
-        self.got += self.reader.take_nowait(n)
+        # What is refused ends a list, or stands alone in it.
+        while n > 0 and (part := self.reader.take_nowait(n)):
+            self.got += part
+            n -= len(part)
 
     def _check_bounds(self, queued: int, arrived: list[tuple[bytes, bool]]) -> None:
         """What one read brought in may exceed the bound, and the place of a message that was refused."""
@@ -436,7 +439,6 @@ class Execution:
         except Exception as error:
             raise FindingError(f"the frame loop raised at picows: {error!r}") from error
         self._compare("messages", self.got, out.messages)
-        self._compare("oversized", frame_loop.oversized_messages, out.oversized)
         self._compare("binary", frame_loop.binary_messages, out.binary)
         self._compare("numbers", (self.queue.messages, self.queue.next_seq), (len(self.got),) * 2)
         error = frame_loop.error[0] if frame_loop.error is not None else None
@@ -449,6 +451,7 @@ class Execution:
         if out.unheard:
             return
         self._compare("error", error, out.error)
+        self._compare("oversized", frame_loop.oversized_messages, out.oversized)
         self._compare("discarded", frame_loop.discarded_messages, out.discarded)
         close = (frame_loop.close_received, frame_loop.close_code, frame_loop.close_reason or "")
         self._compare("close", close, (out.close_received, out.close_code, out.close_reason))

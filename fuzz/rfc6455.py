@@ -51,7 +51,8 @@ class Outcome:
     either: set[int] = field(default_factory=set)
     """Codes of which one may stand for the other: see `Receiver._inflate`."""
     unheard: bool = False
-    """The framing layer refused bytes after the client had closed: it drops the connection and tells nobody."""
+    """The framing layer refused bytes after the client had closed: nobody is told, and until the connection is
+    dropped, what is discarded anyway may be counted."""
 
 
 def may_be_sent(code: int) -> bool:
@@ -64,7 +65,7 @@ def known_to_framing(code: int) -> bool:
     return may_be_sent(code) or code in (0, 1006) or code >= 3000
 
 
-def next_frame(data: bytes, largest: int, close_seen: bool) -> tuple[Frame, int] | None:
+def next_frame(data: memoryview, largest: int, close_seen: bool) -> tuple[Frame, int] | None:
     """The first frame of `data` and its size; None if more bytes are needed to say anything.
 
     Raises:
@@ -103,7 +104,7 @@ def next_frame(data: bytes, largest: int, close_seen: bool) -> tuple[Frame, int]
         raise RefusedError(1009)
     if len(data) < head + n:
         return None
-    payload = data[head : head + n]
+    payload = bytes(data[head : head + n])
     if opcode == CLOSE:
         if n == 1 or (n and not known_to_framing(int.from_bytes(payload[:2], "big"))):
             raise RefusedError(1002)
@@ -178,16 +179,17 @@ class Receiver:
         """
         if self.over:
             return
-        self._data += data
+        rest = memoryview(self._data + data)
         frames: list[Frame] = []
         refusal: int | None = None
         try:
-            while (found := next_frame(self._data, self._max_frame, self._close_seen)) is not None:
+            while (found := next_frame(rest, self._max_frame, self._close_seen)) is not None:
                 frames.append(found[0])
                 self._close_seen |= found[0].opcode == CLOSE
-                self._data = self._data[found[1] :]
+                rest = rest[found[1] :]
         except RefusedError as refused:
             refusal = refused.code
+        self._data = bytes(rest)
         for frame in frames[:-1] if refusal is not None else frames:
             self._frame(frame)
             if self.over:
