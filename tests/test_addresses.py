@@ -45,18 +45,19 @@ def dead_listener(host: str, port: int) -> Iterator[None]:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+async def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Names of this test's own and their addresses, beside those of the system's resolver."""
     known: dict[str, list[str]] = {}
-    resolve = socket.getaddrinfo
+    loop = asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
 
-    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+    async def getaddrinfo(host: Any, port: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        if name not in known:
-            return resolve(host, port, *args, **kwargs)
-        return [entry for address in known[name] for entry in resolve(address, port, *args, **kwargs)]
+        found = [await resolve(address, port, **kwargs) for address in known.get(name, [host])]
+        return [entry for entries in found for entry in entries]
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    # The loop's, not the socket module's: uvloop has a resolver of its own.
+    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
     return known
 
 
