@@ -26,7 +26,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
     "reading": ({"batches", "block_decoding", "decode_thread"}, {"core", "leaves", "columns", "decoding"}),
     "opening": ({"opening", "bounded_reads", "compression", "proxy"}, {"core", "leaves"}),
-    "connection": ({"connection", "gaps", "liveness"}, {"core", "leaves", "decoding", "reading", "opening"}),
+    "connection": (
+        {"connection", "gaps", "home", "liveness"},
+        {"core", "leaves", "decoding", "reading", "opening"},
+    ),
     "client": ({"client", "sdk"}, {"leaves", "connection"}),
     "names": ({""}, {"version check", "leaves", "columns", "opening", "connection", "client"}),
     "simulator": ({"simulator"}, {"leaves"}),

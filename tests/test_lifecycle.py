@@ -1,17 +1,15 @@
-"""From the first await to the garbage collector: cancellation, other loops, threads, processes."""
+"""Cancellation at every await, calls at the wrong time, and many connections at once."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import re
 import subprocess
 import sys
-import threading
 import types
-import warnings
-import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
@@ -67,9 +65,16 @@ async def cancelled_after(count: int, awaitable: Awaitable[Any]) -> tuple[bool, 
         return True, None
 
 
+async def _awaiting(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
 async def every_step(operation: Callable[[int], Coroutine[Any, Any, bool]]) -> int:
-    """Run `operation(n)` for n = 1, 2, … until it was not cancelled; returns the number of suspensions."""
-    for step in range(1, 60):
+    """Run `operation(n)` for n = 1, 2, … until it was not cancelled; returns the number of suspensions.
+
+    On a busy machine the event loop turns often while the resolver's thread gets its turn: larger steps then.
+    """
+    for step in itertools.chain(range(1, 60), (60 << n for n in range(12))):
         cancelled = await asyncio.wait_for(asyncio.ensure_future(operation(step)), 20)
         if not cancelled:
             return step - 1
@@ -193,7 +198,10 @@ async def test_send_cancelled_while_it_waits_sends_nothing_and_stays_usable() ->
 
 @pytest.mark.parametrize("state", ["open", "peer silent", "reconnecting"])
 async def test_close_cancelled_at_every_await_closes_all_the_same(state: str) -> None:
+    hung_up = 0
+
     async def handler(peer: Peer) -> None:
+        nonlocal hung_up
         await peer.text("1")
         if state == "open":
             await peer.wait_closed()
@@ -201,6 +209,7 @@ async def test_close_cancelled_at_every_await_closes_all_the_same(state: str) ->
             await peer.hang()
         else:
             peer.reset()
+        hung_up += 1
 
     async with serve(handler) as server:
         before = tasks()
@@ -229,6 +238,63 @@ async def test_close_cancelled_at_every_await_closes_all_the_same(state: str) ->
 
         assert await every_step(once) >= 1
         await until(lambda: len(tasks() - before) == 0)
+        await until(lambda: hung_up == len(server.requests))
+
+
+@pytest.mark.parametrize("turn", range(25))
+async def test_close_cancelled_while_an_attempt_succeeds_leaves_nothing_open(turn: int) -> None:
+    """It does not wait for the attempt any more, which must hang up by itself."""
+    asked, answer, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def dropped(peer: Peer) -> None:
+        await peer.accept()
+        await peer.text("1")
+
+    async def late(peer: Peer) -> None:
+        asked.set()
+        await answer.wait()
+        await peer.accept()
+        await peer.hang()
+        hung_up.set()
+
+    async with serve(dropped, late, accept=False) as server:
+        before = tasks()
+        ws = await connect(server.url, timing=FakeTiming().timing)
+        await asyncio.wait_for(asked.wait(), 10)
+        answer.set()
+        await turns(turn)
+        await cancelled_at(1, ws.close())
+        await asyncio.wait_for(hung_up.wait(), 10)
+        assert not ws.connected
+        assert ws.closed
+        await until(lambda: len(tasks() - before) == 0)
+
+
+async def test_close_cancelled_while_a_gap_is_told_leaves_no_task() -> None:
+    told = asyncio.Event()
+
+    async def on_gap(_: rlfast.Gap) -> None:
+        told.set()
+        await asyncio.Event().wait()
+
+    async def dropped(peer: Peer) -> None:
+        await peer.text("1")
+
+    async with serve(dropped) as server:
+
+        async def once(step: int) -> bool:
+            before = tasks()
+            told.clear()
+            ws = await connect(
+                server.url, backoff=None, on_gap=on_gap, options=ConnectionOptions(close_timeout=0.05)
+            )
+            await asyncio.wait_for(told.wait(), 10)
+            cancelled, _ = await cancelled_at(step, ws.close())
+            await turns(3)
+            assert len(tasks() - before) == 0
+            return cancelled
+
+        assert await every_step(once) >= 1
 
 
 # -- states --------------------------------------------------------------------------------------------------
@@ -305,224 +371,139 @@ async def test_concurrent_sends_keep_message_borders() -> None:
     assert sorted(received) == messages
 
 
-# -- other loops, threads, processes -------------------------------------------------------------------------
+async def test_a_sender_that_gives_up_leaves_nothing_behind() -> None:
+    """A time-out around send, again and again, while the peer does not read."""
 
+    async def deaf(peer: Peer) -> None:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await gone.wait()
 
-async def test_use_from_another_thread_is_a_clear_error() -> None:
-    async def handler(peer: Peer) -> None:
-        await peer.wait_closed()
+    def futures() -> int:
+        gc.collect()
+        return sum(isinstance(thing, asyncio.Future) for thing in gc.get_objects())
 
-    async with serve(handler) as server, connect(server.url) as ws:
-        errors: list[BaseException] = []
-
-        def elsewhere() -> None:
-            for operation in (ws.send("x"), ws.close(), ws.next_messages(), _awaiting(ws.next_message())):
-                try:
-                    asyncio.run(operation)
-                except BaseException as error:
-                    errors.append(error)
-
-        await asyncio.to_thread(elsewhere)
-        assert [type(error) for error in errors] == [rlfast.UsageError] * 4
-        assert all("run_coroutine_threadsafe" in str(error) for error in errors)
-        assert ws.connected
-        # What the remedy says works.
-        loop = asyncio.get_running_loop()
-        await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(ws.close(), loop).result(10))
-        assert ws.closed
-
-
-async def _awaiting(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio's own, of the loop that was closed too early
-def test_use_after_its_event_loop_is_closed() -> None:
-    async def handler(peer: Peer) -> None:
-        await peer.text("1")
-        await peer.hang()
-
-    async def opened() -> WebSocketConnection[Any]:
-        async with serve(handler) as server:
-            ws = await connect(server.url)
-            await until(lambda: ws.stats.messages == 1)
-            return ws
-
-    ws = asyncio.run(opened())
-    # What was received is there; there is nothing to wait for.
-    assert asyncio.run(_awaiting(ws.next_message())) == 1
-    for operation in (ws.send("x"), ws.next_messages(), _awaiting(ws.next_message())):
-        with pytest.raises((rlfast.UsageError, rlfast.NotConnectedError)):
-            asyncio.run(operation)
-    asyncio.run(ws.close())
-    assert ws.closed
-    assert asyncio.run(_awaiting(ws.next_message())) is None
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-async def test_a_forked_child_leaves_the_connection_of_its_parent_alone() -> None:
-    forked = asyncio.Event()
-    received: list[tuple[int, bytes]] = []
-
-    async def handler(peer: Peer) -> None:
-        await peer.text("1")
-        await forked.wait()
-        await peer.text("2")
-        received.append(await peer.read_frame())
-        await peer.wait_closed()
-
-    async with serve(handler) as server, connect(server.url) as ws:
-        assert await ws.next_message() == 1
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                status = _in_the_child(ws)
-            finally:
-                os._exit(status)
-        _, status = await asyncio.to_thread(os.waitpid, child, 0)
-        assert os.waitstatus_to_exitcode(status) == 0
-        forked.set()
-        assert await ws.next_message() == 2
-        await ws.send("still there")
+    gone = asyncio.Event()
+    async with serve(deaf) as server:
+        ws = await connect(server.url, options=ConnectionOptions(close_timeout=0.05))
+        assert ws._frame_loop is not None
+        while not ws._frame_loop.write_paused:
+            await ws.send(b"x" * 100_000)
+        before = futures()
+        for _ in range(100):
+            cancelled, _ = await cancelled_at(1, ws.send(b"never"))
+            assert cancelled
+        assert futures() < before + 10
         await ws.close()
-    assert received == [(TEXT, b"still there")]
+        gone.set()
 
 
-def _in_the_child(ws: WebSocketConnection[Any]) -> int:
-    """0 if every use is refused."""
-    refused = 0
-    # The child has its parent's running loop in its memory, and must not run it.
-    asyncio.events._set_running_loop(None)
-    for operation in (ws.send("x"), ws.close(), ws.next_messages()):
-        try:
-            asyncio.run(operation)
-        except rlfast.UsageError:
-            refused += 1
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        ws.__del__()
-    return 0 if refused == 3 and not caught else 1
+async def test_senders_that_waited_do_not_fill_the_buffer_together() -> None:
+    size = 1 << 20
+    received = 0
+
+    async def slow(peer: Peer) -> None:
+        nonlocal received
+        while received < 40:
+            await peer.read_frame()
+            received += 1
+        await peer.close()
+
+    async with serve(slow) as server, connect(server.url, backoff=None) as ws:
+        assert ws._frame_loop is not None
+        transport = ws._frame_loop.transport.underlying_transport
+        sending = asyncio.gather(*(ws.send(b"x" * size) for _ in range(40)))
+        largest = 0
+        while not sending.done():
+            largest = max(largest, transport.get_write_buffer_size())
+            await turns(1)
+        await sending
+        assert await ws.next_message() is None
+    assert received == 40
+    # One message and the transport's own high-water mark.
+    assert size // 2 < largest < 2 * size
 
 
-# -- the garbage collector -----------------------------------------------------------------------------------
+async def test_send_after_the_peers_close_is_refused() -> None:
+    """It would be dropped without a word: RFC 6455 section 5.5.1 allows nothing behind a CLOSE frame."""
+    full, closed = asyncio.Event(), asyncio.Event()
+
+    async def closing(peer: Peer) -> None:
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await full.wait()
+        await peer.write(close_frame(1001))
+        await closed.wait()
+
+    async with serve(closing) as server, connect(server.url, backoff=None) as ws:
+        loop = ws._frame_loop
+        assert loop is not None
+        while not loop.write_paused:
+            await ws.send(b"x" * 100_000)
+        full.set()
+        await until(lambda: loop.close_received)
+        # Our answer, and the end of TCP, wait behind what the peer does not read.
+        assert not loop.lost
+        with pytest.raises(rlfast.NotConnectedError):
+            await ws.send("too late")
+        assert not ws.connected
+        closed.set()
 
 
-async def test_a_connection_that_nobody_holds_is_closed_with_a_warning() -> None:
-    hung_up = asyncio.Event()
+async def test_close_inside_on_reconnect() -> None:
+    closed: list[int] = []
 
-    async def handler(peer: Peer) -> None:
+    async def give_up(attempt: int) -> None:
+        if attempt == 2:
+            await ws.close()
+            closed.append(attempt)
+
+    async def dropped(peer: Peer) -> None:
+        await peer.accept()
         await peer.text("1")
-        await peer.hang()
-        hung_up.set()
 
-    async with serve(handler) as server:
+    async def refuse(peer: Peer) -> None:
+        await peer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+    async with serve(dropped, refuse, accept=False) as server:
         before = tasks()
-        ws = await connect(server.url)
-        assert await ws.next_message() == 1
-        reference = weakref.ref(ws)
-        del ws
-        with pytest.warns(ResourceWarning, match=r"unclosed <WebSocketConnection ws://.* open epoch=1>; use"):
-            gc.collect()
-        assert reference() is None
-        await asyncio.wait_for(hung_up.wait(), 10)
+        fake = FakeTiming()
+        ws = await connect(server.url, timing=fake.timing, on_reconnect=give_up)
+        assert [message async for message in ws] == [1]
         await until(lambda: len(tasks() - before) == 0)
+        assert closed == [2]
+        # Nor does the task wait for the delay of the attempt that is not made.
+        assert fake.log == [("sleep", 1.0)]
+        assert len(server.requests) == 2
 
 
-async def test_the_collector_may_run_in_another_thread() -> None:
-    hung_up = asyncio.Event()
+async def test_a_callback_that_cannot_be_cancelled_does_not_hold_close_up() -> None:
+    reached, end = asyncio.Event(), asyncio.Event()
 
-    async def handler(peer: Peer) -> None:
-        await peer.hang()
-        hung_up.set()
+    async def stubborn(_: int) -> None:
+        reached.set()
+        while not end.is_set():
+            try:
+                await end.wait()
+            except asyncio.CancelledError:
+                pass
 
-    async with serve(handler) as server:
-        held: list[Any] = [await connect(server.url)]
-        caught: list[type[Warning]] = []
-
-        def drop() -> None:
-            with warnings.catch_warnings(record=True) as found:
-                warnings.simplefilter("always")
-                held.clear()
-                gc.collect()
-            caught.extend(warning.category for warning in found)
-
-        thread = threading.Thread(target=drop)
-        thread.start()
-        await asyncio.to_thread(thread.join)
-        assert caught == [ResourceWarning]
-        await asyncio.wait_for(hung_up.wait(), 10)
-
-
-@pytest.mark.parametrize("reading", ["next_message", "async for", "batches", "next_messages"])
-async def test_who_waits_for_a_message_holds_the_connection(reading: str) -> None:
-    go = asyncio.Event()
-
-    async def handler(peer: Peer) -> None:
-        await go.wait()
+    async def dropped(peer: Peer) -> None:
         await peer.text("1")
-        await peer.wait_closed()
 
-    async def read(url: str) -> Any:
-        if reading == "next_message":
-            return await (await connect(url)).next_message()
-        if reading == "next_messages":
-            return (await (await connect(url)).next_messages())[0]
-        if reading == "async for":
-            async for message in await connect(url):
-                return message
-        async for batch in (await connect(url)).batches(max_wait=0):
-            return int(batch["message"]["json"][0])
-        raise AssertionError
-
-    async with serve(handler) as server:
-        task = asyncio.ensure_future(read(server.url))
-        await until(lambda: server.requests)
-        await turns(10)
-        gc.collect()
-        await turns(10)
-        assert not task.done()
-        go.set()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            assert await asyncio.wait_for(task, 10) == 1
-            del task
-            gc.collect()
-
-
-async def test_a_closed_connection_goes_without_a_word() -> None:
-    async def handler(peer: Peer) -> None:
-        await peer.wait_closed()
-
-    async with serve(handler) as server:
-        async with connect(server.url) as ws:
-            pass
-        reference = weakref.ref(ws)
-        del ws
-        gc.collect()
-        assert reference() is None
-
-
-def test_the_interpreter_may_end_with_an_open_connection() -> None:
-    """No traceback, no hang; the warning is shown where warnings are on."""
-    program = """
-import asyncio, sys
-from rlfast import connect
-from rlfast.simulator import Simulator, SimulatorOptions
-ID = "5f0c1e9a-7d3b-4c56-9e21-a1b2c3d4e5f6"
-async def main():
-    async with Simulator(SimulatorOptions(rate=100, pool=10)) as simulator:
-        global ws
-        ws = await connect(simulator.agent_events_url(ID, ID))
-        print((await ws.next_message())["type"])
-        sys.exit(3)
-asyncio.run(main())
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (3, "connected\n", "")
+    async with serve(dropped) as server:
+        before = tasks()
+        ws = await connect(
+            server.url,
+            timing=FakeTiming().timing,
+            on_reconnect=stubborn,
+            options=ConnectionOptions(close_timeout=0.05),
+        )
+        await asyncio.wait_for(reached.wait(), 10)
+        await asyncio.wait_for(ws.close(), 10)
+        assert ws.closed
+        end.set()
+        await until(lambda: len(tasks() - before) == 0)
+        # It did not go on to connect.
+        assert len(server.requests) == 1
 
 
 # -- many connections ----------------------------------------------------------------------------------------

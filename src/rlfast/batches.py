@@ -16,17 +16,19 @@ class BatchIterator:
 
     An object rather than a generator, so that a cancelled or timed-out ``__anext__`` loses nothing and can be
     called again. It owns the connection's reading end from the first ``__anext__`` until it is exhausted,
-    closed with `aclose`, or garbage-collected.
+    closed with `aclose`, or garbage-collected. It keeps the connection alive.
     """
 
     def __init__(
         self,
+        connection: object,
         queue: BlockQueue,
         reader: MessageReader,
         decoding: BlockDecoding,
         max_rows: int,
         max_wait: float,
     ) -> None:
+        self._connection = connection
         self._queue = queue
         self._reader = reader
         self._decoding = decoding
@@ -44,6 +46,8 @@ class BatchIterator:
     async def __anext__(self) -> EventBatch:
         if self._closed:
             raise StopAsyncIteration
+        if self._reader.check_caller is not None:
+            self._reader.check_caller("batches")
         if self._running:
             raise UsageError("this batch iterator is already being awaited by another task")
         if not self._owner:
@@ -81,7 +85,7 @@ class BatchIterator:
             if queue.finished:
                 return self._hand_over() if assembler.num_rows else None
             if self._deadline is None:
-                await self._reader.wait()
+                await self._reader.wait("batches")
             elif loop.time() >= self._deadline:
                 return self._hand_over()
             else:
@@ -93,7 +97,7 @@ class BatchIterator:
 
     async def _wait_until(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         """Wait for a socket read, the end of the stream, or `deadline` on the loop's clock."""
-        future: asyncio.Future[None] = self._reader.wait()
+        future: asyncio.Future[None] = self._reader.wait("batches")
         timer = loop.call_at(deadline, _wake, future)
         try:
             await future

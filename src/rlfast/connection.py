@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import os
 import ssl as ssl_module
 import time
 import warnings
@@ -20,7 +19,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 import msgspec
 
 from rlfast._core.block import BlockQueue, BlockTap
-from rlfast._core.messages import WRONG_LOOP, MessageReader
+from rlfast._core.messages import MessageReader, MessageSource
 from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
 from rlfast.batches import BatchIterator
@@ -39,6 +38,7 @@ from rlfast.errors import (
     UsageError,
 )
 from rlfast.gaps import GapLog, OnGap
+from rlfast.home import Home
 from rlfast.liveness import Liveness, Silence
 from rlfast.opening import HeaderProvider, Headers, check_headers, check_url, display_url, open_connection
 from rlfast.options import ConnectionOptions, ConnectionStats, Gap, Timing
@@ -52,7 +52,7 @@ _OFFICIAL = Backoff.official()
 _NO_HEADERS: Headers = {}
 
 
-class WebSocketConnection(Generic[T]):
+class WebSocketConnection(MessageSource, Generic[T]):
     """A stream of JSON messages over a WebSocket, which outlives its connections.
 
     - `next_message` takes text and binary frames alike as JSON. A message that cannot be decoded raises
@@ -67,10 +67,51 @@ class WebSocketConnection(Generic[T]):
       read, then None.
 
     Payloads wait in blocks, bounded by ``options.high_water`` bytes; then the socket is paused and TCP makes
-    the server wait. Not thread-safe; use it from the event loop that it was opened in. One that is garbage
-    collected without `close` drops its connection with a ResourceWarning; while it reconnects, it stays
-    alive. Make one with `rlfast.connect`.
+    the server wait. Make one with `rlfast.connect`.
+
+    It belongs to the event loop that it was opened in. In another one, or in another thread, `send`, `close`
+    and a `next_message` that would have to wait raise `UsageError`; so they do in a fork of the process, but
+    for `close`, which does nothing there. One that nobody refers to any more drops its connection with a
+    ResourceWarning, also while it reconnects.
     """
+
+    # No dict: what is called for each message, next_message, is found sooner.
+    __slots__ = (
+        "__weakref__",
+        "_all_closed",
+        "_attempt",
+        "_backoff",
+        "_binary_messages",
+        "_block_decoding",
+        "_closing",
+        "_compression",
+        "_connection_lost",
+        "_decoder",
+        "_delays",
+        "_discarded_messages",
+        "_epoch",
+        "_first_opened_at",
+        "_frame_loop",
+        "_gaps",
+        "_headers",
+        "_home",
+        "_last_error",
+        "_liveness",
+        "_on_reconnect",
+        "_opened_at",
+        "_options",
+        "_oversized_messages",
+        "_proxy",
+        "_queue",
+        "_reconnects",
+        "_silence",
+        "_ssl",
+        "_stream",
+        "_supervisor",
+        "_timing",
+        "_type",
+        "_url",
+    )
 
     def __init__(
         self,
@@ -89,6 +130,7 @@ class WebSocketConnection(Generic[T]):
         timing: Timing | None = None,
     ) -> None:
         """Prepare a connection; `connect` opens it."""
+        self._home: Home | None = None  # First, for __del__.
         self._url = check_url(url)
         if not callable(headers):
             headers = check_headers(headers)
@@ -104,14 +146,12 @@ class WebSocketConnection(Generic[T]):
         self._stream = stream if stream is not None else display_url(url).split("://", 1)[1]
 
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
+        # Whatever the event loop holds, holds this object weakly: one that is dropped is to go away.
         self._queue.bind(_weakly(self._pause), _weakly(self._resume))
         self._decoder = MessageDecoder(type)
         self._reader = MessageReader(self._queue, self._decoder.decode, self._decoder.recover, UsageError)
-        self.next_message = self._reader.next_message
         self._block_decoding: BlockDecoding | None = None
 
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = 0
         self._frame_loop: FrameLoop | None = None
         self._epoch = options.first_epoch - 1
         self._opened_at = 0.0
@@ -140,14 +180,12 @@ class WebSocketConnection(Generic[T]):
 
     async def _open(self) -> None:
         """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
+        if self._home is None:
+            self._home = Home()
+            self._reader.check_caller = self._home.check
         options = self._options
-        # From here on the event loop refers to the frame loop, which must not keep the connection alive.
         frame_loop = FrameLoop(
-            self._queue,
-            options.max_message_size,
-            self._epoch + 1,
-            _weakly(self._opened),
-            _weakly(self._lost),
+            self._queue, options.max_message_size, self._epoch + 1, _weakly(self._opened), _weakly(self._lost)
         )
         await open_connection(
             self._url,
@@ -161,18 +199,15 @@ class WebSocketConnection(Generic[T]):
 
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
-        self._reader.owner = self
         # Before the second read: see FrameLoop.begin_read.
         BoundedReads.install(frame_loop, self._options.read_buffer_size)
-        self._loop = self._reader.loop = asyncio.get_running_loop()
-        self._process = os.getpid()
         self._frame_loop = frame_loop
         self._epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()
         if self._first_opened_at is None:
             self._first_opened_at = time.time_ns()
         self._last_error = None
-        self._connection_lost = self._loop.create_future()
+        self._connection_lost = asyncio.get_running_loop().create_future()
         self._silence = None
         self._liveness.start(frame_loop)
         if self._epoch > self._options.first_epoch:
@@ -215,7 +250,9 @@ class WebSocketConnection(Generic[T]):
                 self._last_error = NetworkError(f"connection to {self.url} ended: {reason}")
             self._queue.finish()
             return
-        self._supervisor = asyncio.get_running_loop().create_task(self._reconnect(self._backoff))
+        self._supervisor = asyncio.get_running_loop().create_task(
+            _reconnect(weakref.ref(self), self._queue, self._backoff, self._timing)
+        )
 
     def _found_dead(self, silence: Silence) -> None:
         """The connection is open and dead (called by the liveness timer)."""
@@ -240,52 +277,55 @@ class WebSocketConnection(Generic[T]):
             return "closed_by_peer"
         return "connection_lost"
 
-    async def _reconnect(self, backoff: Backoff) -> None:
-        """Try until a connection opens, the attempts are used up, or the error is fatal."""
-        timing = self._timing
-        if self._delays is None or timing.clock() - self._opened_at >= backoff.reset_after:
-            self._delays = backoff.delays(timing.random)
+    def _schedule(self, backoff: Backoff) -> Any:
+        """Delays of the attempts that are left, after a connection was lost."""
+        if self._delays is None or self._timing.clock() - self._opened_at >= backoff.reset_after:
+            self._delays = backoff.delays(self._timing.random)
             self._attempt = 0
-        error: Exception | None = self._last_error
-        try:
-            for delay in self._delays:
-                self._attempt += 1
-                await self._announce(self._attempt)
-                await timing.sleep(backoff.next_delay(delay, error))
-                self._gaps.attempt()
-                try:
-                    await self._open()
-                except Exception as failure:
-                    if self._supervisor is not asyncio.current_task():
-                        return  # it opened, was lost, and its successor is at work
-                    # What a header provider raises is not ours to quote: it may hold a secret.
-                    error = failure if isinstance(failure, RlfastError) else _provider_failed(failure)
-                    _log.info("reconnect attempt %d to %s failed: %s", self._attempt, self.url, error)
-                    if self._closing or backoff.is_fatal(failure) or isinstance(failure, ConfigError):
-                        break
-                    continue
-                return
-            self._last_error = (
-                error
-                if isinstance(error, NetworkError)
-                else ConnectError(f"websocket connect failed: {error or 'the attempts are used up'}")
-            )
-            self._gaps.end(None)
-            self._queue.finish()
-        except asyncio.CancelledError:
-            self._gaps.end(None)
-            self._queue.finish()
-            raise
+        return self._delays
 
-    async def _announce(self, attempt: int) -> None:
+    async def _announce(self) -> None:
+        self._attempt += 1
         if self._on_reconnect is None:
             return
         try:
-            result = self._on_reconnect(attempt)
+            result = self._on_reconnect(self._attempt)
             if inspect.isawaitable(result):
                 await result
         except Exception:
             _log.exception("on_reconnect callback failed")
+
+    async def _try_again(self, backoff: Backoff) -> tuple[bool, Exception | None]:
+        """Make an attempt. Returns whether there is another one to be made, and what this one failed with."""
+        self._gaps.attempt()
+        try:
+            await self._open()
+        except Exception as failure:
+            if self._supervisor is not asyncio.current_task():
+                return False, None  # it opened, was lost, and its successor is at work
+            # What a header provider raises is not ours to quote: it may hold a secret.
+            error = failure if isinstance(failure, RlfastError) else _provider_failed(failure)
+            # Their frames hold this object.
+            error.__traceback__ = error.__context__ = None
+            _log.info("reconnect attempt %d to %s failed: %s", self._attempt, self.url, error)
+            fatal = backoff.is_fatal(failure) or isinstance(failure, ConfigError)
+            if fatal:
+                self._give_up(error)
+            return not fatal, error
+        return False, None
+
+    def _give_up(self, error: Exception | None) -> None:
+        """There will be no more connection."""
+        self._last_error = (
+            error
+            if isinstance(error, NetworkError)
+            else ConnectError(f"websocket connect failed: {error or 'the attempts are used up'}")
+        )
+        self._end()
+
+    def _end(self) -> None:
+        self._gaps.end(None)
+        self._queue.finish()
 
     def on_reconnect(self, callback: OnReconnect | None) -> None:
         """Set the callback for reconnect attempts.
@@ -314,7 +354,7 @@ class WebSocketConnection(Generic[T]):
 
     # -- message mode ----------------------------------------------------------------------------------
 
-    # next_message is an attribute of the instance, the reader's own method: one call less per message.
+    # next_message is the base class's, compiled; this is its type.
     next_message: Callable[[], Awaitable[T | None]]
     """Awaitable of the next message, decoded; None when the stream is over.
 
@@ -324,7 +364,8 @@ class WebSocketConnection(Generic[T]):
     Raises:
         DecodeError: the message is not JSON or does not fit the type; the next call goes on behind it.
         MessageTooBigError: the message exceeded ``max_message_size``; the connection was closed with 1009.
-        UsageError: another task waits for a message, or `batches` is reading.
+        UsageError: another task waits for a message, or `batches` is reading; it would have to wait, and was
+            called from elsewhere than its event loop.
     """
 
     async def next_messages(self, max_messages: int = 1024) -> list[T]:
@@ -339,14 +380,11 @@ class WebSocketConnection(Generic[T]):
             messages: list[T] = self._reader.take_nowait(max_messages)
             if messages or self._queue.finished:
                 return messages
-            await self._reader.wait()
+            await self._reader.wait("next_messages")
 
-    def __aiter__(self) -> AsyncIterator[T]:
-        return self
-
-    def __anext__(self) -> Awaitable[T]:
-        awaitable: Awaitable[T] = self._reader.anext_message()
-        return awaitable
+    # The base class's, too.
+    __aiter__: Callable[[], AsyncIterator[T]]
+    __anext__: Callable[[], Awaitable[T]]
 
     # -- batch mode ------------------------------------------------------------------------------------
 
@@ -364,14 +402,15 @@ class WebSocketConnection(Generic[T]):
 
         Raises:
             UnsupportedFieldError: a field of the type has no column type.
-            UsageError: (from the iteration) another reader is at work.
+            UsageError: (from the iteration) another reader is at work; it was called from elsewhere than the
+                connection's event loop.
         """
         if max_rows < 1 or not max_wait >= 0:
             raise ConfigError("max_rows must be at least 1 and max_wait at least 0 seconds")
         if self._block_decoding is None:
             self._block_decoding = BlockDecoding(self._queue, BatchAssembler(self._type))
         self._block_decoding.assembler.buries_hook_errors = bury_hook_errors
-        return BatchIterator(self._queue, self._reader, self._block_decoding, max_rows, max_wait)
+        return BatchIterator(self, self._queue, self._reader, self._block_decoding, max_rows, max_wait)
 
     # -- sending and closing ---------------------------------------------------------------------------
 
@@ -382,85 +421,99 @@ class WebSocketConnection(Generic[T]):
 
         Raises:
             NotConnectedError: there is no connection at the moment.
-            UsageError: it is called from another event loop, or thread, than the connection was opened in.
+            UsageError: it was called from elsewhere than the connection's event loop.
             TypeError: msgspec cannot encode the value.
         """
-        self._check_loop()
+        if self._home is not None:
+            self._home.check("send")
         binary = isinstance(value, (bytes, bytearray, memoryview))
         payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
         if isinstance(payload, str):
             payload = payload.encode()
         frame_loop = self._frame_loop
-        if frame_loop is None or frame_loop.lost or self._closing:
+        if frame_loop is None or not frame_loop.sends:
             raise NotConnectedError
-        if frame_loop.write_paused:
+        # Again: all who waited are woken, and the first of them may have filled the buffer.
+        while frame_loop.write_paused:
             await frame_loop.drained()
-            if frame_loop.lost or self._closing:
+            if not frame_loop.sends:
                 raise NotConnectedError
         frame_loop.send(payload, binary)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection and end the stream. Never fails; a second call waits for the first.
+        """Close the connection and end the stream.
+
+        No fault of the peer or the network makes it fail; a second call waits for the first.
 
         What was received before stays readable; what arrives later is counted in
         ``stats.discarded_messages``. The peer gets ``options.close_timeout`` seconds to answer, and so do
         `on_gap` callbacks that are still running; then they are cancelled.
 
+        In a fork of the process that opened the connection it does nothing. If the event loop that it was
+        opened in is closed, it only ends the stream.
+
         Raises:
             ConfigError: the code may not be sent (RFC 6455 section 7.4), or the reason exceeds 123 bytes.
-            UsageError: it is called from another event loop, or thread, than the connection was opened in.
+            UsageError: it was called from another thread or event loop.
         """
         if not (code in (1000, 1001) or 3000 <= code <= 4999) or len(reason.encode()) > 123:
             raise ConfigError("close takes code 1000, 1001 or 3000-4999 and a reason of at most 123 bytes")
-        if self._loop is not None and self._loop.is_closed():
-            # It took the socket with it.
-            self._closing = True
-            self._queue.finish()
-            return
-        self._check_loop()
+        home = self._home
+        if home is not None:
+            if home.is_inherited:
+                return
+            if home.is_closed:
+                # Nobody is left to wait for. The transport goes with the loop.
+                self._closing = True
+                self._frame_loop = None
+                self._queue.finish()
+                return
+            home.check("close")
         if self._all_closed is not None:
             await asyncio.shield(self._all_closed)
             return
         self._closing = True
         self._liveness.stop()
         self._all_closed = asyncio.get_running_loop().create_future()
-        frame_loop = self._frame_loop
+        supervisor = self._supervisor
         try:
-            if self._supervisor is not None and not self._supervisor.done():
-                self._supervisor.cancel()
-                await asyncio.wait([self._supervisor])
-                frame_loop = self._frame_loop
-            if frame_loop is not None and not frame_loop.lost:
+            if supervisor is not None and not supervisor.done() and supervisor is not asyncio.current_task():
+                supervisor.cancel()
+                # A callback that does not let itself be cancelled must not hold this up.
+                await asyncio.wait([supervisor], timeout=self._options.close_timeout)
+            if self._frame_loop is not None and not self._frame_loop.lost:
                 assert self._connection_lost is not None
-                frame_loop.start_close(code, reason)
+                self._frame_loop.start_close(code, reason)
                 await asyncio.wait([self._connection_lost], timeout=self._options.close_timeout)
         finally:
-            if frame_loop is not None:
-                frame_loop.abort()
+            if self._frame_loop is not None:
+                self._frame_loop.abort()
             self._gaps.end(None)
             self._queue.finish()
-            self._reader.owner = None
             # Before the callbacks: one of them may wait for it in a close of its own.
             self._all_closed.set_result(None)
             await self._gaps.settle(self._options.close_timeout)
 
-    def _check_loop(self) -> None:
-        """Refuse a call that would touch the transport of another loop."""
-        if self._loop is not None and asyncio.get_running_loop() is not self._loop:
-            raise UsageError(WRONG_LOOP)
-
-    def __del__(self) -> None:
-        frame_loop = getattr(self, "_frame_loop", None)
-        # A forked child has a copy of the connection, and must leave the original alone.
-        if frame_loop is None or frame_loop.lost or self._closing or self._process != os.getpid():
+    # Bound early: an interpreter that shuts down takes its modules apart.
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        home = self._home
+        if home is None or home.is_inherited:
             return
-        warnings.warn(
-            f"unclosed {self!r}; use async with, or close()", ResourceWarning, source=self, stacklevel=2
-        )
-        assert self._loop is not None
-        if not self._loop.is_closed():
-            # The garbage collector runs in any thread.
-            self._loop.call_soon_threadsafe(_drop, frame_loop, self._liveness)
+        frame_loop, supervisor, liveness = self._frame_loop, self._supervisor, self._liveness
+        is_open = frame_loop is not None and not frame_loop.lost and not self._closing
+        if not is_open and (supervisor is None or supervisor.done()):
+            return
+
+        def drop() -> None:
+            liveness.stop()
+            if frame_loop is not None:
+                frame_loop.abort()
+            if supervisor is not None:
+                supervisor.cancel()
+
+        # Later, and there: the garbage collector runs in any thread, at any time.
+        home.call_soon(drop)
+        _warn(f"unclosed {self!r}; use async with, or close()", ResourceWarning, source=self)
 
     async def __aenter__(self) -> WebSocketConnection[T]:
         return self
@@ -526,7 +579,7 @@ class WebSocketConnection(Generic[T]):
     @property
     def connected(self) -> bool:
         """Whether a connection is open at the moment."""
-        return self._frame_loop is not None and not self._frame_loop.lost and not self._closing
+        return self._frame_loop is not None and self._frame_loop.sends and not self._closing
 
     @property
     def closed(self) -> bool:
@@ -578,7 +631,7 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
     """`method`, as a callable that does not keep its object alive, and does nothing when that is gone."""
     reference = weakref.WeakMethod(method)
 
-    def call(*arguments: Any) -> None:
+    def call(*arguments: object) -> None:
         bound = reference()
         if bound is not None:
             bound(*arguments)
@@ -586,9 +639,38 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _drop(frame_loop: FrameLoop, liveness: Liveness) -> None:
-    liveness.stop()
-    frame_loop.abort()
+async def _reconnect(
+    reference: weakref.ref[WebSocketConnection[Any]], queue: BlockQueue, backoff: Backoff, timing: Timing
+) -> None:
+    """Try until a connection opens, the attempts are used up, or the error is fatal.
+
+    It holds the connection while it works for it, and not during a delay; but always the queue, which whoever
+    waits for a message hangs on: a task that nobody else knows of must not be collected as garbage.
+    """
+    connection = reference()
+    if connection is None:
+        return
+    try:
+        error: Exception | None = connection._last_error
+        for delay in connection._schedule(backoff):
+            await connection._announce()
+            if connection._closing:
+                return
+            del connection
+            await timing.sleep(backoff.next_delay(delay, error))
+            connection = reference()
+            if connection is None or connection._closing:
+                return
+            goes_on, error = await connection._try_again(backoff)
+            if not goes_on or connection._closing:
+                return
+        connection._give_up(error)
+    except asyncio.CancelledError:
+        closing = reference()
+        if closing is not None:
+            closing._end()
+        queue.finish()
+        raise
 
 
 def _provider_failed(failure: Exception) -> ConnectError:

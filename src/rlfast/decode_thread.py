@@ -29,11 +29,13 @@ class DecodeThread:
         self._closed = True
         self._loop = loop
         self._on_done = on_done
+        # Held by the loop, it holds this object during a run, and so the task that waits for the result.
+        self._at_work: list[DecodeThread] = []
         self._here, self._there = socket.socketpair()
         try:
             self._here.setblocking(False)
             # Not to a method: the loop would keep this object, and its thread, alive for ever.
-            loop.add_reader(self._here, _wake, weakref.ref(self))
+            loop.add_reader(self._here, _wake, weakref.ref(self), self._at_work)
             self._thread = PlanThread(self._there)
             try:
                 self._thread.start()
@@ -57,14 +59,17 @@ class DecodeThread:
     def run(self, decoder: BlockDecoder) -> None:
         """Run the plan up to the end, or to the first message that is not for it."""
         decoder.submit(self._thread)
+        self._at_work.append(self)
 
     def collect(self, decoder: BlockDecoder) -> None:
         """Wait for the run, if it has not ended yet. Raises MemoryError if that is what ended it."""
+        self._at_work.clear()
         decoder.collect(self._thread)
 
     def close(self) -> None:
         """End the thread, when its run has ended; the loop hears no more of that."""
         self._closed = True
+        self._at_work.clear()
         self._thread.stop()
         if not self._loop.is_closed():
             self._loop.remove_reader(self._here)
@@ -72,7 +77,7 @@ class DecodeThread:
         self._there.close()
 
 
-def _wake(reference: weakref.ref[DecodeThread]) -> None:
+def _wake(reference: weakref.ref[DecodeThread], _: list[DecodeThread]) -> None:
     thread = reference()
     if thread is not None:
         thread._wake()

@@ -64,11 +64,15 @@ class GapLog:
         tasks = [task for task in self._tasks if task is not current]
         if not tasks:
             return
-        _, late = await asyncio.wait(tasks, timeout=timeout)
-        if late:
-            _log.warning("on_gap callback cancelled: it runs for more than %g s after close", timeout)
-            for task in late:
+        try:
+            _, late = await asyncio.wait(tasks, timeout=timeout)
+            if late:
+                _log.warning("on_gap callback cancelled: it runs for more than %g s after close", timeout)
+        finally:
+            # Also if whoever closes is cancelled: nobody would wait for them any more.
+            for task in tasks:
                 task.cancel()
+        if late:
             # One that goes on all the same must not hold `close` up.
             await asyncio.wait(late, timeout=timeout)
 

@@ -1,13 +1,11 @@
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from rlfast._core.block import BlockQueue
-
-WRONG_LOOP: str
 
 @final
 class PayloadView(Buffer): ...
@@ -21,14 +19,18 @@ class MessageReader:
         recover: Callable[[Exception | None, bytes, int, str | None], Any],
         make_usage_error: Callable[[str], Exception],
     ) -> MessageReader: ...
-    loop: asyncio.AbstractEventLoop | None
-    owner: object
+    check_caller: Callable[[str], None] | None
     @property
     def queue(self) -> BlockQueue: ...
     def take_nowait(self, max_messages: int) -> list[Any]: ...
-    def next_message(self) -> MessageAwaitable: ...
-    def anext_message(self) -> MessageAwaitable: ...
-    def wait(self) -> asyncio.Future[None]: ...
+    def wait(self, call: str = "next_message") -> asyncio.Future[None]: ...
+
+@disjoint_base
+class MessageSource:
+    _reader: MessageReader
+    def next_message(self) -> Awaitable[Any]: ...
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+    def __anext__(self) -> Awaitable[Any]: ...
 
 @final
 class MessageAwaitable:

@@ -30,10 +30,6 @@ cdef extern from "am_send.h":
 # What _take returns when no message is there; None is a message (JSON null).
 cdef object NOTHING = object()
 
-WRONG_LOOP = (
-    "this connection belongs to another event loop or thread; use it where it was opened, "
-    "from another thread by asyncio.run_coroutine_threadsafe(...)")
-
 
 @cython.final
 cdef class PayloadView:
@@ -67,19 +63,17 @@ cdef class MessageReader:
         make_usage_error: callable, text -> exception, for calls that the state does not allow.
 
     Attributes:
-        loop: the event loop of the connection; None before it is open.
-        owner: the connection while it is open, so that whoever waits for a message, or iterates, keeps it alive.
+        check_caller: callable, name of a method -> None, that raises if a call may not wait here; None: it may.
     """
 
     cdef:
         readonly BlockQueue queue
+        public object check_caller
         object decode
         object recover
         object make_usage_error
         PayloadView view
         bint copy_payloads
-        public object loop
-        public object owner
 
     def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error):
         self.queue = queue
@@ -157,30 +151,44 @@ cdef class MessageReader:
             out.append(value)
         return out
 
-    def next_message(self):
-        """Awaitable of the next message, or of None when the stream is over."""
-        cdef MessageAwaitable awaitable = MessageAwaitable.__new__(MessageAwaitable)
-        awaitable.reader = self
-        return awaitable
-
-    def anext_message(self):
-        """Awaitable of the next message that raises StopAsyncIteration when the stream is over."""
-        cdef MessageAwaitable awaitable = MessageAwaitable.__new__(MessageAwaitable)
-        awaitable.reader = self
-        awaitable.iterating = True
-        return awaitable
-
-    cpdef object wait(self):
-        """Future that the next socket read, or the end of the stream, completes."""
-        loop = get_running_loop()
-        if loop is not self.loop and self.loop is not None:
-            raise self.make_usage_error(WRONG_LOOP)
-        future = loop.create_future()
+    cpdef object wait(self, str call="next_message"):
+        """Future that the next socket read, or the end of the stream, completes; `call` is who waits for it."""
+        if self.check_caller is not None:
+            self.check_caller(call)
+        future = get_running_loop().create_future()
         if not self.queue.set_waiter(future):
             raise self.make_usage_error(
                 "another task is already waiting for this connection's next message; "
                 "read from one task and hand messages on through an asyncio.Queue")
         return future
+
+
+cdef class MessageSource:
+    """Base of a class that messages are read from, by way of its reader: no Python frame per message.
+
+    Its methods and what they return keep the object alive, and the reader does not: no circle.
+    """
+
+    cdef public MessageReader _reader
+
+    def next_message(self):
+        """Awaitable of the next message, decoded; None when the stream is over."""
+        return _message_of(self, False)
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return _message_of(self, True)
+
+
+cdef inline object _message_of(MessageSource source, bint iterating):
+    cdef MessageAwaitable awaitable = MessageAwaitable.__new__(MessageAwaitable)
+    if source._reader is None:
+        raise RuntimeError("the object was made without __init__")
+    awaitable.source = source
+    awaitable.iterating = iterating
+    return awaitable
 
 
 @cython.final
@@ -193,7 +201,7 @@ cdef class MessageAwaitable:
     """
 
     cdef:
-        MessageReader reader
+        MessageSource source    # has a reader: `_message_of` has looked
         object waiting      # iterator of the future that is awaited, or None
         bint iterating
         bint done
@@ -205,18 +213,18 @@ cdef class MessageAwaitable:
         while True:
             if self.waiting is None:
                 self.done = True    # unless there is nothing yet; an error ends the await too
-                value = self.reader._take(False)
+                value = self.source._reader._take(False)
                 if value is not NOTHING:
                     Py_INCREF(value)
                     result[0] = <PyObject*>value
                     return PYGEN_RETURN
-                if self.reader.queue.finished:
+                if self.source._reader.queue.finished:
                     if self.iterating:
                         raise StopAsyncIteration
                     Py_INCREF(None)
                     result[0] = <PyObject*>None
                     return PYGEN_RETURN
-                self.waiting = self.reader.wait().__await__()
+                self.waiting = self.source._reader.wait().__await__()
                 self.done = False
             state = PyIter_Send(self.waiting, None, result)
             if state == PYGEN_NEXT:

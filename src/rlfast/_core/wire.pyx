@@ -430,8 +430,13 @@ cdef class FrameLoop(WSListener):
 
     def ping(self):
         """Send a ping, unless the connection is going down."""
-        if not self.lost and not self._dead and not self.transport.is_close_frame_sent:
+        if self.sends:
             self.transport.send_ping()
+
+    @property
+    def sends(self):
+        """Whether a message would still be sent: picows drops what comes after CLOSE without a word."""
+        return not self.lost and not self._dead and not self.transport.is_close_frame_sent
 
     def abandon(self):
         """The attempt to open it is over: drop it, also if it opens only later."""
@@ -447,7 +452,13 @@ cdef class FrameLoop(WSListener):
             return
         waiter = get_running_loop().create_future()
         self._drain_waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        except BaseException:
+            # A sender that gives up, again and again, must not leave a future each time.
+            if waiter in self._drain_waiters:
+                self._drain_waiters.remove(waiter)
+            raise
 
     def send(self, payload, bint binary):
         """Send one message (bytes-like). Frames of one message are never interleaved with another's."""
