@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import sysconfig
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -73,3 +74,26 @@ def test_the_smoke_test_of_the_wheels_runs_here(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert f"rlfast {rlfast.__version__}" in result.stdout
+
+
+SOURCES = [ROOT / "setup.py", *(ROOT / "src" / "rlfast" / "_core").glob("*.p[yx][xd]")]
+
+
+def test_no_module_declares_that_it_runs_without_the_gil() -> None:
+    """Nothing proves it: a declaration would switch the GIL off in a free-threaded Python."""
+    assert len(SOURCES) > 10
+    assert [path.name for path in SOURCES if "freethreading_compatible" in path.read_text("utf-8")] == []
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python always has the GIL")
+@pytest.mark.parametrize("module", [path.stem for path in SOURCES if path.suffix == ".pyx"])
+def test_a_free_threaded_python_switches_the_gil_on_for_each(module: str) -> None:
+    program = f"import sys, rlfast._core.{module}; assert sys._is_gil_enabled()"
+    subprocess.run([sys.executable, "-W", "ignore", "-X", "gil=auto", "-c", program], check=True, timeout=60)
+
+
+def test_everything_is_built_for_the_oldest_python_that_is_promised() -> None:
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'requires-python = ">=3.10"' in settings
+    assert 'target-version = "py310"' in settings  # the linter's
+    assert 'python_version = "3.10"' in settings  # the type checker's
