@@ -265,7 +265,7 @@ def report(rows: list[dict[str, Any]]) -> str:
         header = [
             "median (lowest-highest)",
             "",
-            "M events/s",
+            "events/s",
             "MB/s",
             "CPU µs/event",
             "server's",
@@ -276,13 +276,13 @@ def report(rows: list[dict[str, Any]]) -> str:
         for row in rows:
             if row["scenario"] != scenario:
                 continue
-            rate = Spread(*(value / 1e6 for value in row["events_per_second"].values()))
+            rate = row["events_per_second"]
             ratio = row.get(f": {YARDSTICK}")
             lines.append(
                 [
                     LABELS[row["contender"]],
                     row["parameter"],
-                    rate.text(3),
+                    "{median:,.0f} ({low:,.0f}-{high:,.0f})".format(**rate),
                     f"{row['megabytes_per_second']['median']:,.0f}",
                     Spread(**row["cpu_us_per_event"]).text(3),
                     f"{row['server_cpu_us_per_event']['median']:.3f}",
