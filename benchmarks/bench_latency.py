@@ -211,7 +211,10 @@ def histograms(runs: list[dict[str, Any]], pattern: str, rate: int, loop: str) -
             out[name].merge(found)
         else:
             out[name] = found
-    return out
+    # The same colours in every plot.
+    order = list(_latency_consumers.ECHOES if pattern == "echo" else _latency_consumers.CONSUMERS)
+    labels = [label({"pattern": pattern, "consumer": consumer, "loop": loop}) for consumer in order]
+    return {name: out[name] for name in labels if name in out}
 
 
 def plots(result: dict[str, Any], folder: Path) -> list[Path]:
