@@ -316,13 +316,14 @@ cdef class FrameLoop(WSListener):
             room = self._m_capacity - self._m_size
             with nogil:
                 failed = inflater.run(&payload, &n, &space, &room)
-            if failed:
-                self._not_deflate()
-                return False
             self._m_size = <size_t>(space - self._m_data)
+            # What is too big comes first: it stands before what cannot be inflated.
             if self._m_size > self.max_message_size:
                 self._m_active = False
                 self._too_big(self._m_data, self._m_size)
+                return False
+            if failed:
+                self._not_deflate()
                 return False
             if room == 0:
                 continue
