@@ -42,7 +42,7 @@ def check_sdist(path: Path) -> list[str]:
         below = files_below(ROOT / folder, {*SOURCES, ".pyx", ".md", ".sh"})
         # C that was written by hand.
         below |= files_below(ROOT / folder / "rlfast" / "_core" / "csrc", {".c"})
-        below |= files_below(ROOT / folder / "peers", {".cpp", ".hpp"})
+        below |= files_below(ROOT / folder / "peers", {".c", ".cpp", ".hpp", ".js"})
         below |= files_below(ROOT / folder / "core" / "lanes", {".c"})
         below |= files_below(ROOT / folder / "capture", {".c"})
         expected |= {file.relative_to(ROOT).as_posix() for file in below if ".egg-info" not in str(file)}
