@@ -12,6 +12,17 @@ import typer
 
 from rlfast.cli.common import Debug, duration, print_error, print_json
 from rlfast.cli.running import Interrupts
+from rlfast.cli.stream_options import (
+    Agent,
+    BaseUrl,
+    Cycle,
+    Deflate,
+    Proxy,
+    Session,
+    Tenant,
+    TokenEnv,
+    Url,
+)
 from rlfast.cli.target import Target, TargetOptions, find_target
 
 if TYPE_CHECKING:
@@ -20,56 +31,22 @@ if TYPE_CHECKING:
 
 __all__ = ["bench_command"]
 
-STREAM, STOP, MEASURE, OUTPUT = "Which stream", "When to stop", "What to measure", "Output"
+STOP, MEASURE, OUTPUT = "When to stop", "What to measure", "Output"
 MAX_ROWS = 65_536
 MAX_WAIT = 0.05
 """Seconds that a batch may wait: how late the end of the time, or of the events, is seen."""
 
 
 def bench_command(
-    url: Annotated[str | None, typer.Argument(metavar="URL", help="ws:// or wss:// URL.")] = None,
-    agent: Annotated[
-        str | None, typer.Option(metavar="ID", help="Events of this agent.", rich_help_panel=STREAM)
-    ] = None,
-    cycle: Annotated[
-        str | None, typer.Option(metavar="ID", help="Cognitive cycle of this agent.", rich_help_panel=STREAM)
-    ] = None,
-    session: Annotated[
-        str | None, typer.Option(metavar="ID", help="This oversight session.", rich_help_panel=STREAM)
-    ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="RLFAST_BASE_URL",
-            help="The platform, such as https://host.",
-            rich_help_panel=STREAM,
-        ),
-    ] = None,
-    tenant: Annotated[
-        str | None,
-        typer.Option(metavar="ID", envvar="RLFAST_TENANT", help="The tenant.", rich_help_panel=STREAM),
-    ] = None,
-    token_env: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Environment variable with the bearer token; RLFAST_TOKEN if not given.",
-            rich_help_panel=STREAM,
-        ),
-    ] = None,
-    proxy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", envvar="RLFAST_PROXY", help="As for rlfast capture.", rich_help_panel=STREAM
-        ),
-    ] = None,
-    deflate: Annotated[
-        bool,
-        typer.Option(
-            "--deflate", help="Let the server compress (RFC 7692): for slow networks.", rich_help_panel=STREAM
-        ),
-    ] = False,
+    url: Url = None,
+    agent: Agent = None,
+    cycle: Cycle = None,
+    session: Session = None,
+    base_url: BaseUrl = None,
+    tenant: Tenant = None,
+    token_env: TokenEnv = None,
+    proxy: Proxy = None,
+    deflate: Deflate = False,
     time: Annotated[
         float,
         typer.Option(

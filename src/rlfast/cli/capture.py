@@ -12,50 +12,36 @@ from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy
 from rlfast.cli.common import Debug, Json, duration, print_error, print_json, size, size_or_zero
 from rlfast.cli.display import Display, print_summary
 from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
+from rlfast.cli.stream_options import (
+    STREAM,
+    Agent,
+    BaseUrl,
+    Cycle,
+    Deflate,
+    Proxy,
+    Session,
+    Tenant,
+    TokenEnv,
+    Url,
+)
 from rlfast.cli.target import Target, TargetOptions, find_target
 from rlfast.options import ConnectionOptions
 
 __all__ = ["capture_command"]
 
-STREAM, STOP, FILES, SAFETY = "Which stream", "When to stop", "Files", "Safety"
+STOP, FILES, SAFETY = "When to stop", "Files", "Safety"
 DEFAULT = CaptureOptions()
 LIMITS = ConnectionOptions()
 
 
 def capture_command(
-    url: Annotated[str | None, typer.Argument(metavar="URL", help="ws:// or wss:// URL.")] = None,
-    agent: Annotated[
-        str | None, typer.Option(metavar="ID", help="Events of this agent.", rich_help_panel=STREAM)
-    ] = None,
-    cycle: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Cognitive cycle of this agent.", rich_help_panel=STREAM),
-    ] = None,
-    session: Annotated[
-        str | None, typer.Option(metavar="ID", help="This oversight session.", rich_help_panel=STREAM)
-    ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="RLFAST_BASE_URL",
-            help="The platform, such as https://host.",
-            rich_help_panel=STREAM,
-        ),
-    ] = None,
-    tenant: Annotated[
-        str | None,
-        typer.Option(metavar="ID", envvar="RLFAST_TENANT", help="The tenant.", rich_help_panel=STREAM),
-    ] = None,
-    token_env: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Environment variable with the bearer token; RLFAST_TOKEN if not given. "
-            "The token itself is never an argument.",
-            rich_help_panel=STREAM,
-        ),
-    ] = None,
+    url: Url = None,
+    agent: Agent = None,
+    cycle: Cycle = None,
+    session: Session = None,
+    base_url: BaseUrl = None,
+    tenant: Tenant = None,
+    token_env: TokenEnv = None,
     types: Annotated[
         str | None,
         typer.Option(
@@ -71,22 +57,8 @@ def capture_command(
             metavar="NAME", help="Name for the column stream; its seq goes on.", rich_help_panel=STREAM
         ),
     ] = None,
-    proxy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="RLFAST_PROXY",
-            help="http://, https://, socks5:// or socks4:// proxy. With credentials, use the variable: "
-            "arguments are seen by others.",
-            rich_help_panel=STREAM,
-        ),
-    ] = None,
-    deflate: Annotated[
-        bool,
-        typer.Option(
-            "--deflate", help="Let the server compress (RFC 7692): for slow networks.", rich_help_panel=STREAM
-        ),
-    ] = False,
+    proxy: Proxy = None,
+    deflate: Deflate = False,
     no_reconnect: Annotated[
         bool, typer.Option("--no-reconnect", help="End when the connection ends.", rich_help_panel=STOP)
     ] = False,
