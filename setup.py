@@ -18,6 +18,7 @@ from setuptools import Extension, setup
 
 MODULES = (
     "buildinfo",
+    "waiter",
     "block",
     "columns",
     "arrow",

@@ -97,10 +97,10 @@ class BatchIterator:
 
     async def _wait_until(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         """Wait for a socket read, the end of the stream, or `deadline` on the loop's clock."""
-        future: asyncio.Future[None] = self._reader.wait("batches")
-        timer = loop.call_at(deadline, _wake, future)
+        waiter = self._reader.wait("batches")
+        timer = loop.call_at(deadline, waiter.complete)
         try:
-            await future
+            await waiter
         finally:
             timer.cancel()
 
@@ -119,8 +119,3 @@ class BatchIterator:
 
     def __del__(self) -> None:
         self._leave()
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from rlfast._core.block import Block, BlockQueue
+from rlfast._core.waiter import Waiter
 
 from .reading import OVERHEAD, reader_of
 
@@ -354,17 +355,20 @@ def test_feeding_without_callbacks_only_sets_the_flag() -> None:
 # -- waiting ---------------------------------------------------------------------------------------------
 
 
+def waiter() -> Waiter:
+    return Waiter(asyncio.get_running_loop())
+
+
 async def test_waiter_is_woken_by_a_read_and_by_the_end() -> None:
     queue = BlockQueue(1000, 1 << 20, 0)
-    loop = asyncio.get_running_loop()
-    first: asyncio.Future[None] = loop.create_future()
+    first = waiter()
     assert queue.set_waiter(first)
-    assert not queue.set_waiter(loop.create_future())
+    assert not queue.set_waiter(waiter())
     queue.feed(b"a")
     assert not first.done()
     queue.end_of_read()
     assert first.done()
-    second: asyncio.Future[None] = loop.create_future()
+    second = waiter()
     assert queue.set_waiter(second)
     queue.finish()
     assert second.done()
@@ -373,12 +377,11 @@ async def test_waiter_is_woken_by_a_read_and_by_the_end() -> None:
 
 async def test_cancelled_waiter_makes_room_for_another() -> None:
     queue = BlockQueue(1000, 1 << 20, 0)
-    loop = asyncio.get_running_loop()
-    first: asyncio.Future[None] = loop.create_future()
+    first = waiter()
     assert queue.set_waiter(first)
     first.cancel()
     queue.end_of_read()
-    assert queue.set_waiter(loop.create_future())
+    assert queue.set_waiter(waiter())
 
 
 async def test_batch_mode_has_one_owner() -> None:
@@ -391,7 +394,7 @@ async def test_batch_mode_has_one_owner() -> None:
     assert queue.enter_batch_mode()
     queue.leave_batch_mode(held=False)
     assert not queue.batch_mode
-    assert queue.set_waiter(asyncio.get_running_loop().create_future())
+    assert queue.set_waiter(waiter())
     assert not queue.enter_batch_mode()
 
 

@@ -2,6 +2,8 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from rlfast._core.waiter cimport Waiter
+
 
 cdef extern from "csrc/plan.h":
     ctypedef struct ReadStamp "rl_stamp":
@@ -80,7 +82,7 @@ cdef class BlockQueue:
 
         object _on_pause                #: Callable[[], None]
         object _on_resume               #: Callable[[], None]
-        object waiter                   #: asyncio.Future | None, at most one
+        Waiter waiter                   #: of the task that waits for a message, or None
 
         # What the tap has stored may leave memory and be read back: see `allow_spill`.
         BlockTap tap
@@ -104,9 +106,9 @@ cdef class BlockQueue:
     cdef char* room(self, size_t* n) noexcept
     cdef int append_in_place(self, size_t n) except -1
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1
-    cdef int end_read(self) except -1
+    cdef int end_read(self, bint at_once=*) except -1
     cdef int _consumed(self, size_t n) except -1
     cdef int _resume_if_low(self) except -1
     cdef int _drop_head(self) except -1
     cdef bint _has_message(self) except -1
-    cdef int wake(self) except -1
+    cdef int wake(self, bint at_once=*) except -1

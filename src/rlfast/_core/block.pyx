@@ -411,8 +411,11 @@ cdef class BlockQueue:
         self.tail.rejected.append((self.tail.count - 1, error))
         return 0
 
-    cdef int end_read(self) except -1:
-        """A socket read is over: stamp its messages, pause the socket if need be, wake the consumer."""
+    cdef int end_read(self, bint at_once=False) except -1:
+        """A socket read is over: stamp its messages, pause the socket if need be, wake the consumer.
+
+        With `at_once`, the consumer's task may run before this returns.
+        """
         if self._read_stamp == 0:
             self._read_stamp = wall_clock_ns()
         self.last_read_at = self._read_stamp
@@ -423,7 +426,7 @@ cdef class BlockQueue:
             self.peak_queued_bytes = self.queued_bytes
         if not self.paused:
             self._pause_if_full()
-        self.wake()
+        self.wake(at_once)
         return 0
 
     cdef int _pause_if_full(self) except -1:
@@ -443,9 +446,11 @@ cdef class BlockQueue:
                 self._on_pause()
         return 0
 
-    cdef int wake(self) except -1:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(None)
+    cdef int wake(self, bint at_once=False) except -1:
+        cdef Waiter waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            waiter.complete(at_once)
         return 0
 
     def finish(self):
@@ -508,7 +513,7 @@ cdef class BlockQueue:
 
     def enter_batch_mode(self):
         """Give the reading end to a batch iterator. Returns False if somebody else has it."""
-        if self._batch_owner or (self.waiter is not None and not self.waiter.done()):
+        if self._batch_owner or (self.waiter is not None and not self.waiter.completed):
             return False
         self._batch_owner = True
         self.batch_mode = True
@@ -563,11 +568,11 @@ cdef class BlockQueue:
         if self.paused:
             self._resume_if_low()
 
-    def set_waiter(self, future):
-        """Set the future that the next socket read completes. Returns False if another one is pending."""
-        if self.waiter is not None and not self.waiter.done():
+    def set_waiter(self, Waiter waiter not None):
+        """Set what the next socket read completes. Returns False if another one is pending."""
+        if self.waiter is not None and not self.waiter.completed:
             return False
-        self.waiter = future
+        self.waiter = waiter
         return True
 
     @property

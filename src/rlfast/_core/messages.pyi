@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, final
@@ -6,6 +5,7 @@ from typing import Any, final
 from typing_extensions import Buffer, disjoint_base
 
 from rlfast._core.block import BlockQueue
+from rlfast._core.waiter import Waiter
 
 @final
 class PayloadView(Buffer): ...
@@ -23,7 +23,7 @@ class MessageReader:
     @property
     def queue(self) -> BlockQueue: ...
     def take_nowait(self, max_messages: int) -> list[Any]: ...
-    def wait(self, call: str = "next_message") -> asyncio.Future[None]: ...
+    def wait(self, call: str = "next_message") -> Waiter: ...
 
 @disjoint_base
 class MessageSource:

@@ -9,6 +9,7 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint32_t
 
 from rlfast._core.block cimport Block, BlockQueue
+from rlfast._core.waiter cimport Waiter
 
 from asyncio import get_running_loop
 
@@ -20,7 +21,6 @@ cdef extern from "Python.h":
     ctypedef PySendResult (*sendfunc)(PyObject*, PyObject*, PyObject**) except PYGEN_ERROR
     ctypedef struct PyAsyncMethods:
         pass
-    PySendResult PyIter_Send(object it, object value, PyObject** result) except PYGEN_ERROR
     void _decref "Py_DECREF"(PyObject*)
 
 cdef extern from "am_send.h":
@@ -151,16 +151,17 @@ cdef class MessageReader:
             out.append(value)
         return out
 
-    cpdef object wait(self, str call="next_message"):
-        """Future that the next socket read, or the end of the stream, completes; `call` is who waits for it."""
+    cpdef Waiter wait(self, str call="next_message"):
+        """What the next socket read, or the end of the stream, completes; `call` is who waits for it."""
+        cdef Waiter waiter
         if self.check_caller is not None:
             self.check_caller(call)
-        future = get_running_loop().create_future()
-        if not self.queue.set_waiter(future):
+        waiter = Waiter.__new__(Waiter, get_running_loop())
+        if not self.queue.set_waiter(waiter):
             raise self.make_usage_error(
                 "another task is already waiting for this connection's next message; "
                 "read from one task and hand messages on through an asyncio.Queue")
-        return future
+        return waiter
 
 
 cdef class MessageSource:
@@ -202,12 +203,11 @@ cdef class MessageAwaitable:
 
     cdef:
         MessageSource source    # has a reader: `_message_of` has looked
-        object waiting      # iterator of the future that is awaited, or None
+        Waiter waiting      # that is awaited, or None
         bint iterating
         bint done
 
     cdef PySendResult _advance(self, PyObject** result) except PYGEN_ERROR:
-        cdef PySendResult state
         if self.done:
             raise RuntimeError("cannot await the same message twice; call next_message() again")
         while True:
@@ -224,14 +224,14 @@ cdef class MessageAwaitable:
                     Py_INCREF(None)
                     result[0] = <PyObject*>None
                     return PYGEN_RETURN
-                self.waiting = self.source._reader.wait().__await__()
+                self.waiting = self.source._reader.wait()
                 self.done = False
-            state = PyIter_Send(self.waiting, None, result)
-            if state == PYGEN_NEXT:
+                self.waiting._asyncio_future_blocking = True
+                Py_INCREF(self.waiting)
+                result[0] = <PyObject*>self.waiting
                 return PYGEN_NEXT
-            # The future's own result (None) is of no interest: it only says that it is worth to look again.
-            _decref(result[0])
-            result[0] = NULL
+            if not self.waiting.completed:
+                raise RuntimeError("the event loop does not wait for what is awaited")
             self.waiting = None
 
     def __await__(self):

@@ -149,7 +149,8 @@ cdef class FrameLoop(WSListener):
         elif not self._dead:
             self._other_frame(transport, frame)
         if frame.last_in_buffer:
-            self.queue.end_read()
+            # Nothing of this frame is needed any more, so the consumer may run.
+            self.queue.end_read(True)
 
     cdef int _message(self, WSMsgType opcode, const char* payload, size_t n) except -1:
         if self.discarding:
