@@ -200,7 +200,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
         # Before the second read: see FrameLoop.begin_read.
-        BoundedReads.install(frame_loop, self._options.read_buffer_size)
+        BoundedReads.install(frame_loop, self._options.read_buffer_size, self._options.max_message_size)
         self._frame_loop = frame_loop
         self._epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()
