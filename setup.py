@@ -26,6 +26,7 @@ MODULES = (
     "wire",
     "messages",
     "plan",
+    "structs",
     "worker",
     "decode",
     "journal",

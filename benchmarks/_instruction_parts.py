@@ -96,7 +96,12 @@ def _filled() -> BlockQueue:
 def messages(type_: object) -> Callable[[], None]:
     def work() -> None:
         decoding = MessageDecoder(type_)
-        reader = MessageReader(_filled(), decoding.decode, decoding.recover, UsageError)
+        if decoding.make_structs is not None:
+            # Which the process does once for a type.
+            decoding.make_structs()
+        reader = MessageReader(
+            _filled(), decoding.decode, decoding.recover, UsageError, decoding.make_structs
+        )
         if len(reader.take_nowait(EVENTS * REPEATS)) != EVENTS * REPEATS:
             raise SystemExit("not all messages were decoded")
 

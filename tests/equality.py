@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
+from rlfast._core.structs import StructDecoder
 from rlfast.batch import EventTable
 from rlfast.decoding import BatchAssembler
+from rlfast.structs import struct_plan
 
 GENERAL = None
 """Instead of a kernel: msgspec decodes everything, into structs that the builders read."""
@@ -59,13 +63,39 @@ def outcome(
 def check_equal(
     type_: Any, payloads: Sequence[bytes], cuts: Sequence[int] = (), block_size: int = 1 << 16
 ) -> None:
-    """Every kernel makes of the payloads what msgspec's structs make of them."""
+    """Every kernel makes of the payloads the rows, and the structs, that msgspec makes of them."""
+    check_structs(type_, payloads)
     expected = outcome(type_, payloads, GENERAL)
     for kernel in KERNELS:
         found = outcome(type_, payloads, kernel, cuts, block_size)
         if found != expected:
             report(type_, payloads, kernel)
         assert found == expected, kernel
+
+
+def check_structs(type_: Any, payloads: Sequence[bytes]) -> int:
+    """Every kernel makes the struct that msgspec makes, or leaves the payload to it. Returns how many."""
+    plan = None if type_ is None else struct_plan(type_)
+    if plan is None:
+        return 0
+    decoders = [StructDecoder(plan, kernel) for kernel in KERNELS]
+    judge = msgspec.json.Decoder(type_)
+    taken = 0
+    for payload in payloads:
+        found = [decoder.read(payload) for decoder in decoders]
+        # What one kernel leaves to msgspec they all do.
+        assert len({value is None for value in found}) == 1, payload
+        if found[0] is None:
+            continue
+        taken += 1
+        expected = judge.decode(payload)
+        for value in found:
+            assert type(value) is type(expected), payload
+            # As repr, which tells 0.0 from -0.0 and 1 from True.
+            assert repr(value) == repr(expected), payload
+            assert value == expected, payload
+            assert gc.is_tracked(value) == gc.is_tracked(expected), payload
+    return taken
 
 
 def report(type_: Any, payloads: Sequence[bytes], kernel: str) -> None:

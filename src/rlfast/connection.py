@@ -149,7 +149,9 @@ class WebSocketConnection(MessageSource, Generic[T]):
         # Whatever the event loop holds, holds this object weakly: one that is dropped is to go away.
         self._queue.bind(_weakly(self._pause), _weakly(self._resume))
         self._decoder = MessageDecoder(type)
-        self._reader = MessageReader(self._queue, self._decoder.decode, self._decoder.recover, UsageError)
+        self._reader = MessageReader(
+            self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_structs
+        )
         self._block_decoding: BlockDecoding | None = None
 
         self._frame_loop: FrameLoop | None = None

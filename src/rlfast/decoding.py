@@ -1,6 +1,6 @@
 """What becomes of a payload: a value, a row of columns, an unknown event, or a dead letter.
 
-msgspec is the judge. In batch mode the compiled decoder takes the usual event, and msgspec decodes the rest.
+msgspec is the judge. The compiled decoder takes the usual event, and msgspec decodes the rest.
 Whatever msgspec refuses is looked at here, once, slowly, and gets one of these reasons:
 
 - ``malformed_json``: no JSON (RFC 8259)
@@ -27,10 +27,12 @@ from rlfast._core.block import Block
 from rlfast._core.columns import ColumnKind, TableBuilder
 from rlfast._core.decode import BlockDecoder
 from rlfast._core.plan import CompiledPlan
+from rlfast._core.structs import StructDecoder
 from rlfast.batch import EventBatch, EventTable
 from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.events import UnknownEvent
 from rlfast.schema import ColumnPlan, compile_plan
+from rlfast.structs import struct_decoder
 
 UNTYPED_TABLE = "message"
 
@@ -111,16 +113,20 @@ class MessageDecoder:
 
     Attributes:
         decode: callable, buffer -> value; what it refuses goes to `recover`.
+        make_structs: callable that gives the compiled decoder, which makes the same of a payload or leaves it
+            to `decode`; None for plain values.
         errors, unknown_events: counts of what `recover` was asked about.
     """
 
     def __init__(self, type_: Any) -> None:
         self.decode: Callable[[Any], Any]
+        self.make_structs: Callable[[], StructDecoder | None] | None = None
         if type_ is None:
-            self.decode = msgspec.json.decode
+            self.decode = msgspec.json.Decoder().decode
             self._tag_field, self._tags = None, frozenset[object]()
         else:
             self.decode = msgspec.json.Decoder(type_).decode
+            self.make_structs = functools.partial(struct_decoder, type_)
             self._tag_field, self._tags = _tagging(type_)
         self.errors = 0
         self.unknown_events = 0

@@ -128,7 +128,7 @@ def compile_plan(type_: Any) -> ColumnPlan:
         fields = _fields(member)
         judged = hasattr(member.cls, "__post_init__") or any(
             # A default that is none of the words takes them away from the column, but not from JSON.
-            _judged(field.type, plan.kind) or plan.words != _words(field.type)
+            only_msgspec_can_check(field.type, plan.kind) or plan.words != words_of(field.type)
             for field, plan in zip(member.fields, fields, strict=True)
         )
         tables.append(
@@ -158,9 +158,9 @@ def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
             raise UnsupportedFieldError(
                 f"{where}: UNSET has no column value; use Optional with the default None"
             )
-        kind, nullable = _column_kind(field.type, where)
+        kind, nullable = column_kind(field.type, where)
         default_is_null = not field.required and field.default is None
-        words = _words(field.type)
+        words = words_of(field.type)
         default = getattr(field.default, "value", field.default)
         if words is not None and isinstance(default, str) and default not in words:
             # msgspec does not check defaults.
@@ -176,24 +176,24 @@ def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
                 default_is_null=default_is_null,
                 default_json=_default_json(field, kind),
                 words=words,
-                limits=_limits(_core_type(field.type)),
+                limits=limits_of(core_type(field.type)),
             )
         )
     return tuple(fields)
 
 
-def _core_type(info: inspect.Type) -> inspect.Type:
+def core_type(info: inspect.Type) -> inspect.Type:
     """The type without annotations and without None."""
     if isinstance(info, inspect.Metadata):
-        return _core_type(info.type)
+        return core_type(info.type)
     if isinstance(info, inspect.UnionType):
-        return _core_type(next(m for m in info.types if not isinstance(m, inspect.NoneType)))
+        return core_type(next(m for m in info.types if not isinstance(m, inspect.NoneType)))
     return info
 
 
-def _words(info: inspect.Type) -> tuple[str, ...] | None:
+def words_of(info: inspect.Type) -> tuple[str, ...] | None:
     """The texts that a field can hold, if its type names them."""
-    info = _core_type(info)
+    info = core_type(info)
     if isinstance(info, inspect.LiteralType):
         return tuple(str(value) for value in info.values if value is not None)
     if isinstance(info, inspect.EnumType):
@@ -201,7 +201,7 @@ def _words(info: inspect.Type) -> tuple[str, ...] | None:
     return None
 
 
-def _limits(info: inspect.Type) -> Limits | None:
+def limits_of(info: inspect.Type) -> Limits | None:
     """What the annotations of a field's type demand; None if they demand nothing."""
     limits = Limits()
     if isinstance(info, inspect.IntType):
@@ -225,16 +225,16 @@ def _limits(info: inspect.Type) -> Limits | None:
     return None if limits == Limits() else limits
 
 
-def _judged(info: inspect.Type, kind: ColumnKind) -> bool:
+def only_msgspec_can_check(info: inspect.Type, kind: ColumnKind) -> bool:
     """Whether values of a field's type can only be checked by msgspec."""
-    info = _core_type(info)
+    info = core_type(info)
     if isinstance(info, (inspect.IntType, inspect.FloatType)):
         return info.multiple_of is not None
     if isinstance(info, inspect.StrType):
-        return info.pattern is not None or (kind == ColumnKind.UUID and _limits(info) is not None)
+        return info.pattern is not None or (kind == ColumnKind.UUID and limits_of(info) is not None)
     if isinstance(info, inspect.ListType):
-        item = _core_type(info.item_type)
-        return isinstance(item, inspect.StrType) and (item.pattern is not None or _limits(item) is not None)
+        item = core_type(info.item_type)
+        return isinstance(item, inspect.StrType) and (item.pattern is not None or limits_of(item) is not None)
     return False
 
 
@@ -263,22 +263,22 @@ def _default_json(field: inspect.Field, kind: ColumnKind) -> bytes | None:
         return None
 
 
-def _column_kind(info: inspect.Type, where: str, marker: object = None) -> tuple[ColumnKind, bool]:
+def column_kind(info: inspect.Type, where: str, marker: object = None) -> tuple[ColumnKind, bool]:
     """Column kind of a field type, and whether it admits null.
 
     `marker` is the value of "rlfast" in the annotation around `info`, such as that of
     ``Annotated[str | None, Meta(extra={"rlfast": "uuid"})]``.
     """
     if isinstance(info, inspect.Metadata):
-        return _column_kind(info.type, where, _marker(info, marker))
+        return column_kind(info.type, where, _marker(info, marker))
     if isinstance(info, inspect.UnionType):
         rest = [member for member in info.types if not isinstance(member, inspect.NoneType)]
         if len(rest) == 1 and len(info.types) == 2:
-            return _column_kind(rest[0], where, marker)[0], True
+            return column_kind(rest[0], where, marker)[0], True
         raise UnsupportedFieldError(f"{where}: a union other than Optional has no column type")
     if isinstance(info, inspect.LiteralType) and None in info.values and len(info.values) > 1:
         texts = tuple(value for value in info.values if value is not None)
-        return _column_kind(inspect.LiteralType(texts), where)[0], True
+        return column_kind(inspect.LiteralType(texts), where)[0], True
     kind = _plain_kind(info, marker)
     if kind is None and isinstance(info, inspect.ListType):
         item = _plain_kind(info.item_type)

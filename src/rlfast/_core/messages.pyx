@@ -9,6 +9,7 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint32_t
 
 from rlfast._core.block cimport Block, BlockQueue
+from rlfast._core.structs cimport StructDecoder
 from rlfast._core.waiter cimport Waiter
 
 from asyncio import get_running_loop
@@ -61,6 +62,8 @@ cdef class MessageReader:
         recover: callable, (error, raw bytes, seq, rejection text or None) -> value to return instead; it may
             raise. Called for a message that `decode` refused or that was cut short.
         make_usage_error: callable, text -> exception, for calls that the state does not allow.
+        make_structs: callable, -> `StructDecoder` or None, called for the first message. The decoder is asked
+            first; `decode` has what it does not take.
 
     Attributes:
         check_caller: callable, name of a method -> None, that raises if a call may not wait here; None: it may.
@@ -72,14 +75,18 @@ cdef class MessageReader:
         object decode
         object recover
         object make_usage_error
+        object make_structs
+        StructDecoder structs
         PayloadView view
         bint copy_payloads
+        bint decoding
 
-    def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error):
+    def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error, make_structs=None):
         self.queue = queue
         self.decode = decode
         self.recover = recover
         self.make_usage_error = make_usage_error
+        self.make_structs = make_structs
         self.view = PayloadView.__new__(PayloadView)
 
     cdef object _decode_copied(self, const char* payload, Py_ssize_t n):
@@ -87,6 +94,13 @@ cdef class MessageReader:
 
     cdef object _decode(self, const char* payload, Py_ssize_t n):
         cdef PayloadView view = self.view
+        if self.make_structs is not None:
+            make, self.make_structs = self.make_structs, None
+            self.structs = make()
+        if self.structs is not None:
+            value = self.structs.decode(payload, n)
+            if value is not None:
+                return value
         if self.copy_payloads:
             return self._decode_copied(payload, n)
         view.data = payload
@@ -118,13 +132,19 @@ cdef class MessageReader:
         index = block.taken
         payload = block.data + block.offsets[index]
         n = <Py_ssize_t>(block.offsets[index + 1] - block.offsets[index])
+        if self.decoding:
+            # The garbage collector runs what it likes while objects are made, and the payload must not go away.
+            raise self.make_usage_error("a message was asked for by what the decoding of another one called")
         if block.rejected is None or block._rejection(index) is None:
+            self.decoding = True
             try:
                 value = self._decode(payload, n)
             except Exception as error:
                 if stop_at_error:
                     return NOTHING
                 return self._refuse(block, index, error)
+            finally:
+                self.decoding = False
             queue._consumed(n)
             return value
         if stop_at_error:

@@ -18,6 +18,31 @@ cdef extern from "csrc/plan.h" nogil:
         RL_ABSENT_DEFAULT
         RL_ABSENT_ASK
 
+    enum CellKind "rl_cell_kind":
+        RL_CELL_ABSENT
+        RL_CELL_NULL
+        RL_CELL_FALSE
+        RL_CELL_TRUE
+        RL_CELL_INTEGER
+        RL_CELL_NUMBER
+        RL_CELL_ASCII
+        RL_CELL_UTF8
+        RL_CELL_ESCAPED
+        RL_CELL_WORD
+        RL_CELL_LIST
+
+    ctypedef union CellValue:
+        const uint8_t* text
+        int64_t integer
+        double number
+
+    ctypedef struct Cell "rl_cell":
+        int kind
+        size_t size
+        CellValue of
+
+    size_t rl_unescape_all(const uint8_t* p, size_t n, uint8_t* out)
+
     ctypedef struct Powers "rl_powers":
         uint64_t* word
 
@@ -30,6 +55,7 @@ cdef extern from "csrc/plan.h" nogil:
         uint8_t limited
         Field* next
         Column* column
+        const Words* words
         const uint8_t* key
         int absent
         int64_t int_min
@@ -64,6 +90,7 @@ cdef extern from "csrc/plan.h" nogil:
         const Powers* powers
         Buffer scratch
         Buffer unknown
+        Buffer items
         int no_memory
 
     ctypedef struct Run "rl_run":
@@ -82,9 +109,13 @@ cdef extern from "csrc/plan.h" nogil:
 
     ctypedef void (*Kernel "rl_kernel")(Decoder* decoder, Run* run) noexcept
 
+    ctypedef const Type* (*Reader "rl_reader")(
+        Decoder* decoder, const uint8_t* p, const uint8_t* end, Cell* cells) noexcept
+
     ctypedef struct KernelEntry "rl_kernel_entry":
         const char* name
         Kernel run
+        Reader read
 
     const KernelEntry* rl_kernels()
 
@@ -93,6 +124,7 @@ cdef class CompiledPlan:
     cdef:
         Decoder decoder         # its arrays, words and buffers are owned here
         Kernel kernel
+        Reader read
         readonly str kernel_name
         list _kept              #: list[object], what the C structs borrow from: builders, bytes
 

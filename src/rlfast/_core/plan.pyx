@@ -88,8 +88,8 @@ cdef class CompiledPlan:
     Owns the C structs, and keeps alive the table builders that they point into. Serves one decoder at a time.
 
     Args:
-        types: one pair per struct type: its `TableBuilder`, and an object with the attributes of
-            `rlfast.schema.TablePlan`; or, for an untyped stream, the `TableBuilder` whose last column takes
+        types: one pair per struct type: its `TableBuilder`, or None if the plan is for `read` only, and an object
+            with the attributes of `rlfast.schema.TablePlan`; or, for an untyped stream, the `TableBuilder` whose last column takes
             every message as text.
         tag_field: name of the member that tells the types apart, or None.
         kernel: one of `KERNELS`, or "auto" for the fastest.
@@ -107,6 +107,7 @@ cdef class CompiledPlan:
         while entry.name != NULL:
             if kernel == "auto" or kernel.encode() == entry.name:
                 self.kernel = entry.run
+                self.read = entry.read
                 self.kernel_name = (<bytes>entry.name).decode()
             entry += 1
         if self.kernel_name is None:
@@ -142,6 +143,7 @@ cdef class CompiledPlan:
         free(self.decoder.types)
         free(self.decoder.scratch.data)
         free(self.decoder.unknown.data)
+        free(self.decoder.items.data)
 
     cdef const uint8_t* _borrow(self, bytes text) except NULL:
         self._kept.append(text)
@@ -149,8 +151,9 @@ cdef class CompiledPlan:
 
     cdef int _add_type(self, Type* type, TableBuilder table, object plan, str tag_field) except -1:
         cdef uint32_t i = 0
-        self._kept.append(table)
-        type.rows = &table.rows
+        if table is not None:
+            self._kept.append(table)
+            type.rows = &table.rows
         type.names.seed[0] = random_seed()
         type.names.seed[1] = random_seed()
         type.keeps_unknown = plan.keeps_unknown
@@ -163,7 +166,7 @@ cdef class CompiledPlan:
             raise MemoryError
         for field in plan.fields:
             self._set_key(&type.fields[i], _json(field.column) + b":")
-            self._set_value(&type.fields[i], &table.field(i).column, field)
+            self._set_value(&type.fields[i], NULL if table is None else &table.field(i).column, field)
             _add_word(&type.names, field.column)
             i += 1
         type.start = &type.fields[type.n_fields]

@@ -500,11 +500,154 @@ RL_NOINLINE int rl_fill_absent(rl_decoder *d, const rl_type *t, int64_t row)
     return RL_TAKEN;
 }
 
-/* The members of an object of type t, from p on, or, if `previous` is the tag, from behind its value on. */
-RL_INLINE int rl_members(
-    rl_decoder *d, const rl_type *t, int64_t row, const uint8_t *p, rl_input in, rl_field *previous, uint32_t n)
+/* -- values as cells --------------------------------------------------------------------------------------------- */
+
+/* The string whose opening quote is before p; a word's code where the field has words. */
+RL_INLINE const uint8_t *rl_text_cell(rl_decoder *d, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
 {
-    rl_field *f;
+    const uint8_t *q = rl_scan(p, in);
+    rl_input around = in;
+    rl_span text;
+    cell->of.text = p;
+    if (RL_LIKELY(q < in.end && *q == '"')) {
+        cell->kind = RL_CELL_ASCII;
+        text.text = p;
+        text.size = cell->size = (size_t)(q - p);
+        q++;
+    }
+    else {
+        q = rl_odd_string(d, p, q, in, &text, &around);
+        if (q == NULL)
+            return NULL;
+        cell->kind = text.text == p ? RL_CELL_UTF8 : RL_CELL_ESCAPED;
+        cell->size = (size_t)(q - 1 - p);
+    }
+    if (f->words != NULL) {
+        cell->kind = RL_CELL_WORD;
+        cell->of.integer = rl_words_find(f->words, text.text, text.size, around.begin);
+        return cell->of.integer < 0 ? NULL : q;
+    }
+    if (RL_UNLIKELY(f->limited) && f->kind == RL_UTF8) {
+        int64_t length = rl_code_points(text.text, text.size);
+        if (length < f->length_min || length > f->length_max)
+            return NULL;
+    }
+    return q;
+}
+
+RL_NOINLINE const uint8_t *rl_list_cell(
+    rl_decoder *d, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+{
+    rl_cell *item;
+    int64_t n = 0;
+    cell->kind = RL_CELL_LIST;
+    cell->of.integer = (int64_t)(d->items.size / sizeof *item);
+    p = rl_skip_space(p + 1);
+    if (*p == ']')
+        p++;
+    else
+        for (;;) {
+            if (*p != '"' || d->items.size >= RL_MAX_ITEMS * sizeof *item)
+                return NULL;
+            if (rl_buffer_reserve(&d->items, sizeof *item) != RL_OK)
+                return rl_checked(d, RL_NO_MEMORY, p);
+            item = (rl_cell *)(d->items.data + d->items.size);
+            d->items.size += sizeof *item;
+            p = rl_text_cell(d, f, item, p + 1, in);
+            if (p == NULL)
+                return NULL;
+            n++;
+            p = rl_skip_space(p);
+            if (*p == ']') {
+                p++;
+                break;
+            }
+            if (*p != ',')
+                return NULL;
+            p = rl_skip_space(p + 1);
+        }
+    cell->size = (size_t)n;
+    return f->limited && (n < f->length_min || n > f->length_max) ? NULL : p;
+}
+
+/* The value at p; returns the place behind it. */
+RL_INLINE const uint8_t *rl_value_cell(
+    rl_decoder *d, const rl_type *t, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+{
+    switch (f->kind) {
+    case RL_UTF8:
+        if (RL_UNLIKELY(*p != '"'))
+            break;
+        return rl_text_cell(d, f, cell, p + 1, in);
+    case RL_INT64:
+        if (RL_UNLIKELY(*p == 'n'))
+            break;
+        cell->kind = RL_CELL_INTEGER;
+        p = rl_parse_int64(p, in.end, &cell->of.integer);
+        return p == NULL || (f->limited && (cell->of.integer < f->int_min || cell->of.integer > f->int_max)) ? NULL : p;
+    case RL_FLOAT64:
+        if (RL_UNLIKELY(*p == 'n'))
+            break;
+        cell->kind = RL_CELL_NUMBER;
+        p = rl_parse_double(p, in.end, d->powers, &cell->of.number);
+        return p == NULL || (f->limited && !(cell->of.number >= f->float_min && cell->of.number <= f->float_max))
+            ? NULL : p;
+    case RL_BOOL:
+        if (in.end - p >= 4 && memcmp(p, "true", 4) == 0) {
+            cell->kind = RL_CELL_TRUE;
+            return p + 4;
+        }
+        if (in.end - p >= 5 && memcmp(p, "false", 5) == 0) {
+            cell->kind = RL_CELL_FALSE;
+            return p + 5;
+        }
+        break;
+    case RL_LIST_UTF8:
+        if (RL_UNLIKELY(*p != '['))
+            break;
+        return rl_list_cell(d, f, cell, p, in);
+    case RL_TAG:
+        return rl_match(p, in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
+    default:
+        return NULL;
+    }
+    if (f->nullable && in.end - p >= 4 && memcmp(p, "null", 4) == 0) {
+        cell->kind = RL_CELL_NULL;
+        return p + 4;
+    }
+    return NULL;
+}
+
+RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_cell *cells)
+{
+    uint32_t i;
+    for (i = 0; i < t->n_fields; i++) {
+        if (t->fields[i].seen_in == d->event)
+            continue;
+        if (t->fields[i].absent == RL_REQUIRED || t->fields[i].absent == RL_ABSENT_ASK)
+            return RL_ASK;
+        cells[i].kind = RL_CELL_ABSENT;
+    }
+    return RL_TAKEN;
+}
+
+/* -- events ------------------------------------------------------------------------------------------------------ */
+
+/* Where an event's members begin: at `p`, or, if `previous` is the tag, behind its value. */
+typedef struct {
+    const uint8_t *p;
+    rl_input in;
+    rl_field *previous;
+    uint32_t n;             /* members of the type that were read */
+} rl_start;
+
+/* The members of an object of type t, to `cells`, or, if that is NULL, to the type's row `row`. */
+RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_cell *cells, rl_start start)
+{
+    const uint8_t *p = start.p;
+    rl_input in = start.in;
+    rl_field *previous = start.previous, *f;
+    uint32_t n = start.n;
     int32_t found;
     rl_span name;
     if (previous != t->start)
@@ -522,7 +665,7 @@ RL_INLINE int rl_members(
             if (found < 0) {
                 if (!t->keeps_unknown)
                     return RL_ASK;
-                p = rl_keep_unknown(d, name, p, in);
+                p = cells != NULL ? rl_skip_value(d, p, in, RL_MAX_DEPTH) : rl_keep_unknown(d, name, p, in);
                 /* An unknown value may end with a brace, and take the object's own. */
                 if (p == NULL || p == in.end)
                     return RL_ASK;
@@ -535,7 +678,7 @@ RL_INLINE int rl_members(
             return RL_ASK;
         f->seen_in = d->event;
         n++;
-        p = rl_value(d, t, f, row, p, in);
+        p = cells != NULL ? rl_value_cell(d, t, f, &cells[f - t->fields], p, in) : rl_value(d, t, f, row, p, in);
         if (RL_UNLIKELY(p == NULL))
             return RL_ASK;
         previous = f;
@@ -553,47 +696,66 @@ RL_INLINE int rl_members(
 behind_members:
     if (p + 1 != in.end)
         return RL_ASK;
-    return RL_LIKELY(n == t->n_fields) ? RL_TAKEN : rl_fill_absent(d, t, row);
+    if (RL_LIKELY(n == t->n_fields))
+        return RL_TAKEN;
+    return cells != NULL ? rl_mark_absent(d, t, cells) : rl_fill_absent(d, t, row);
 }
 
-RL_INLINE int rl_event(
-    rl_decoder *d, const uint8_t *p, const uint8_t *end, int64_t seq, int64_t epoch, int64_t received_at)
+/* The type of the event in [p, end), and where its members begin; NULL: to be asked. */
+RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_start *start)
 {
     rl_type *t = d->types;
-    rl_field *previous = t->start;
-    rl_rows *table;
-    rl_input in;
-    uint32_t n = 0, i;
-    int64_t row;
     if (RL_UNLIKELY(end - p < 2 || *p != '{' || end[-1] != '}')) {
         while (p < end && rl_is_space(end[-1]))
             end--;
         p = rl_skip_space_to(p, end);
         if (end - p < 2 || *p != '{' || end[-1] != '}')
-            return RL_ASK;
+            return NULL;
     }
-    in = rl_input_of(p, end);
+    start->in = rl_input_of(p, end);
+    start->n = 0;
     p = rl_skip_space(p + 1);
     d->event++;
-    if (d->has_tag) {
-        if (RL_LIKELY(rl_match(p, in, &d->tag_key))) {
-            p = rl_skip_space(p + d->tag_key.key_size);
-            t = rl_read_tag(d, p, in);
-            if (RL_UNLIKELY(t == NULL))
-                return RL_ASK;
-            p += t->tag_value.key_size;
-            previous = t->tag;
-            previous->seen_in = d->event;
-            n = 1;
-        }
-        else {
-            t = rl_guess_type(d, p, in);
-            if (t == NULL)
-                return RL_ASK;
-            previous = t->start;
-        }
+    if (d->has_tag && RL_LIKELY(rl_match(p, start->in, &d->tag_key))) {
+        p = rl_skip_space(p + d->tag_key.key_size);
+        t = rl_read_tag(d, p, start->in);
+        if (RL_UNLIKELY(t == NULL))
+            return NULL;
+        p += t->tag_value.key_size;
+        start->previous = t->tag;
+        t->tag->seen_in = d->event;
+        start->n = 1;
     }
-    if (RL_UNLIKELY(t->judged))
+    else {
+        if (d->has_tag) {
+            t = rl_guess_type(d, p, start->in);
+            if (t == NULL)
+                return NULL;
+        }
+        start->previous = t->start;
+    }
+    start->p = p;
+    return RL_UNLIKELY(t->judged) ? NULL : t;
+}
+
+/* See rl_reader. */
+static const rl_type *rl_read_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_cell *cells)
+{
+    rl_start start;
+    rl_type *t = rl_begin_event(d, p, end, &start);
+    d->items.size = 0;
+    return t != NULL && rl_members(d, t, 0, cells, start) == RL_TAKEN ? t : NULL;
+}
+
+RL_INLINE int rl_event(
+    rl_decoder *d, const uint8_t *p, const uint8_t *end, int64_t seq, int64_t epoch, int64_t received_at)
+{
+    rl_start start;
+    rl_type *t = rl_begin_event(d, p, end, &start);
+    rl_rows *table;
+    uint32_t i;
+    int64_t row;
+    if (RL_UNLIKELY(t == NULL))
         return RL_ASK;
     table = t->rows;
     row = table->rows;
@@ -602,7 +764,7 @@ RL_INLINE int rl_event(
         return RL_ASK;
     }
     d->n_unknown = 0;
-    if (RL_UNLIKELY(rl_members(d, t, row, p, in, previous, n) != RL_TAKEN))
+    if (RL_UNLIKELY(rl_members(d, t, row, NULL, start) != RL_TAKEN))
         goto undo;
     if (RL_UNLIKELY(d->n_unknown != 0)) {
         int result = rl_put_unknown(d, table->extra, row);

@@ -24,6 +24,34 @@ enum rl_absent {
 /* A field's kind is an enum rl_kind, or this: the tag that tells the types apart, which has no column. */
 enum { RL_TAG = 15 };
 
+/* One value of an event, for whoever makes an object of it. What it points to is in the payload. */
+enum rl_cell_kind {
+    RL_CELL_ABSENT,
+    RL_CELL_NULL,
+    RL_CELL_FALSE,
+    RL_CELL_TRUE,
+    RL_CELL_INTEGER,
+    RL_CELL_NUMBER,
+    RL_CELL_ASCII,          /* text[0:size] */
+    RL_CELL_UTF8,           /* the same, well-formed, with at least one byte that is not ASCII */
+    RL_CELL_ESCAPED,        /* the same with well-formed escapes, see rl_unescape_all */
+    RL_CELL_WORD,           /* `integer` is the code of one of the field's words */
+    RL_CELL_LIST            /* `size` cells of the decoder's `items`, from number `integer` on */
+};
+
+typedef struct {
+    int kind;               /* enum rl_cell_kind */
+    size_t size;
+    union {
+        const uint8_t *text;
+        int64_t integer;
+        double number;
+    } of;
+} rl_cell;
+
+/* Items of the lists of one event; what has more is left to the general path. */
+enum { RL_MAX_ITEMS = 4096 };
+
 /* A member of an object that the type knows. What every event needs comes first. */
 typedef struct rl_field {
     uint8_t text[32];       /* first bytes of `key`, zeros behind them */
@@ -35,7 +63,8 @@ typedef struct rl_field {
     /* The field that came after this one when an event of the type last held it. So the order of the members is
      * learned, and learned again when a server changes it. */
     struct rl_field *next;
-    rl_column *column;      /* borrowed */
+    rl_column *column;      /* borrowed; NULL where there are only cells */
+    const rl_words *words;  /* borrowed; of cells: the only texts that occur, or NULL */
     uint64_t seen_in;       /* number of the last event that held the field */
     const uint8_t *key;     /* the name with its quotes and the colon, as a compact encoder writes it; borrowed */
     int absent;             /* enum rl_absent */
@@ -56,7 +85,7 @@ typedef struct {
     rl_field tag_value;     /* only what it takes to recognise the tag's value, in JSON */
     void *next_in_bucket;   /* rl_type *, of rl_decoder.tags */
     rl_words names;         /* owned; name -> index in `fields` */
-    rl_rows *rows;          /* borrowed */
+    rl_rows *rows;          /* borrowed; NULL where there are only cells */
     uint8_t judged;         /* every event is left to the general path */
     uint8_t keeps_unknown;
 } rl_type;
@@ -79,6 +108,7 @@ typedef struct {
     const rl_powers *powers;
     rl_buffer scratch;      /* owned; a text without its escapes */
     rl_buffer unknown;      /* owned; the unknown fields of an event, as JSON */
+    rl_buffer items;        /* owned; cells, items of an event's lists */
     rl_span unknown_names[RL_MAX_UNKNOWN];
     int n_unknown;
     uint64_t event;         /* number of the event, from 1; marks the fields that it has */
@@ -108,9 +138,14 @@ typedef struct {
  * message that the general path must look at, and for want of memory (`no_memory`). Needs no GIL. */
 typedef void (*rl_kernel)(rl_decoder *decoder, rl_run *run);
 
+/* Write the values of the event in [p, end) to `cells`, in the order of its type's fields, and return the type; NULL
+ * if the general path must look at it, or for want of memory. Needs no GIL. */
+typedef const rl_type *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end, rl_cell *cells);
+
 typedef struct {
     const char *name;
     rl_kernel run;
+    rl_reader read;
 } rl_kernel_entry;
 
 /* The kernels that this machine can run, the fastest last; ends with a NULL name. */

@@ -109,4 +109,21 @@ RL_INLINE const uint8_t *rl_unescape(const uint8_t *p, const uint8_t *end, uint8
     return p;
 }
 
+/* The text p[0:n], whose escapes are well-formed, without them, in out[0:n]; returns its size. */
+RL_NOINLINE size_t rl_unescape_all(const uint8_t *p, size_t n, uint8_t *out)
+{
+    const uint8_t *end = p + n;
+    uint8_t *write = out;
+    int size;
+    while (p != NULL && p < end) {
+        if (*p != '\\') {
+            *write++ = *p++;
+            continue;
+        }
+        p = rl_unescape(p, end, write, &size);
+        write += p == NULL ? 0 : size;
+    }
+    return (size_t)(write - out);
+}
+
 #endif

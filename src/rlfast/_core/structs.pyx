@@ -1,0 +1,266 @@
+# cython: language_level=3
+"""Structs from JSON by way of the compiled decoder: each field is written where the struct keeps it."""
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+from rlfast._core.columns cimport random_seed, words_add, words_free
+from rlfast._core.plan cimport (
+    Field, RL_CELL_ABSENT, RL_CELL_ASCII, RL_CELL_ESCAPED, RL_CELL_FALSE, RL_CELL_INTEGER, RL_CELL_LIST,
+    RL_CELL_NULL, RL_CELL_NUMBER, RL_CELL_TRUE, RL_CELL_UTF8, RL_CELL_WORD, Type, rl_unescape_all,
+)
+
+cdef extern from "structmember.h":
+    int T_OBJECT_EX
+    ctypedef struct PyMemberDef:
+        int type
+        Py_ssize_t offset
+        int flags
+
+cdef extern from "Python.h":
+    ctypedef struct PyMemberDescrObject:
+        PyMemberDef* d_member
+    PyTypeObject PyMemberDescr_Type
+    const unsigned long Py_TPFLAGS_HAVE_GC
+    const unsigned long Py_TPFLAGS_IS_ABSTRACT
+    bint PyType_HasFeature(PyTypeObject* type, unsigned long feature)
+    Py_ssize_t _basic_size "RLFAST_BASIC_SIZE"(PyTypeObject* type)
+    PyObject* _alloc "RLFAST_ALLOC"(PyTypeObject* type)
+    void PyObject_GC_UnTrack(void* op)
+    PyObject* Py_None
+    PyObject* Py_True
+    PyObject* Py_False
+    # Each returns a new reference, or NULL with an exception set.
+    PyObject* PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    void* PyUnicode_DATA(PyObject* text)
+    PyObject* PyUnicode_FromKindAndData(int kind, const void* data, Py_ssize_t size)
+    PyObject* PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
+    PyObject* PyLong_FromLongLong(long long value)
+    PyObject* PyFloat_FromDouble(double value)
+    PyObject* PyList_New(Py_ssize_t size)
+    void PyList_SET_ITEM(PyObject* items, Py_ssize_t index, PyObject* item)
+    void _incref "Py_INCREF"(PyObject* o)
+    void _decref "Py_DECREF"(PyObject* o)
+
+cdef extern from *:
+    """
+    #define RLFAST_BASIC_SIZE(type) ((type)->tp_basicsize)
+    #define RLFAST_ALLOC(type) ((type)->tp_alloc((type), 0))
+    """
+
+
+cdef inline PyObject* _ascii(const uint8_t* text, size_t n) noexcept:
+    cdef PyObject* made
+    if n < 2:
+        # Which are kept by the interpreter.
+        return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>n)
+    made = PyUnicode_New(<Py_ssize_t>n, 127)
+    if made != NULL:
+        memcpy(PyUnicode_DATA(made), text, n)
+    return made
+
+
+cdef PyObject* _unescaped(const uint8_t* text, size_t n) except NULL:
+    cdef char* plain = <char*>PyMem_Malloc(n + 4)
+    cdef PyObject* made
+    if plain == NULL:
+        raise MemoryError
+    made = PyUnicode_DecodeUTF8(plain, <Py_ssize_t>rl_unescape_all(text, n, <uint8_t*>plain), NULL)
+    PyMem_Free(plain)
+    return made
+
+
+cdef PyObject* _object_of(const Cell* cell, const Slot* slot, const Cell* items) except NULL:
+    """A new reference to the value of a cell."""
+    cdef PyObject* made
+    cdef Py_ssize_t i
+    if cell.kind == RL_CELL_ASCII:
+        return _ascii(cell.of.text, cell.size)
+    if cell.kind == RL_CELL_WORD:
+        made = slot.objects[cell.of.integer]
+        _incref(made)
+        return made
+    if cell.kind == RL_CELL_NUMBER:
+        return PyFloat_FromDouble(cell.of.number)
+    if cell.kind == RL_CELL_INTEGER:
+        return PyLong_FromLongLong(cell.of.integer)
+    if cell.kind == RL_CELL_LIST:
+        made = PyList_New(<Py_ssize_t>cell.size)
+        if made == NULL:
+            return NULL
+        try:
+            for i in range(<Py_ssize_t>cell.size):
+                PyList_SET_ITEM(made, i, _object_of(&items[cell.of.integer + i], slot, items))
+        except BaseException:
+            _decref(made)
+            raise
+        return made
+    if cell.kind == RL_CELL_UTF8:
+        return PyUnicode_DecodeUTF8(<const char*>cell.of.text, <Py_ssize_t>cell.size, NULL)
+    if cell.kind == RL_CELL_ESCAPED:
+        return _unescaped(cell.of.text, cell.size)
+    if cell.kind == RL_CELL_ABSENT and slot.fallback == NULL:
+        return PyList_New(0)
+    made = (
+        Py_None if cell.kind == RL_CELL_NULL
+        else Py_True if cell.kind == RL_CELL_TRUE
+        else Py_False if cell.kind == RL_CELL_FALSE
+        else slot.fallback)
+    _incref(made)
+    return made
+
+
+cdef Py_ssize_t _offset_of(cls, str name) except -1:
+    """Where an instance keeps the attribute. Raises TypeError if it is kept elsewhere than in a slot."""
+    cdef PyMemberDef* member
+    cdef type kind
+    for base in cls.__mro__:
+        descriptor = base.__dict__.get(name)
+        if descriptor is not None:
+            break
+    else:
+        raise TypeError(f"{cls.__name__} has no attribute {name}")
+    kind = type(descriptor)
+    if <PyTypeObject*>kind == &PyMemberDescr_Type:
+        member = (<PyMemberDescrObject*>descriptor).d_member
+        if (member.type == T_OBJECT_EX and member.offset >= <Py_ssize_t>sizeof(PyObject)
+                and member.offset + <Py_ssize_t>sizeof(PyObject*) <= _basic_size(<PyTypeObject*>cls)):
+            return member.offset
+    raise TypeError(f"{cls.__name__}.{name} is not kept in a slot")
+
+
+def slots_of(cls, names):
+    """Whether instances of `cls` can be made and keep all attributes of these names in slots."""
+    if PyType_HasFeature(<PyTypeObject*>cls, Py_TPFLAGS_IS_ABSTRACT):
+        return False
+    try:
+        for name in names:
+            _offset_of(cls, name)
+    except TypeError:
+        return False
+    return True
+
+
+@cython.final
+cdef class StructDecoder:
+    """JSON objects to structs, for those payloads that the compiled decoder takes; msgspec has the others.
+
+    What it makes equals what msgspec makes of the same bytes. A struct is made as CPython makes any object with
+    ``__slots__``: allocated by its type, with references written to the slots.
+
+    Args:
+        plan: object with the attributes of `rlfast.structs.StructPlan`.
+        kernel: one of `rlfast._core.plan.KERNELS`, or "auto" for the fastest.
+    """
+
+    def __cinit__(self, plan not None, str kernel not None="auto"):
+        cdef uint32_t i
+        cdef uint32_t most = 1
+        self._kept = []
+        self._plan = CompiledPlan([(None, table) for table in plan.tables], plan.tag_field, kernel)
+        self._shapes = <Shape*>calloc(<size_t>len(plan.tables), sizeof(Shape))
+        if self._shapes == NULL:
+            raise MemoryError
+        self._n_shapes = <uint32_t>len(plan.tables)
+        for i in range(self._n_shapes):
+            self._add_shape(plan.tables[i], i)
+            most = max(most, self._plan.decoder.types[i].n_fields)
+        self._cells = <Cell*>calloc(most, sizeof(Cell))
+        if self._cells == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef uint32_t i, j
+        if self._shapes != NULL:
+            for i in range(self._n_shapes):
+                for j in range(self._shapes[i].n_slots):
+                    words_free(&self._shapes[i].slots[j].words)
+                    free(self._shapes[i].slots[j].objects)
+                free(self._shapes[i].slots)
+        free(self._shapes)
+        free(self._cells)
+
+    cdef int _add_shape(self, object table, uint32_t index) except -1:
+        cdef Shape* shape = &self._shapes[index]
+        cdef Field* fields = self._plan.decoder.types[index].fields
+        cdef Slot* slot
+        cdef uint32_t i
+        cdef Py_ssize_t code
+        self._kept.append(table)
+        shape.type = <PyTypeObject*>table.struct
+        shape.collected = PyType_HasFeature(shape.type, Py_TPFLAGS_HAVE_GC)
+        shape.slots = <Slot*>calloc(<size_t>len(table.fields) + 1, sizeof(Slot))
+        if shape.slots == NULL:
+            raise MemoryError
+        shape.n_slots = <uint32_t>len(table.fields)
+        for i in range(shape.n_slots):
+            field = table.fields[i]
+            slot = &shape.slots[i]
+            slot.offset = _offset_of(table.struct, field.attribute)
+            if not field.starts_as_list:
+                slot.fallback = <PyObject*>field.default
+                self._kept.append(field.default)
+            if field.words is None:
+                continue
+            self._kept.append(field.objects)
+            slot.objects = <PyObject**>calloc(<size_t>len(field.words) + 1, sizeof(PyObject*))
+            if slot.objects == NULL:
+                raise MemoryError
+            slot.words.seed[0] = random_seed()
+            slot.words.seed[1] = random_seed()
+            for code, (word, value) in enumerate(zip(field.words, field.objects, strict=True)):
+                text = word.encode()
+                if words_add(&slot.words, text, <size_t>len(text)) != code:
+                    raise MemoryError
+                slot.objects[code] = <PyObject*>value
+            fields[i].words = &slot.words
+        return 0
+
+    cdef object _build(self, const Shape* shape):
+        cdef PyObject* made = _alloc(shape.type)
+        cdef const Cell* items = <const Cell*>self._plan.decoder.items.data
+        cdef const Cell* cell
+        cdef const Slot* slot = shape.slots
+        cdef uint32_t i
+        cdef bint holds_list = False
+        if made == NULL:
+            raise MemoryError
+        out = <object>made
+        _decref(made)
+        for i in range(shape.n_slots):
+            cell = &self._cells[i]
+            (<PyObject**>(<char*>made + slot.offset))[0] = _object_of(cell, slot, items)
+            holds_list |= cell.kind == RL_CELL_LIST or (cell.kind == RL_CELL_ABSENT and slot.fallback == NULL)
+            slot += 1
+        if shape.collected and not holds_list:
+            # As msgspec does: what holds no container cannot be part of a cycle.
+            PyObject_GC_UnTrack(made)
+        return out
+
+    cdef object decode(self, const char* payload, Py_ssize_t n):
+        """The struct, or None for a payload that msgspec must look at."""
+        cdef const uint8_t* p = <const uint8_t*>payload
+        cdef const Type* type
+        if self._busy:
+            # By way of the garbage collector, which runs what it likes while a list is being made.
+            return None
+        type = self._plan.read(&self._plan.decoder, p, p + n, self._cells)
+        if type == NULL:
+            return None
+        self._busy = True
+        try:
+            return self._build(&self._shapes[type - self._plan.decoder.types])
+        finally:
+            self._busy = False
+
+    def read(self, bytes payload not None):
+        """The struct, or None for a payload that msgspec must look at."""
+        return self.decode(payload, len(payload))
+
+    def forget_order(self):
+        """Unlearn the order of keys, so that decoding depends on nothing that came before."""
+        self._plan.forget_order()
