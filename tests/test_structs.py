@@ -230,6 +230,28 @@ def test_objects_are_freed_with_their_struct() -> None:
     assert sys.getallocatedblocks() - blocks < 1000
 
 
+def test_the_collector_knows_structs_that_may_be_in_a_cycle() -> None:
+    class Text(str):
+        """One that can refer to something."""
+
+    class Holder(msgspec.Struct):
+        a: int
+        text: str = Text("default")
+        level: Level | None = None
+
+    class Other(msgspec.Struct):
+        a: int
+        text: str = "default"
+
+    assert (
+        check_structs(Holder, [b'{"a":1}', b'{"a":1,"text":"t"}', b'{"a":1,"text":"t","level":"low"}']) == 3
+    )
+    assert gc.is_tracked(read(Holder, b'{"a":1}'))
+    assert not gc.is_tracked(read(Holder, b'{"a":1,"text":"t"}'))
+    assert not gc.is_tracked(read(Other, b'{"a":1}'))
+    assert gc.is_tracked(read(Order, b'{"orderId":1,"price":2}'))
+
+
 def test_threads_that_share_a_decoder() -> None:
     payloads = _workload.payloads("base", 300)
     expected = [msgspec.json.decode(payload, type=AgentEvent) for payload in payloads]

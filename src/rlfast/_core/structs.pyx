@@ -27,6 +27,7 @@ cdef extern from "Python.h":
     PyTypeObject PyMemberDescr_Type
     const unsigned long Py_TPFLAGS_HAVE_GC
     const unsigned long Py_TPFLAGS_IS_ABSTRACT
+    PyTypeObject* Py_TYPE(PyObject* o)
     bint PyType_HasFeature(PyTypeObject* type, unsigned long feature)
     Py_ssize_t _basic_size "RLFAST_BASIC_SIZE"(PyTypeObject* type)
     PyObject* _alloc "RLFAST_ALLOC"(PyTypeObject* type)
@@ -226,17 +227,19 @@ cdef class StructDecoder:
         cdef const Cell* cell
         cdef const Slot* slot = shape.slots
         cdef uint32_t i
-        cdef bint holds_list = False
+        cdef PyObject* value
+        cdef bint holds_container = False
         if made == NULL:
             raise MemoryError
         out = <object>made
         _decref(made)
         for i in range(shape.n_slots):
             cell = &self._cells[i]
-            (<PyObject**>(<char*>made + slot.offset))[0] = _object_of(cell, slot, items)
-            holds_list |= cell.kind == RL_CELL_LIST or (cell.kind == RL_CELL_ABSENT and slot.fallback == NULL)
+            value = _object_of(cell, slot, items)
+            (<PyObject**>(<char*>made + slot.offset))[0] = value
+            holds_container |= PyType_HasFeature(Py_TYPE(value), Py_TPFLAGS_HAVE_GC)
             slot += 1
-        if shape.collected and not holds_list:
+        if shape.collected and not holds_container:
             # As msgspec does: what holds no container cannot be part of a cycle.
             PyObject_GC_UnTrack(made)
         return out
