@@ -1,7 +1,8 @@
 """Consumers whose latency is measured: from when an event was due to when the program holds it, decoded.
 
 Each appends to a list what `time.monotonic_ns` says less the event's own time, for every event. All decode
-to the same struct by msgspec, so what differs is the way from the socket to the program.
+to the same struct, rlfast by its own decoder and the others by msgspec. They are a tenth of a microsecond
+apart, so what differs is the way from the socket to the program.
 """
 
 from __future__ import annotations
