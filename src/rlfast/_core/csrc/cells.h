@@ -1,0 +1,131 @@
+/* Values as cells, for whoever makes objects of them: the part of kernel.h that knows nothing of columns, which includes
+ * it and has the rules. What a cell points to is in the payload. */
+
+/* The string whose opening quote is before p; a word's code where the field has words. */
+RL_INLINE const uint8_t *rl_text_cell(rl_decoder *d, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+{
+    const uint8_t *q = rl_scan(p, in);
+    rl_input around = in;
+    rl_span text;
+    cell->of.text = p;
+    if (RL_LIKELY(q < in.end && *q == '"')) {
+        cell->kind = RL_CELL_ASCII;
+        text.text = p;
+        text.size = cell->size = (size_t)(q - p);
+        q++;
+    }
+    else {
+        q = rl_odd_string(d, p, q, in, &text, &around);
+        if (q == NULL)
+            return NULL;
+        cell->kind = text.text == p ? RL_CELL_UTF8 : RL_CELL_ESCAPED;
+        cell->size = (size_t)(q - 1 - p);
+    }
+    if (f->words != NULL) {
+        cell->kind = RL_CELL_WORD;
+        cell->of.integer = rl_words_find(f->words, text.text, text.size, around.begin);
+        return cell->of.integer < 0 ? NULL : q;
+    }
+    if (RL_UNLIKELY(f->limited) && f->kind == RL_UTF8) {
+        int64_t length = rl_code_points(text.text, text.size);
+        if (length < f->length_min || length > f->length_max)
+            return NULL;
+    }
+    return q;
+}
+
+RL_NOINLINE const uint8_t *rl_list_cell(
+    rl_decoder *d, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+{
+    rl_cell *item;
+    int64_t n = 0;
+    cell->kind = RL_CELL_LIST;
+    cell->of.integer = (int64_t)(d->items.size / sizeof *item);
+    p = rl_skip_space(p + 1);
+    if (*p == ']')
+        p++;
+    else
+        for (;;) {
+            if (*p != '"' || d->items.size >= RL_MAX_ITEMS * sizeof *item)
+                return NULL;
+            if (rl_buffer_reserve(&d->items, sizeof *item) != RL_OK)
+                return rl_checked(d, RL_NO_MEMORY, p);
+            item = (rl_cell *)(d->items.data + d->items.size);
+            d->items.size += sizeof *item;
+            p = rl_text_cell(d, f, item, p + 1, in);
+            if (p == NULL)
+                return NULL;
+            n++;
+            p = rl_skip_space(p);
+            if (*p == ']') {
+                p++;
+                break;
+            }
+            if (*p != ',')
+                return NULL;
+            p = rl_skip_space(p + 1);
+        }
+    cell->size = (size_t)n;
+    return f->limited && (n < f->length_min || n > f->length_max) ? NULL : p;
+}
+
+/* The value at p; returns the place behind it. */
+RL_INLINE const uint8_t *rl_value_cell(
+    rl_decoder *d, const rl_type *t, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+{
+    switch (f->kind) {
+    case RL_UTF8:
+        if (RL_UNLIKELY(*p != '"'))
+            break;
+        return rl_text_cell(d, f, cell, p + 1, in);
+    case RL_INT64:
+        if (RL_UNLIKELY(*p == 'n'))
+            break;
+        cell->kind = RL_CELL_INTEGER;
+        p = rl_parse_int64(p, in.end, &cell->of.integer);
+        return p == NULL || (f->limited && (cell->of.integer < f->int_min || cell->of.integer > f->int_max)) ? NULL : p;
+    case RL_FLOAT64:
+        if (RL_UNLIKELY(*p == 'n'))
+            break;
+        cell->kind = RL_CELL_NUMBER;
+        p = rl_parse_double(p, in.end, d->powers, &cell->of.number);
+        return p == NULL || (f->limited && !(cell->of.number >= f->float_min && cell->of.number <= f->float_max))
+            ? NULL : p;
+    case RL_BOOL:
+        if (in.end - p >= 4 && memcmp(p, "true", 4) == 0) {
+            cell->kind = RL_CELL_TRUE;
+            return p + 4;
+        }
+        if (in.end - p >= 5 && memcmp(p, "false", 5) == 0) {
+            cell->kind = RL_CELL_FALSE;
+            return p + 5;
+        }
+        break;
+    case RL_LIST_UTF8:
+        if (RL_UNLIKELY(*p != '['))
+            break;
+        return rl_list_cell(d, f, cell, p, in);
+    case RL_TAG:
+        return rl_match(p, in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
+    default:
+        return NULL;
+    }
+    if (f->nullable && in.end - p >= 4 && memcmp(p, "null", 4) == 0) {
+        cell->kind = RL_CELL_NULL;
+        return p + 4;
+    }
+    return NULL;
+}
+
+RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_cell *cells)
+{
+    uint32_t i;
+    for (i = 0; i < t->n_fields; i++) {
+        if (t->fields[i].seen_in == d->event)
+            continue;
+        if (t->fields[i].absent == RL_REQUIRED || t->fields[i].absent == RL_ABSENT_ASK)
+            return RL_ASK;
+        cells[i].kind = RL_CELL_ABSENT;
+    }
+    return RL_TAKEN;
+}
