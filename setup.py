@@ -23,6 +23,7 @@ MODULES = (
     "columns",
     "arrow",
     "inflate",
+    "assembly",
     "wire",
     "messages",
     "plan",

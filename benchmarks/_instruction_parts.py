@@ -47,7 +47,7 @@ def decoder(variant: str, kernel: str) -> Callable[[], None]:
 
 
 def frames() -> None:
-    """Bytes as from a socket through picows' parser and the frame loop into blocks, in reads of one size."""
+    """Bytes as from a socket through the frame loop into blocks, in reads of one size."""
     data = memoryview(_firehose.frames(_workload.payloads("base", EVENTS)) * REPEATS)
     asyncio.run(_frames(data))
 
@@ -118,8 +118,8 @@ def columns() -> None:
 
 
 OTHERS = {
-    "frame loop": Part("__pyx_f_6rlfast_5_core_4wire_9FrameLoop_on_ws_frame", frames),
-    "block copy": Part("__pyx_f_6rlfast_5_core_5block_10BlockQueue_append", frames),
+    "frame loop": Part("__pyx_pw_6rlfast_5_core_4wire_11SocketReads_*buffer_updated", frames),
+    "block copy": Part("__pyx_f_6rlfast_5_core_5block_10BlockQueue_append_frames", frames),
     "message decode, typed": Part(
         "__pyx_f_6rlfast_5_core_8messages_13MessageReader__take", messages(AgentEvent)
     ),

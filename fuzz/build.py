@@ -19,7 +19,10 @@ ROOT = HERE.parent
 CORE = ROOT / "src" / "rlfast" / "_core"
 BUILD = HERE / "build"
 # What the driver of the frame loop's fuzzer carries: see fuzz/instrumented.py.
-FRAME_MODULES = ("picows.picows", "rlfast._core.wire", "rlfast._core.block", "rlfast._core.inflate")
+FRAME_MODULES = (
+    "picows.picows",
+    *(f"rlfast._core.{name}" for name in ("wire", "assembly", "block", "inflate")),
+)
 # Of picows' files, which are chosen at run time.
 VECTORS = {"mask_avx2": ["-mavx2"], "mask_avx512": ["-mavx512f"]}
 FLAGS = [

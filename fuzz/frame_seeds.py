@@ -178,6 +178,8 @@ def seeds() -> dict[str, bytes]:
         split = list(SPLITS)[number % 4]
         out[name] = settings(SLOW * (number % 3 == 0), message=200_000) + stream
         out[f"{name}-{split}"] = settings(SPLITS[split], seed=number, queue=1 + number % 2) + stream
+        # With an even seed it is for picows to find the first frame.
+        out[f"{name}-first"] = settings(3 * (number % 2), seed=2, message=200_000) + stream
     for number, (name, stream) in enumerate(compressed().items()):
         out[name] = settings(DEFLATE, message=200_000, queue=number % 3) + stream
         out[f"{name}-resets"] = settings(DEFLATE | RESETS | number % 4, message=1000, read=300) + stream

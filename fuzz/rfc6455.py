@@ -1,8 +1,8 @@
 """What a client must make of the bytes that a server sends: RFC 6455, read aloud.
 
-The judge of the frame loop: no buffer, no fast path, nothing shared with rlfast or picows. It is told what
+The judge of the frame loop: no fast path, nothing shared with rlfast or picows. It is told what
 happened in which order (bytes that one socket read brought in, calls of the client) and says what must have come
-of it. It knows where reads begin and end for one reason only, see `Receiver.read`.
+of it. It knows where reads begin and end for one reason only, see `Receiver._read_ahead`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ REJECTED_PREFIX = 65536
 
 
 class RefusedError(Exception):
-    """Bytes that are no frame, or a frame that no server may send. Found by the framing layer."""
+    """Bytes that are no frame, or a frame that no server may send.
 
-    def __init__(self, code: int) -> None:
+    Attributes:
+        code: to be sent.
+        in_payload: what is wrong is the payload of a close frame, which is picows' business.
+    """
+
+    def __init__(self, code: int, in_payload: bool = False) -> None:
         self.code = code
+        self.in_payload = in_payload
 
 
 @dataclass
@@ -51,8 +57,8 @@ class Outcome:
     either: set[int] = field(default_factory=set)
     """Codes of which one may stand for the other: see `Receiver._inflate`."""
     unheard: bool = False
-    """The framing layer refused bytes after the client had closed: nobody is told, and until the connection is
-    dropped, what is discarded anyway may be counted."""
+    """picows refused bytes after the client had closed: nobody is told, and until the connection is dropped, what
+    is discarded anyway may be counted."""
 
 
 def may_be_sent(code: int) -> bool:
@@ -107,14 +113,19 @@ def next_frame(data: memoryview, largest: int, close_seen: bool) -> tuple[Frame,
     payload = bytes(data[head : head + n])
     if opcode == CLOSE:
         if n == 1 or (n and not known_to_framing(int.from_bytes(payload[:2], "big"))):
-            raise RefusedError(1002)
+            raise RefusedError(1002, in_payload=True)
         # Section 5.5.1: the reason is UTF-8.
         if not is_utf8(payload[2:]):
-            raise RefusedError(1007)
+            raise RefusedError(1007, in_payload=True)
         # Section 5.5.1: nothing may follow a close frame.
         if close_seen:
-            raise RefusedError(1002)
+            raise RefusedError(1002, in_payload=True)
     return Frame(fin, rsv, opcode, payload), head + n
+
+
+def has_header(data: bytes) -> bool:
+    """Whether the header of a frame is complete."""
+    return len(data) >= 2 and len(data) >= {126: 4, 127: 10}.get(data[1] & 127, 2)
 
 
 def is_utf8(data: bytes) -> bool:
@@ -157,6 +168,7 @@ class Receiver:
         self._max_frame = max_frame_size
         self._inflater = inflate
         self._data = b""
+        self._in_step = False
         self._assembled: bytes | None = None  # of the fragmented message in progress
         self._opcode = TEXT
         self._compressed = False
@@ -169,17 +181,57 @@ class Receiver:
 
     # -- what happened ---------------------------------------------------------------------------------
 
-    def read(self, data: bytes) -> None:
-        """A socket read.
+    def read(self, data: bytes, with_answer: bool = False) -> None:
+        """A socket read; `with_answer`: it had the end of the answer to the upgrade, too.
 
-        picows parses one frame ahead within a read. Where it refuses the bytes behind a frame of the same read,
-        it sends its close frame before that frame is handled: that one frame still counts, but what it
-        calls for (a pong, a close code) is not sent any more. This is the only thing that depends on where
-        reads end.
+        It does not matter where reads end, but for the first ones: see `_read_ahead`.
         """
         if self.over:
             return
-        rest = memoryview(self._data + data)
+        self._data += data
+        if not self._in_step:
+            self._read_ahead(with_answer)
+            return
+        while not self.over:
+            try:
+                found = next_frame(memoryview(self._data), self._max_frame, self._close_seen)
+            except RefusedError as refused:
+                self._refuse(refused)
+                return
+            if found is None:
+                return
+            frame, size = found
+            self._data = self._data[size:]
+            self._frame(frame)
+
+    def _refuse(self, refused: RefusedError) -> None:
+        if refused.in_payload:
+            self._refused_by_picows(refused.code)
+            self.over = True
+        elif refused.code == 1009:
+            self.out.oversized += 1
+            if not self._closing:
+                # What has arrived of it.
+                head = 10 if self._data[1] == 127 else 4 if self._data[1] == 126 else 2
+                self.out.messages.append((self._data[head:][:REJECTED_PREFIX], True))
+            self._fail(1009)
+        else:
+            self._fail(refused.code)
+
+    def _refused_by_picows(self, code: int) -> None:
+        self.out.unheard = self._closing
+        if not self._close_sent:
+            self._refusal = code
+        self._send_close(code)
+
+    def _read_ahead(self, with_answer: bool) -> None:
+        """A read before it is known where frames begin: picows gets it all.
+
+        picows parses one frame ahead within a read. Where it refuses the bytes behind a frame of the same read,
+        it sends its close frame before that frame is handled: that one frame still counts, but what it
+        calls for (a pong, a close code) is not sent any more.
+        """
+        rest = memoryview(self._data)
         frames: list[Frame] = []
         refusal: int | None = None
         try:
@@ -195,13 +247,13 @@ class Receiver:
             if self.over:
                 return
         if refusal is not None:
-            self.out.unheard = self._closing
-            if not self._close_sent:
-                self._refusal = refusal
-            self._send_close(refusal)
+            self._refused_by_picows(refusal)
             for frame in frames[-1:]:
                 self._frame(frame)
             self.over = True
+        elif frames:
+            # What picows holds of the next frame came in this read, and if it came alone it can be looked at.
+            self._in_step = not self._data or (not with_answer and has_header(self._data))
 
     def start_close(self, code: int) -> None:
         """The client closes: what arrives from now on is counted, and not kept (section 1.4)."""

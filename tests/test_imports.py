@@ -25,7 +25,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "columns": ({"schema", "structs", "batch"}, {"core", "leaves"}),
     "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
     "reading": ({"batches", "block_decoding", "decode_thread"}, {"core", "leaves", "columns", "decoding"}),
-    "opening": ({"opening", "bounded_reads", "compression", "proxy"}, {"core", "leaves"}),
+    "opening": ({"opening", "compression", "proxy"}, {"core", "leaves"}),
     "connection": (
         {"connection", "gaps", "home", "liveness"},
         {"core", "leaves", "decoding", "reading", "opening"},

@@ -24,7 +24,6 @@ from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
 from rlfast.batches import BatchIterator
 from rlfast.block_decoding import BlockDecoding
-from rlfast.bounded_reads import BoundedReads
 from rlfast.compression import Deflate, check_compression
 from rlfast.decoding import BatchAssembler, MessageDecoder
 from rlfast.errors import (
@@ -187,7 +186,12 @@ class WebSocketConnection(MessageSource, Generic[T]):
             self._reader.check_caller = self._home.check
         options = self._options
         frame_loop = FrameLoop(
-            self._queue, options.max_message_size, self._epoch + 1, _weakly(self._opened), _weakly(self._lost)
+            self._queue,
+            options.max_message_size,
+            options.read_buffer_size,
+            self._epoch + 1,
+            _weakly(self._opened),
+            _weakly(self._lost),
         )
         await open_connection(
             self._url,
@@ -201,8 +205,6 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
-        # Before the second read: see FrameLoop.begin_read.
-        BoundedReads.install(frame_loop, self._options.read_buffer_size, self._options.max_message_size)
         self._frame_loop = frame_loop
         self._epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()
@@ -222,9 +224,9 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """The frame loop's connection is gone (called by it, once)."""
         self._frame_loop = None
         self._liveness.stop()
-        self._binary_messages += frame_loop.binary_messages
-        self._oversized_messages += frame_loop.oversized_messages
-        self._discarded_messages += frame_loop.discarded_messages
+        self._binary_messages += frame_loop.assembler.binary_messages
+        self._oversized_messages += frame_loop.assembler.oversized_messages
+        self._discarded_messages += frame_loop.assembler.discarded_messages
         assert self._connection_lost is not None
         if not self._connection_lost.done():
             self._connection_lost.set_result(None)
@@ -601,7 +603,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def stats(self) -> ConnectionStats:
         """Counters since the start, over all connections."""
-        queue, live = self._queue, self._frame_loop
+        queue = self._queue
+        live = self._frame_loop.assembler if self._frame_loop is not None else None
         assembler = self._block_decoding.assembler if self._block_decoding is not None else None
         return ConnectionStats(
             messages=queue.messages,

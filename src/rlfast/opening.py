@@ -37,7 +37,7 @@ Headers: TypeAlias = Mapping[str, str]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 
 MAX_REDIRECTS = 5
-READ_BUFFER_START = 8 * 1024
+READ_BUFFER_SIZE = 4 * 1024
 # How long an address gets before the next one is tried beside it (RFC 8305 section 5).
 NEXT_ADDRESS_DELAY = 0.25
 
@@ -187,6 +187,11 @@ class _Opening:
                 target = _redirect_target(target, response.headers.get("Location"))
             except (TimeoutError, asyncio.TimeoutError):
                 raise
+            except OverflowError:
+                # picows puts it into a C integer.
+                raise self.failed(
+                    "the answer is no WebSocket upgrade: its Content-Length is absurd"
+                ) from None
             except (OSError, WSError, ProxyError) as error:
                 raise self.failed(self._explain(target, error)) from None
         raise self.failed(f"more than {MAX_REDIRECTS} redirects")
@@ -208,8 +213,8 @@ class _Opening:
             extra_headers=headers,
             # picows would re-send the headers to another origin.
             max_redirects=0,
-            # It doubles while reads fill it, up to what BoundedReads allows: an idle connection stays small.
-            read_buffer_init_size=min(READ_BUFFER_START, options.read_buffer_size),
+            # For the answer to the upgrade; then only control frames come to picows.
+            read_buffer_init_size=READ_BUFFER_SIZE,
             # To a SOCKS proxy its library connects.
             socket_factory=None if self._proxy and self._proxy.startswith("socks") else self._connect_socket,
         )
@@ -230,6 +235,7 @@ class _Opening:
         """
         if "Sec-WebSocket-Protocol" in response.headers:
             raise self.failed("the server chose a subprotocol, and none was offered")
+        self._frame_loop.max_frame_size = self.max_frame_size
         answers = response.headers.getall("Sec-WebSocket-Extensions", [])
         if self._compression is None:
             if any(answer.strip() for answer in answers):
@@ -240,7 +246,7 @@ class _Opening:
         except NegotiationError as error:
             raise self.failed(str(error)) from None
         if agreement is not None:
-            self._frame_loop.inflater = agreement.inflater
+            self._frame_loop.assembler.inflater = agreement.inflater
             self._frame_loop.deflate = agreement.deflate if agreement.compresses else None
         return self._frame_loop
 

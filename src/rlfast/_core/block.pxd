@@ -1,6 +1,6 @@
 # cython: language_level=3
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from rlfast._core.waiter cimport Waiter
 
@@ -10,6 +10,19 @@ cdef extern from "csrc/plan.h":
         # One socket read: how many messages of the block it completed, and when it was seen.
         uint32_t count
         int64_t received_at     # nanoseconds since the Unix epoch
+
+
+cdef extern from "csrc/frames.h":
+    ctypedef struct MessageRun "rl_messages":
+        uint8_t* data
+        size_t size
+        size_t capacity
+        uint32_t* offsets
+        uint32_t count
+        uint32_t limit
+        uint64_t binary
+        size_t wanted
+        bint full
 
 
 cdef int64_t wall_clock_ns() noexcept nogil
@@ -102,7 +115,9 @@ cdef class BlockQueue:
     cdef int _read_back(self) except -1
     cdef int _pause_if_full(self) except -1
     cdef int append(self, const char* payload, size_t n) except -1
-    cdef int _count(self, size_t n) except -1
+    cdef const uint8_t* append_frames(
+        self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary) except NULL
+    cdef int _count(self, uint64_t messages, size_t n) except -1
     cdef char* room(self, size_t* n) noexcept
     cdef int append_in_place(self, size_t n) except -1
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1

@@ -9,6 +9,9 @@ from libc.string cimport memcpy
 
 from collections import deque
 
+cdef extern from "csrc/frames.h" nogil:
+    const uint8_t* rl_take_messages(const uint8_t* p, const uint8_t* end, size_t largest, MessageRun* run)
+
 
 cdef extern from "<time.h>" nogil:
     cdef struct timespec:
@@ -380,13 +383,50 @@ cdef class BlockQueue:
         if tail is None or tail.size + n > tail.capacity or tail.count >= MAX_BLOCK_MESSAGES:
             tail = self._new_tail(n)
         tail._append(payload, n)
-        return self._count(n)
+        return self._count(1, n)
 
-    cdef inline int _count(self, size_t n) except -1:
-        self.next_seq += 1
-        self.messages += 1
+    cdef const uint8_t* append_frames(
+            self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary) except NULL:
+        """Append the messages at `p`: those that are whole, of one plain frame, and UTF-8 if they are text.
+
+        Returns where the first frame stands that is none, or is larger than `largest`. Counts binary messages.
+        """
+        cdef MessageRun run
+        cdef Block tail
+        run.wanted = 0
+        while True:
+            tail = self.tail
+            if tail is None:
+                run.data = NULL
+                run.offsets = NULL
+                run.size = run.capacity = 0
+                run.count = run.limit = 0
+            else:
+                run.data = <uint8_t*>tail.data
+                run.size = tail.size
+                run.capacity = tail.capacity
+                run.offsets = tail.offsets
+                run.count = tail.count
+                run.limit = min(tail.offsets_capacity - 1, <uint32_t>MAX_BLOCK_MESSAGES)
+            run.binary = 0
+            p = rl_take_messages(p, end, largest, &run)
+            if tail is not None and run.count != tail.count:
+                self._count(run.count - tail.count, run.size - tail.size)
+                binary[0] += run.binary
+                tail.size = run.size
+                tail.count = run.count
+            if not run.full:
+                return p
+            if tail is None or run.wanted > tail.capacity - tail.size or tail.count >= MAX_BLOCK_MESSAGES:
+                self._new_tail(run.wanted)
+            else:
+                tail._reserve_message()
+
+    cdef inline int _count(self, uint64_t messages, size_t n) except -1:
+        self.next_seq += messages
+        self.messages += messages
         self.payload_bytes += n
-        self.queued_bytes += n + MESSAGE_OVERHEAD
+        self.queued_bytes += n + MESSAGE_OVERHEAD * messages
         return 0
 
     cdef char* room(self, size_t* n) noexcept:
@@ -401,7 +441,7 @@ cdef class BlockQueue:
     cdef int append_in_place(self, size_t n) except -1:
         """Append the n bytes that were written to `room`."""
         self.tail._append_in_place(n)
-        return self._count(n)
+        return self._count(1, n)
 
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1:
         """Queue a message of which only a prefix is known; it keeps its place and number in the stream."""

@@ -1,38 +1,60 @@
 # cython: language_level=3
-"""The frame loop: a picows listener that turns frames into messages and messages into blocks.
+"""The connection itself: socket reads to frames, control frames, sending, closing.
 
 The only file that cimports picows; its struct layout is compiled in (rlfast checks the version at import).
 """
 
 cimport cython
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy
+from libc.string cimport memmove
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
+from rlfast._core.assembly cimport MessageAssembler
 from rlfast._core.block cimport BlockQueue, wall_clock_ns
-from rlfast._core.inflate cimport Inflater
 
-cdef extern from "csrc/utf8.h" nogil:
-    int64_t rl_utf8_prefix(const unsigned char* text, size_t n)
+cdef extern from "csrc/frames.h" nogil:
+    enum:
+        RL_OP_FIRST_CONTROL
+        RL_HEADER_INCOMPLETE
+        RL_BAD_OPCODE
+        RL_CUT_CONTROL
+        RL_MASKED
+        RL_LONG_CONTROL
+        RL_BAD_LENGTH
+    ctypedef struct Header "rl_frame":
+        int opcode
+        bint fin
+        int rsv
+        uint64_t size
+    int rl_read_header(const uint8_t* p, const uint8_t* end, Header* header)
 
+cdef extern from "Python.h":
+    enum:
+        PyBUF_READ
+        PyBUF_WRITE
+
+import asyncio
+import logging
 from asyncio import get_running_loop
 
+cdef object _log = logging.getLogger("rlfast.wire")
+
+cdef dict REFUSALS = {
+    RL_BAD_OPCODE: "frame with an opcode that is not defined",
+    RL_CUT_CONTROL: "control frame that is fragmented",
+    RL_MASKED: "masked frame from a server",
+    RL_LONG_CONTROL: "control frame of more than 125 bytes",
+    RL_BAD_LENGTH: "frame whose length is not written in the shortest way",
+}
 
 cdef enum:
-    # How much of a message over the limit is kept for its dead letter.
-    MAX_REJECTED_PREFIX = 65536
-    # Compressed messages up to this size are inflated in less time than it takes to get the GIL back.
-    INFLATED_WITH_GIL = 4096
-
-# RFC 7692 section 7.2.2: what a sender leaves out at the end of each message.
-cdef char* MESSAGE_TAIL = b"\x00\x00\xff\xff"
-
-cdef str NOT_UTF8 = "text message is not UTF-8"
-
-# Stands for the payload of an empty message: a null pointer may not be copied from, not even zero bytes.
-cdef char* EMPTY = b""
+    # An idle connection stays small.
+    FIRST_CAPACITY = 8192
+    # So many reads without a large frame, and the buffer is made small again.
+    READS_UNTIL_SMALL = 256
 
 
 def _retrieve(future):
@@ -47,18 +69,19 @@ cdef bint _may_be_sent(int code):
 
 @cython.final
 cdef class FrameLoop(WSListener):
-    """One connection: polices messages, answers control frames, appends payloads to the queue.
+    """One connection: hands data frames on, answers control frames, sends, closes.
 
-    Per frame it costs a copy of the payload and no Python object beyond picows' own; per socket read one look
-    at each clock, wall and monotonic, and one wake-up. It never raises at picows: a fault of the peer sends a
-    close code, is kept in `error`, and drops the connection.
+    It never raises at picows: a fault of the peer sends a close code, is kept in `error`, and drops the connection.
+    Borrows `frame.payload_ptr` during the callback only.
 
-    Owns the buffer of the fragmented message in progress (`_m_*`), freed in __dealloc__. Borrows
-    `frame.payload_ptr` during the callback only.
+    picows opens the connection, and knows what a control frame may hold. The bytes of the socket pass by
+    `SocketReads` first, which keeps whole messages from it: per message they cost one copy, and per socket
+    read one look at each clock, wall and monotonic, and one wake-up.
 
     Args:
         queue: where messages go.
         max_message_size: bound in bytes on one message, all fragments together.
+        read_size: of one socket read at most, in bytes.
         epoch: number of this connection.
         on_open: callable, (frame loop) -> None, called once when the upgrade is done, before any message.
         on_lost: callable, (frame loop) -> None, called once when a connection that was open is gone.
@@ -66,53 +89,47 @@ cdef class FrameLoop(WSListener):
 
     cdef:
         BlockQueue queue
+        readonly MessageAssembler assembler
         readonly WSTransport transport
         object _on_open
         object _on_lost
-        size_t max_message_size
+        size_t _read_size
         readonly unsigned int epoch
         bint _abandoned                     # nobody waits for this connection any more
-        public Inflater inflater            #: Inflater | None, if permessage-deflate was agreed
         public object deflate               #: Callable[[bytes], bytes] | None, for messages that are sent
+        public size_t max_frame_size        # of the payload, in bytes; with compression more than of a message
         readonly bint write_paused
         bytes _late_pong                    #: bytes | None, to be sent when the transport takes bytes again
         list _drain_waiters                 #: list[asyncio.Future], of senders
 
-        # The fragmented message in progress (RFC 6455 section 5.4).
-        char* _m_data
-        size_t _m_size
-        size_t _m_capacity
-        bint _m_active
-        bint _m_text                        # it is a text message: UTF-8 (RFC 6455 section 5.6)
-        bint _m_compressed                  # its payload is a part of a DEFLATE stream (RFC 7692 section 6)
-        size_t _m_valid                     # bytes of it that are known to be whole UTF-8 sequences
-
         bint _dead                          # the connection is being dropped: ignore what still arrives
-        readonly uint64_t reads             # socket reads so far
-        readonly bint discarding            # close() was called: count messages, keep none
-        readonly uint64_t discarded_messages
-        readonly uint64_t binary_messages
-        readonly uint64_t oversized_messages
+        bint _reading                       # `SocketReads` is at work, and will end the read
+        uint64_t _frames                    # that picows has delivered
+        size_t _tail                        # bytes that picows holds behind the last one
+        readonly uint64_t reads             # socket reads since the upgrade
         readonly uint64_t first_seq         # of this connection
         readonly object close_code          #: int | None, what the peer's CLOSE frame said (None: no code)
         readonly str close_reason
         readonly bint close_received
         readonly bint lost
         readonly int64_t lost_at            # ns since the epoch
-        readonly object error               #: tuple[int, str] | None, close code we sent and why
 
-    def __cinit__(self, BlockQueue queue not None, size_t max_message_size, unsigned int epoch,
+    def __cinit__(self, BlockQueue queue not None, size_t max_message_size, size_t read_size, unsigned int epoch,
                   on_open, on_lost):
         self.queue = queue
-        self.max_message_size = max_message_size
+        self.assembler = MessageAssembler(queue, max_message_size)
+        self.max_frame_size = max_message_size
+        self._read_size = read_size
         self.epoch = epoch
         self._drain_waiters = []
         self._on_open = on_open
         self._on_lost = on_lost
         self.close_reason = ""
 
-    def __dealloc__(self):
-        free(self._m_data)
+    @property
+    def error(self):
+        """Close code that was sent and why, as tuple[int, str]; None: no fault of the peer."""
+        return self.assembler.error
 
     cpdef on_ws_connected(self, WSTransport transport):
         self.transport = transport
@@ -123,76 +140,40 @@ cdef class FrameLoop(WSListener):
             return
         self.first_seq = self.queue.next_seq
         self.queue.begin_epoch(self.epoch)
+        underlying = transport.underlying_transport
+        underlying.set_protocol(SocketReads(self, underlying.get_protocol(), self._read_size))
         if self.queue.paused:
             self.pause()
         self._on_open(self)
 
-    cpdef begin_read(self):
-        """The transport is about to read from the socket: called by `BoundedReads`."""
-        self.reads += 1
-        if self.transport.is_close_frame_sent and not self.discarding and not self._dead:
-            # picows refused a frame of an earlier read, drops the connection a little later, and until then
-            # goes on behind some of the frames that it refuses. What failed takes nothing more (RFC 6455
-            # section 7.1.7).
-            self._dead = True
-            get_running_loop().call_soon(self._finish_refusal)
-
-    def _finish_refusal(self):
-        if not self.lost:
-            self.transport.disconnect()
-
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        cdef bint data = frame.msg_type == WSMsgType.TEXT or frame.msg_type == WSMsgType.BINARY
-        if (data and frame.fin and not self._m_active and not self._dead
-                and not (frame.rsv1 | frame.rsv2 | frame.rsv3)):
-            self._message(frame.msg_type, frame.payload_ptr, <size_t>frame.payload_size)
-        elif not self._dead:
-            self._other_frame(transport, frame)
-        if frame.last_in_buffer:
+        self._frames += 1
+        self._tail = <size_t>frame.tail_size
+        if self._dead:
+            pass
+        elif <int>frame.msg_type >= <int>RL_OP_FIRST_CONTROL:
+            self._control_frame(transport, frame)
+        else:
+            self._data_frame(
+                frame.msg_type, frame.fin, frame.rsv1 << 2 | frame.rsv2 << 1 | frame.rsv3,
+                frame.payload_ptr, <size_t>frame.payload_size)
+        if frame.last_in_buffer and not self._reading:
             # Nothing of this frame is needed any more, so the consumer may run.
             self.queue.end_read(True)
 
-    cdef int _message(self, WSMsgType opcode, const char* payload, size_t n) except -1:
-        if self.discarding:
-            self.discarded_messages += 1
-            return 0
-        if n > self.max_message_size:
-            return self._too_big(payload, n)
-        if opcode == WSMsgType.BINARY:
-            self.binary_messages += 1
-        elif rl_utf8_prefix(<const unsigned char*>payload, n) != <int64_t>n:
-            return self._not_utf8(payload, n)
-        return self.queue.append(payload, n)
+    cdef int _data_frame(self, int opcode, bint fin, int rsv, const char* payload, size_t n) except -1:
+        if not self.assembler.take(opcode, fin, rsv, payload, n):
+            self._fail()
+        return 0
 
-    cdef int _other_frame(self, WSTransport transport, WSFrame frame) except -1:
-        cdef WSMsgType opcode = frame.msg_type
-        cdef bint first = opcode == WSMsgType.TEXT or opcode == WSMsgType.BINARY
-        if frame.rsv2 or frame.rsv3 or (frame.rsv1 and (self.inflater is None or not first)):
-            # RFC 6455 section 5.2: no extension was negotiated that defines a meaning for these bits. The first
-            # one is the first frame's of a compressed message (RFC 7692 section 6).
-            self._fail(WSCloseCode.PROTOCOL_ERROR, "frame with a reserved bit set")
-        elif opcode == WSMsgType.PING:
+    cdef int _control_frame(self, WSTransport transport, WSFrame frame) except -1:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            # RFC 6455 section 5.2: no extension defines a meaning for these bits.
+            self._fail_with(WSCloseCode.PROTOCOL_ERROR, "frame with a reserved bit set")
+        elif frame.msg_type == WSMsgType.PING:
             self._answer_ping(transport, frame.get_payload_as_bytes())
-        elif opcode == WSMsgType.PONG:
-            pass
-        elif opcode == WSMsgType.CLOSE:
+        elif frame.msg_type == WSMsgType.CLOSE:
             self._close_frame(transport, frame)
-        elif opcode == WSMsgType.CONTINUATION:
-            if self._m_active:
-                self._fragment(frame)
-            else:
-                # RFC 6455 section 5.4
-                self._fail(WSCloseCode.PROTOCOL_ERROR, "continuation frame without a message to continue")
-        elif self._m_active:
-            self._fail(WSCloseCode.PROTOCOL_ERROR, "new message inside a fragmented one")
-        elif frame.fin:
-            self._compressed_message(opcode, frame.payload_ptr, <size_t>frame.payload_size)
-        else:
-            self._m_active = True
-            self._m_size = self._m_valid = 0
-            self._m_text = opcode == WSMsgType.TEXT
-            self._m_compressed = frame.rsv1
-            self._fragment(frame)
         return 0
 
     cdef int _answer_ping(self, WSTransport transport, bytes payload) except -1:
@@ -206,164 +187,9 @@ cdef class FrameLoop(WSListener):
             transport.send_pong(payload)
         return 0
 
-    cdef int _fragment(self, WSFrame frame) except -1:
-        """Take one frame of a fragmented message."""
-        cdef int64_t valid
-        if self._m_compressed:
-            if not self._inflate(frame.payload_ptr, <size_t>frame.payload_size, frame.fin, False):
-                return 0
-        elif not self._assemble(frame.payload_ptr, <size_t>frame.payload_size):
-            return 0
-        if self._m_text and not frame.fin and self._m_size and not self.discarding:
-            # Not only at the end: nothing that follows can mend it (RFC 6455 section 8.1).
-            valid = rl_utf8_prefix(<unsigned char*>self._m_data + self._m_valid, self._m_size - self._m_valid)
-            if valid < 0:
-                self._m_active = False
-                return self._not_utf8(self._m_data, self._m_size)
-            self._m_valid += <size_t>valid
-        if frame.fin:
-            self._m_active = False
-            self._message(
-                WSMsgType.TEXT if self._m_text else WSMsgType.BINARY,
-                self._m_data if self._m_data != NULL else EMPTY, self._m_size)
-            # One large message must not hold its memory for the rest of the connection.
-            if self._m_capacity > (1 << 20):
-                free(self._m_data)
-                self._m_data = NULL
-                self._m_capacity = 0
-        return 0
-
-    cdef int _reserve(self, size_t n) except -1:
-        """Room for n bytes of the message in progress; n may be one more than max_message_size."""
-        cdef size_t capacity
-        cdef char* grown
-        if n <= self._m_capacity:
-            return 0
-        capacity = max(min(max(2 * self._m_capacity, <size_t>4096), self.max_message_size), n)
-        grown = <char*>realloc(self._m_data, capacity)
-        if grown == NULL:
-            raise MemoryError(f"cannot assemble a message of {n} bytes")
-        self._m_data = grown
-        self._m_capacity = capacity
-        return 0
-
-    cdef bint _assemble(self, const char* payload, size_t n) except -1:
-        """Append to the message in progress; False if it became too big."""
-        if self._m_size + n > self.max_message_size:
-            self._too_big(self._m_data, self._m_size + n)
-            return False
-        self._reserve(self._m_size + n)
-        if n:
-            memcpy(self._m_data + self._m_size, payload, n)
-        self._m_size += n
-        return True
-
-    cdef int _compressed_message(self, WSMsgType opcode, const char* payload, size_t n) except -1:
-        """A compressed message of one frame, as nearly all are: inflate it where it will stay, in the block."""
-        cdef Inflater inflater = self.inflater
-        cdef size_t room = 0
-        cdef size_t left = n
-        cdef size_t size
-        cdef char* start = self.queue.room(&room)
-        cdef char* space = start
-        cdef bint in_tail = False
-        cdef bint failed = False
-        if self.discarding:
-            self.discarded_messages += 1
-            return 0
-        room = min(room, self.max_message_size)
-        while room and not failed:
-            if n > INFLATED_WITH_GIL:
-                with nogil:
-                    failed = inflater.run(&payload, &left, &space, &room)
-            else:
-                failed = inflater.run(&payload, &left, &space, &room)
-            if room == 0 or in_tail:
-                break
-            payload = MESSAGE_TAIL
-            left = 4
-            in_tail = True
-        size = <size_t>(space - start)
-        if failed or (room and not inflater.end_message()):
-            return self._not_deflate()
-        if room == 0:
-            # The rest of the block is too small: assemble the message elsewhere and copy it.
-            self._m_size = 0
-            if size:
-                self._assemble(start, size)
-            if not self._inflate(payload, left, True, in_tail):
-                return 0
-            return self._message(opcode, self._m_data if self._m_data != NULL else EMPTY, self._m_size)
-        if opcode == WSMsgType.BINARY:
-            self.binary_messages += 1
-        elif rl_utf8_prefix(<const unsigned char*>start, size) != <int64_t>size:
-            self.queue.append_in_place(size)
-            return self._fail(WSCloseCode.INVALID_TEXT, NOT_UTF8)
-        return self.queue.append_in_place(size)
-
-    cdef bint _inflate(self, const char* payload, size_t n, bint last, bint in_tail) except -1:
-        """Append what the bytes stand for to the message in progress; False if the connection failed."""
-        cdef Inflater inflater = self.inflater
-        cdef char* space
-        cdef size_t room
-        cdef bint failed
-        if self.discarding:
-            self._m_size = 0
-            return True
-        while True:
-            # One byte more than allowed tells a message that is too big from one that just fits.
-            self._reserve(self._m_size + 1)
-            space = self._m_data + self._m_size
-            room = self._m_capacity - self._m_size
-            with nogil:
-                failed = inflater.run(&payload, &n, &space, &room)
-            self._m_size = <size_t>(space - self._m_data)
-            # What is too big comes first: it stands before what cannot be inflated.
-            if self._m_size > self.max_message_size:
-                self._m_active = False
-                self._too_big(self._m_data, self._m_size)
-                return False
-            if failed:
-                self._not_deflate()
-                return False
-            if room == 0:
-                continue
-            if not last:
-                return True
-            if in_tail:
-                break
-            payload = MESSAGE_TAIL
-            n = 4
-            in_tail = True
-        if not inflater.end_message():
-            self._not_deflate()
-            return False
-        return True
-
-    cdef int _not_deflate(self) except -1:
-        return self._fail(WSCloseCode.INVALID_TEXT, "compressed message is no DEFLATE data")
-
-    cdef int _too_big(self, const char* prefix, size_t n) except -1:
-        """Keep a prefix of the message in its place in the stream and drop the connection with 1009."""
-        cdef size_t kept = min(n, <size_t>MAX_REJECTED_PREFIX)
-        cdef str text = f"message of {n} bytes or more exceeds max_message_size={self.max_message_size}"
-        if self._m_active:
-            kept = min(self._m_size, <size_t>MAX_REJECTED_PREFIX)
-        self.oversized_messages += 1
-        if not self.discarding:
-            self.queue.append_rejected(prefix if prefix != NULL else EMPTY, kept, text)
-        self._fail(WSCloseCode.MESSAGE_TOO_BIG, text)
-        return 0
-
-    cdef int _not_utf8(self, const char* payload, size_t n) except -1:
-        """Keep the message, which no decoder will take, in its place in the stream; drop the connection."""
-        if not self.discarding:
-            self.queue.append(payload, n)
-        return self._fail(WSCloseCode.INVALID_TEXT, NOT_UTF8)
-
     cdef int _close_frame(self, WSTransport transport, WSFrame frame) except -1:
         if frame.payload_size >= 2 and not _may_be_sent(int(frame.get_close_code())):
-            return self._fail(WSCloseCode.PROTOCOL_ERROR, "close frame with a code that may not be sent")
+            return self._fail_with(WSCloseCode.PROTOCOL_ERROR, "close frame with a code that may not be sent")
         self.close_received = True
         if frame.payload_size >= 2:
             self.close_code = int(frame.get_close_code())
@@ -376,12 +202,29 @@ cdef class FrameLoop(WSListener):
         transport.disconnect()
         return 0
 
-    cdef int _fail(self, WSCloseCode code, str reason) except -1:
-        """RFC 6455 section 7.1.7: fail the connection."""
+    cdef int _fail_with(self, int code, str reason) except -1:
+        self.assembler.fail(code, reason)
+        return self._fail()
+
+    cdef int _fail(self) except -1:
+        """RFC 6455 section 7.1.7: fail the connection, with the assembler's error."""
+        code, reason = self.assembler.error
         self._dead = True
-        self.error = (int(code), reason)
         if not self.transport.is_close_frame_sent:
-            self.transport.send_close(code, reason[:100])
+            self.transport.send_close(<WSCloseCode><int>code, reason[:100])
+        self.transport.disconnect()
+        return 0
+
+    cdef bint _has_refused(self) noexcept:
+        """Whether picows has refused a frame: it does not say so, but sends a close frame."""
+        return self.transport.is_close_frame_sent and not self.assembler.discarding and not self._dead
+
+    cdef int _refuse(self) except -1:
+        """picows has refused a frame, and will drop the connection a little later. Do it now.
+
+        What failed takes nothing more (RFC 6455 section 7.1.7), and picows goes on behind some frames.
+        """
+        self._dead = True
         self.transport.disconnect()
         return 0
 
@@ -390,14 +233,16 @@ cdef class FrameLoop(WSListener):
         if self._abandoned:
             return
         handshake = transport.close_handshake
-        if self.error is None and handshake is not None and handshake.sent is not None and not self.discarding:
+        if (self.assembler.error is None and handshake is not None and handshake.sent is not None
+                and not self.assembler.discarding):
             code = int(handshake.sent.code)
             if not self.close_received and code != WSCloseCode.OK:
                 # picows itself refused a frame and sent the close code.
-                self.error = (code, handshake.sent.reason or "protocol error")
+                reason = handshake.sent.reason or "protocol error"
                 if code == WSCloseCode.MESSAGE_TOO_BIG:
-                    self.oversized_messages += 1
-                    self.queue.append_rejected(b"", 0, self.error[1])
+                    self.assembler.reject(NULL, 0, self.max_frame_size + 1)
+                else:
+                    self.assembler.fail(code, reason)
         self._dead = True
         self.lost = True
         self.lost_at = wall_clock_ns()
@@ -472,10 +317,10 @@ cdef class FrameLoop(WSListener):
 
     def start_close(self, int code, str reason not None):
         """Send CLOSE; from now on arriving messages are counted and discarded."""
-        if not self.lost and self.transport.is_close_frame_sent and not self.discarding:
+        if not self.lost and self.transport.is_close_frame_sent and not self.assembler.discarding:
             # The connection has failed already: what is behind the fault does not count.
             self._dead = True
-        self.discarding = True
+        self.assembler.discarding = True
         if not self.lost and not self.transport.is_close_frame_sent:
             self.transport.send_close(<WSCloseCode>code, reason)
             # The peer's CLOSE stands behind everything that it has sent.
@@ -486,3 +331,211 @@ cdef class FrameLoop(WSListener):
         """Drop the TCP connection now."""
         if not self.lost and self.transport is not None:
             self.transport.disconnect(False)
+
+
+cdef class _Protocol:
+    """First base of `SocketReads`: a compiled class may have others behind one that is compiled, too."""
+
+
+@cython.final
+cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
+    """Stands between the transport and picows' protocol: socket reads to frames.
+
+    Whole messages are copied from the read buffer into a block, one after the other, and fragments to the
+    assembler. Control frames are handed to picows, one at a time. Until it is known where a frame begins,
+    which is when picows has delivered the first one, picows gets everything.
+
+    One read takes at most `read_size` bytes: more than that does not stay in the core's cache until it is in a
+    block, and keeps everything else in the event loop waiting.
+
+    Owns the read buffer, freed in __dealloc__. It starts small, grows with what reads bring in to `read_size` and one
+    incomplete frame, and becomes small again.
+    """
+
+    cdef:
+        FrameLoop frame_loop
+        object _picows                  #: picows.picows.WSProtocol
+        uint8_t* _data
+        size_t _capacity
+        size_t _filled                  # bytes of an incomplete frame, at the beginning
+        size_t _offered                 # room that the transport was last given
+        size_t _read_size
+        bint _was_filled                # by the last read, all that was offered
+        unsigned int _small_reads       # since the buffer was last larger than usual for a reason
+        bint _in_step                   # where the next frame begins is known
+        uint64_t _owed                  # bytes of a frame whose beginning picows has got
+        uint64_t _unseen                # bytes that picows got before it delivered a frame
+
+    def __cinit__(self, FrameLoop frame_loop not None, picows, size_t read_size):
+        self.frame_loop = frame_loop
+        self._picows = picows
+        self._read_size = max(read_size, <size_t>1)
+
+    def __dealloc__(self):
+        free(self._data)
+
+    @property
+    def capacity(self):
+        """Of the read buffer, in bytes."""
+        return self._capacity
+
+    cdef int _resize(self, size_t capacity) except -1:
+        cdef uint8_t* data = <uint8_t*>realloc(self._data, capacity)
+        if data == NULL:
+            raise MemoryError(f"cannot make a read buffer of {capacity} bytes")
+        self._data = data
+        self._capacity = capacity
+        return 0
+
+    cdef int _make_room(self) except -1:
+        cdef size_t most = self._filled + self._read_size
+        if self._capacity > 2 * self._read_size + FIRST_CAPACITY:
+            self._small_reads = self._small_reads + 1 if self._filled == 0 else 0
+            if self._small_reads > READS_UNTIL_SMALL:
+                self._resize(self._read_size)
+        if self._capacity == 0:
+            self._resize(max(min(<size_t>FIRST_CAPACITY, most), self._filled + 1))
+        elif self._capacity < most and (self._was_filled or self._filled == self._capacity):
+            self._resize(min(2 * self._capacity, most))
+        return 0
+
+    def get_buffer(self, Py_ssize_t sizehint):
+        """Where the transport reads to."""
+        cdef FrameLoop frame_loop = self.frame_loop
+        if frame_loop.reads == 0:
+            # A frame may have ended the read that brought the answer to the upgrade.
+            self._in_step = frame_loop._frames != 0 and frame_loop._tail == 0
+        self._make_room()
+        self._offered = min(self._capacity - self._filled, self._read_size)
+        if not self._in_step:
+            # What picows gets at a time, because the place of a frame is told from the end of its bytes.
+            self._offered = min(self._offered, <size_t>len(self._picows.get_buffer(-1)))
+        return PyMemoryView_FromMemory(<char*>self._data + self._filled, <Py_ssize_t>self._offered, PyBUF_WRITE)
+
+    def buffer_updated(self, Py_ssize_t nbytes):
+        """Take what one socket read has brought in."""
+        cdef FrameLoop frame_loop = self.frame_loop
+        cdef const uint8_t* end = self._data + self._filled + nbytes
+        cdef const uint8_t* p = self._data
+        cdef bint complete = False
+        self._was_filled = <size_t>nbytes == self._offered
+        frame_loop.reads += 1
+        frame_loop._reading = True
+        try:
+            p = self._take(p, end, &complete)
+        except Exception as error:
+            # Out of memory: nothing else is raised.
+            frame_loop._fail_with(WSCloseCode.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+        finally:
+            frame_loop._reading = False
+        self._filled = <size_t>(end - p) if not frame_loop._dead else 0
+        if self._filled and p != self._data:
+            memmove(self._data, p, self._filled)
+        if complete:
+            frame_loop.queue.end_read(True)
+
+    cdef const uint8_t* _take(self, const uint8_t* p, const uint8_t* end, bint* complete) except NULL:
+        """Take all frames that are whole; returns where the first one stands that is not."""
+        cdef FrameLoop frame_loop = self.frame_loop
+        cdef MessageAssembler assembler = frame_loop.assembler
+        cdef const uint8_t* start
+        cdef Header header
+        cdef int head
+        cdef size_t n
+        while p < end and not frame_loop._dead:
+            if self._owed or not self._in_step:
+                n = <size_t>min(self._owed, <uint64_t>(end - p)) if self._owed else <size_t>(end - p)
+                complete[0] |= self._hand_on(p, n)
+                p += n
+                continue
+            start = p
+            p = assembler.take_plain(p, end)
+            complete[0] |= p != start
+            head = rl_read_header(p, end, &header)
+            if head == RL_HEADER_INCOMPLETE:
+                return p
+            if head < 0:
+                frame_loop._fail_with(WSCloseCode.PROTOCOL_ERROR, REFUSALS[head])
+            elif header.size > frame_loop.max_frame_size and header.opcode < RL_OP_FIRST_CONTROL:
+                assembler.reject(<const char*>p + head, <size_t>(end - p) - head, header.size)
+                frame_loop._fail()
+            elif <uint64_t>(end - p) < <uint64_t>head + header.size:
+                return p
+            else:
+                n = <size_t>head + <size_t>header.size
+                if header.opcode >= RL_OP_FIRST_CONTROL:
+                    self._owed = n
+                    self._hand_on(p, n)
+                else:
+                    frame_loop._data_frame(
+                        header.opcode, header.fin, header.rsv, <const char*>p + head, <size_t>header.size)
+                complete[0] = True
+                p += n
+        return p
+
+    cdef bint _hand_on(self, const uint8_t* p, size_t n) except -1:
+        """Give picows n bytes. Returns whether it has delivered a frame.
+
+        Nothing but a frame's last byte makes it deliver one, if it was not in step before.
+        """
+        cdef FrameLoop frame_loop = self.frame_loop
+        cdef uint64_t before = frame_loop._frames
+        cdef size_t done = 0
+        cdef size_t size
+        if not self._in_step and frame_loop._has_refused():
+            # It was in the read with the answer to the upgrade, which went past this object.
+            frame_loop._refuse()
+            return False
+        while done < n:
+            buffer = self._picows.get_buffer(-1)
+            size = min(n - done, <size_t>len(buffer))
+            buffer[:size] = PyMemoryView_FromMemory(<char*>p + done, <Py_ssize_t>size, PyBUF_READ)
+            self._picows.buffer_updated(size)
+            done += size
+        cdef bint delivered = frame_loop._frames != before
+        if frame_loop._dead:
+            return delivered
+        if self._in_step:
+            self._owed -= n
+            if self._owed == 0 and not delivered:
+                frame_loop._refuse()
+        elif frame_loop._has_refused():
+            frame_loop._refuse()
+        elif not delivered:
+            # It may have refused a frame behind our own CLOSE, which does not show.
+            self._unseen += n
+            if self._unseen > frame_loop.max_frame_size + 65536:
+                frame_loop.abort()
+        else:
+            self._look_behind(p + n, frame_loop._tail)
+        return delivered
+
+    cdef int _look_behind(self, const uint8_t* end, size_t tail) except -1:
+        """picows holds the last `tail` bytes of what it got, the beginning of a frame: how long is it?"""
+        cdef Header header
+        cdef int head
+        self._unseen = 0
+        if tail == 0:
+            self._in_step = True
+            return 0
+        head = rl_read_header(end - tail, end, &header)
+        if head > 0:
+            self._in_step = True
+            self._owed = <uint64_t>head + header.size - tail
+        return 0
+
+    def eof_received(self):
+        """The peer will send no more."""
+        return self._picows.eof_received()
+
+    def connection_lost(self, error):
+        """The connection is gone."""
+        self._picows.connection_lost(error)
+
+    def pause_writing(self):
+        """The transport's buffer is full."""
+        self._picows.pause_writing()
+
+    def resume_writing(self):
+        """It is not full any more."""
+        self._picows.resume_writing()

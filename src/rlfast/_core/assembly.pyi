@@ -1,0 +1,20 @@
+from typing import final
+
+from rlfast._core.block import BlockQueue
+from rlfast._core.inflate import Inflater
+
+@final
+class MessageAssembler:
+    def __new__(cls, queue: BlockQueue, max_message_size: int) -> MessageAssembler: ...
+    inflater: Inflater | None
+    discarding: bool
+    @property
+    def max_message_size(self) -> int: ...
+    @property
+    def error(self) -> tuple[int, str] | None: ...
+    @property
+    def discarded_messages(self) -> int: ...
+    @property
+    def binary_messages(self) -> int: ...
+    @property
+    def oversized_messages(self) -> int: ...
