@@ -248,7 +248,7 @@ for _decode in ("json", "orjson", "msgspec"):
             f"picows.websockets + {_decode}", _picows_websockets(_decode), 25
         ),
         f"websocket_client_{_decode}": Client(
-            f"websocket-client + {_decode}", _websocket_client(_decode), 25, blocking=True
+            f"websocket-client + {_decode}", _websocket_client(_decode), 100, blocking=True
         ),
     }
 LIBRARIES = {
@@ -270,4 +270,4 @@ def missing(name: str) -> str | None:
     return None
 
 
-CLIENTS["websockets_sdk"] = Client("websockets + official SDK", _websockets("sdk"), 100)
+CLIENTS["websockets_sdk"] = Client("websockets + official SDK", _websockets("sdk"), 400)

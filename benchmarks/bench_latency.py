@@ -268,7 +268,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def defaults(options: argparse.Namespace) -> None:
     """What was not given: the whole benchmark, or with --quick a short one."""
     whole = {
-        "rates": [1_000, 10_000, 50_000, 100_000, 200_000],
+        "rates": [1_000, 10_000, 50_000, 100_000, 200_000, 500_000],
         "patterns": ["poisson", "bursts"],
         "consumers": list(_latency_consumers.CONSUMERS),
         "seconds": 5.0,
