@@ -183,7 +183,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
         if self._home is None:
             self._home = Home()
-            self._reader.check_caller = self._home.check
+            self._reader.check_caller, self._reader.loop = self._home.check, self._home.loop
         options = self._options
         frame_loop = FrameLoop(
             self._queue,

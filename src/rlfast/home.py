@@ -39,6 +39,11 @@ class Home:
         self._forks = _forks
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+        return self._loop
+
+    @property
     def is_inherited(self) -> bool:
         """Whether this process is a fork of the one that it belongs to."""
         return self._forks != _forks

@@ -1,3 +1,4 @@
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, final
@@ -22,6 +23,7 @@ class MessageReader:
         make_structs: Callable[[], StructDecoder | None] | None = None,
     ) -> MessageReader: ...
     check_caller: Callable[[str], None] | None
+    loop: AbstractEventLoop | None
     @property
     def queue(self) -> BlockQueue: ...
     def take_nowait(self, max_messages: int) -> list[Any]: ...

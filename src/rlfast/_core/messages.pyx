@@ -12,7 +12,7 @@ from rlfast._core.block cimport Block, BlockQueue
 from rlfast._core.structs cimport StructDecoder
 from rlfast._core.waiter cimport Waiter
 
-from asyncio import get_running_loop
+from asyncio import _get_running_loop, get_running_loop
 
 cdef extern from "Python.h":
     ctypedef enum PySendResult:
@@ -67,11 +67,13 @@ cdef class MessageReader:
 
     Attributes:
         check_caller: callable, name of a method -> None, that raises if a call may not wait here; None: it may.
+        loop: the event loop in which a call may wait, whatever `check_caller` says; or None.
     """
 
     cdef:
         readonly BlockQueue queue
         public object check_caller
+        public object loop
         object decode
         object recover
         object make_usage_error
@@ -174,9 +176,12 @@ cdef class MessageReader:
     cpdef Waiter wait(self, str call="next_message"):
         """What the next socket read, or the end of the stream, completes; `call` is who waits for it."""
         cdef Waiter waiter
-        if self.check_caller is not None:
-            self.check_caller(call)
-        waiter = Waiter.__new__(Waiter, get_running_loop())
+        loop = _get_running_loop()
+        if loop is None or loop is not self.loop:
+            if self.check_caller is not None:
+                self.check_caller(call)
+            loop = get_running_loop()
+        waiter = Waiter.__new__(Waiter, loop)
         if not self.queue.set_waiter(waiter):
             raise self.make_usage_error(
                 "another task is already waiting for this connection's next message; "

@@ -3,8 +3,16 @@
 
 cimport cython
 
-from asyncio import CancelledError, current_task
+import sys
+from asyncio import CancelledError
 from contextvars import copy_context
+
+# Before 3.12 the function is written in Python, and costs as much as all of `complete`.
+if sys.version_info >= (3, 12):
+    from asyncio import current_task
+else:
+    from asyncio.tasks import _current_tasks
+    current_task = _current_tasks.get
 
 
 cdef _raise(error):
@@ -12,6 +20,7 @@ cdef _raise(error):
 
 
 @cython.final
+@cython.freelist(8)
 cdef class Waiter:
     """A future for one task, which may run before the event loop's next turn.
 

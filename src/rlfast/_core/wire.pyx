@@ -359,6 +359,8 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         size_t _capacity
         size_t _filled                  # bytes of an incomplete frame, at the beginning
         size_t _offered                 # room that the transport was last given
+        object _view                    #: memoryview | None, of that room; made again when it is another
+        uint8_t* _view_at
         size_t _read_size
         bint _was_filled                # by the last read, all that was offered
         unsigned int _small_reads       # since the buffer was last larger than usual for a reason
@@ -385,6 +387,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
             raise MemoryError(f"cannot make a read buffer of {capacity} bytes")
         self._data = data
         self._capacity = capacity
+        self._view = None
         return 0
 
     cdef int _make_room(self) except -1:
@@ -405,12 +408,17 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         if frame_loop.reads == 0:
             # A frame may have ended the read that brought the answer to the upgrade.
             self._in_step = frame_loop._frames != 0 and frame_loop._tail == 0
+        cdef size_t offered
         self._make_room()
-        self._offered = min(self._capacity - self._filled, self._read_size)
+        offered = min(self._capacity - self._filled, self._read_size)
         if not self._in_step:
             # What picows gets at a time, because the place of a frame is told from the end of its bytes.
-            self._offered = min(self._offered, <size_t>len(self._picows.get_buffer(-1)))
-        return PyMemoryView_FromMemory(<char*>self._data + self._filled, <Py_ssize_t>self._offered, PyBUF_WRITE)
+            offered = min(offered, <size_t>len(self._picows.get_buffer(-1)))
+        if self._view is None or self._offered != offered or self._view_at != self._data + self._filled:
+            self._view_at = self._data + self._filled
+            self._view = PyMemoryView_FromMemory(<char*>self._view_at, <Py_ssize_t>offered, PyBUF_WRITE)
+        self._offered = offered
+        return self._view
 
     def buffer_updated(self, Py_ssize_t nbytes):
         """Take what one socket read has brought in."""
