@@ -69,7 +69,7 @@ async def _frames(data: memoryview) -> None:
     url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     options = rlfast.ConnectionOptions(high_water=1 << 30)
     async with rlfast.connect(url, backoff=None, options=options) as ws:
-        frame_loop = ws._frame_loop
+        frame_loop = ws._link.frame_loop
         assert frame_loop is not None
         protocol = frame_loop.transport.underlying_transport.get_protocol()
         while data:

@@ -219,9 +219,9 @@ async def test_a_ping_flood_from_a_peer_that_reads_nothing() -> None:
 
     async with serve(handler) as server, rlfast.connect(server.url, backoff=None) as ws:
         assert await ws.next_message() == "flooded"
-        assert ws._frame_loop is not None
-        assert ws._frame_loop.write_paused
-        assert ws._frame_loop.transport.underlying_transport.get_write_buffer_size() < 1 << 20
+        assert ws._link.frame_loop is not None
+        assert ws._link.frame_loop.write_paused
+        assert ws._link.frame_loop.transport.underlying_transport.get_write_buffer_size() < 1 << 20
         go.set()
         assert await ws.next_message() is None
         assert ws.last_error is None

@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "reading": ({"batches", "block_decoding", "decode_thread"}, {"core", "leaves", "columns", "decoding"}),
     "opening": ({"opening", "compression", "proxy"}, {"core", "leaves"}),
     "connection": (
-        {"connection", "gaps", "home", "liveness"},
+        {"connection", "link", "gaps", "home", "liveness"},
         {"core", "leaves", "decoding", "reading", "opening"},
     ),
     "client": ({"client", "sdk"}, {"leaves", "connection"}),

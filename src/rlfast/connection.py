@@ -5,13 +5,8 @@ Semantics are those of the Rust SDK's client (``reasoninglayer`` 1.0.3, ``ws.rs`
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import logging
 import ssl as ssl_module
-import time
 import warnings
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -20,33 +15,21 @@ import msgspec
 
 from rlfast._core.block import BlockQueue, BlockTap
 from rlfast._core.messages import MessageReader, MessageSource
-from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
 from rlfast.batches import BatchIterator
 from rlfast.block_decoding import BlockDecoding
 from rlfast.compression import Deflate, check_compression
 from rlfast.decoding import BatchAssembler, MessageDecoder
-from rlfast.errors import (
-    ConfigError,
-    ConnectError,
-    MessageTooBigError,
-    NetworkError,
-    NotConnectedError,
-    ProtocolError,
-    RlfastError,
-    UsageError,
-)
-from rlfast.gaps import GapLog, OnGap
+from rlfast.errors import ConfigError, NetworkError, NotConnectedError, UsageError
+from rlfast.gaps import OnGap
 from rlfast.home import Home
-from rlfast.liveness import Liveness, Silence
-from rlfast.opening import HeaderProvider, Headers, check_headers, check_url, display_url, open_connection
+from rlfast.link import Link, OnReconnect
+from rlfast.opening import HeaderProvider, Headers, check_headers, check_url, display_url
 from rlfast.options import ConnectionOptions, ConnectionStats, Gap, Timing
 from rlfast.proxy import check_proxy
 
 T = TypeVar("T")
-OnReconnect = Callable[[int], "Awaitable[None] | None"]
 
-_log = logging.getLogger("rlfast.connection")
 _OFFICIAL = Backoff.official()
 _NO_HEADERS: Headers = {}
 
@@ -77,39 +60,12 @@ class WebSocketConnection(MessageSource, Generic[T]):
     # No dict: what is called for each message, next_message, is found sooner.
     __slots__ = (
         "__weakref__",
-        "_all_closed",
-        "_attempt",
-        "_backoff",
-        "_binary_messages",
         "_block_decoding",
-        "_closing",
-        "_compression",
-        "_connection_lost",
         "_decoder",
-        "_delays",
-        "_discarded_messages",
-        "_epoch",
-        "_first_opened_at",
-        "_frame_loop",
-        "_gaps",
-        "_headers",
-        "_home",
-        "_last_error",
-        "_liveness",
-        "_on_reconnect",
-        "_opened_at",
-        "_options",
-        "_oversized_messages",
-        "_proxy",
+        "_link",
         "_queue",
-        "_reconnects",
-        "_silence",
-        "_ssl",
         "_stream",
-        "_supervisor",
-        "_timing",
         "_type",
-        "_url",
     )
 
     def __init__(
@@ -129,48 +85,31 @@ class WebSocketConnection(MessageSource, Generic[T]):
         timing: Timing | None = None,
     ) -> None:
         """Prepare a connection; `connect` opens it."""
-        self._home: Home | None = None  # First, for __del__.
-        self._url = check_url(url)
+        url = check_url(url)
         if not callable(headers):
             headers = check_headers(headers)
-        self._headers = headers
+        options = options or ConnectionOptions()
         self._type = type
-        self._backoff = backoff
-        self._on_reconnect = on_reconnect
-        self._ssl = ssl
-        self._proxy = check_proxy(proxy)
-        self._compression = check_compression(compression)
-        self._options = options = options or ConnectionOptions()
-        self._timing = timing or Timing()
         self._stream = stream if stream is not None else display_url(url).split("://", 1)[1]
-
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
-        # Whatever the event loop holds, holds this object weakly: one that is dropped is to go away.
-        self._queue.bind(_weakly(self._pause), _weakly(self._resume))
         self._decoder = MessageDecoder(type)
         self._reader = MessageReader(
             self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_structs
         )
         self._block_decoding: BlockDecoding | None = None
-
-        self._frame_loop: FrameLoop | None = None
-        self._epoch = options.first_epoch - 1
-        self._opened_at = 0.0
-        self._first_opened_at: int | None = None
-        self._delays: Generator[float, None, None] | Any = None
-        self._attempt = 0
-        self._supervisor: asyncio.Task[None] | None = None
-        self._closing = False
-        self._all_closed: asyncio.Future[None] | None = None
-        self._connection_lost: asyncio.Future[None] | None = None
-        self._gaps = GapLog(on_gap)
-        self._liveness = Liveness(self._queue, options, _weakly(self._found_dead))
-        self._silence: Silence | None = None
-        self._reconnects = 0
-        self._binary_messages = 0
-        self._oversized_messages = 0
-        self._discarded_messages = 0
-        self._last_error: NetworkError | None = None
+        self._link = Link(
+            url,
+            self._queue,
+            headers=headers,
+            backoff=backoff,
+            on_reconnect=on_reconnect,
+            on_gap=on_gap,
+            ssl=ssl,
+            proxy=check_proxy(proxy),
+            compression=check_compression(compression),
+            options=options,
+            timing=timing or Timing(),
+        )
 
     # -- opening ---------------------------------------------------------------------------------------
 
@@ -180,163 +119,20 @@ class WebSocketConnection(MessageSource, Generic[T]):
         return Connecting(cls(url, **arguments))
 
     async def _open(self) -> None:
-        """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
-        if self._home is None:
-            self._home = Home()
-            self._reader.check_caller, self._reader.loop = self._home.check, self._home.loop
-        options = self._options
-        frame_loop = FrameLoop(
-            self._queue,
-            options.max_message_size,
-            options.read_buffer_size,
-            self._epoch + 1,
-            _weakly(self._opened),
-            _weakly(self._lost),
-        )
-        await open_connection(
-            self._url,
-            frame_loop,
-            headers=self._headers,
-            ssl=self._ssl,
-            proxy=self._proxy,
-            compression=self._compression,
-            options=options,
-        )
+        """Open the first connection. Raises ConnectError, or what a header provider raises."""
+        if self._link.home is None:
+            self._link.home = home = Home()
+            self._reader.check_caller, self._reader.loop = home.check, home.loop
+        await self._link.open()
 
-    def _opened(self, frame_loop: FrameLoop) -> None:
-        """The frame loop's upgrade is done (called by it, once, before its first message)."""
-        self._frame_loop = frame_loop
-        self._epoch = frame_loop.epoch
-        self._opened_at = self._timing.clock()
-        if self._first_opened_at is None:
-            self._first_opened_at = time.time_ns()
-        self._last_error = None
-        self._connection_lost = asyncio.get_running_loop().create_future()
-        self._silence = None
-        self._liveness.start(frame_loop)
-        if self._epoch > self._options.first_epoch:
-            self._reconnects += 1
-            self._gaps.end(time.time_ns())
-
-    # -- losing and reconnecting -----------------------------------------------------------------------
-
-    def _lost(self, frame_loop: FrameLoop) -> None:
-        """The frame loop's connection is gone (called by it, once)."""
-        self._frame_loop = None
-        self._liveness.stop()
-        self._binary_messages += frame_loop.assembler.binary_messages
-        self._oversized_messages += frame_loop.assembler.oversized_messages
-        self._discarded_messages += frame_loop.assembler.discarded_messages
-        assert self._connection_lost is not None
-        if not self._connection_lost.done():
-            self._connection_lost.set_result(None)
-        if self._closing:
-            return
-        if frame_loop.error is not None or frame_loop.close_received:
-            # It was going down for a better reason, but its peer did not read.
-            self._silence = None
-        reason = self._describe_loss(frame_loop)
-        ended = self._backoff is None and frame_loop.close_code == 1000
-        if not ended:
-            self._gaps.begin(
-                Gap(
-                    epoch=frame_loop.epoch,
-                    last_seq=self._queue.next_seq - 1,
-                    # Since its last sign of life a dead connection may have missed messages.
-                    disconnected_at=self._silence.since if self._silence else frame_loop.lost_at,
-                    reason=reason,
-                    close_code=frame_loop.close_code,
-                )
-            )
-        if self._backoff is None:
-            self._gaps.end(None)
-            if not ended and self._last_error is None:
-                self._last_error = NetworkError(f"connection to {self.url} ended: {reason}")
-            self._queue.finish()
-            return
-        self._supervisor = asyncio.get_running_loop().create_task(
-            _reconnect(weakref.ref(self), self._queue, self._backoff, self._timing)
-        )
-
-    def _found_dead(self, silence: Silence) -> None:
-        """The connection is open and dead (called by the liveness timer)."""
-        self._silence = silence
-        if self._frame_loop is not None:
-            self._frame_loop.abort()
-
-    def _describe_loss(self, frame_loop: FrameLoop) -> str:
-        if self._silence is not None:
-            self._last_error = NetworkError(f"connection to {self.url} is dead: {self._silence.error}")
-            return self._silence.reason
-        if frame_loop.error is not None:
-            code, text = frame_loop.error
-            error = (
-                MessageTooBigError(text, self._queue.next_seq - 1, b"")
-                if code == 1009
-                else ProtocolError(text, code)
-            )
-            self._last_error = error
-            return "message_too_big" if code == 1009 else f"protocol_error: {text}"
-        if frame_loop.close_received:
-            return "closed_by_peer"
-        return "connection_lost"
-
-    def _schedule(self, backoff: Backoff) -> Any:
-        """Delays of the attempts that are left, after a connection was lost."""
-        if self._delays is None or self._timing.clock() - self._opened_at >= backoff.reset_after:
-            self._delays = backoff.delays(self._timing.random)
-            self._attempt = 0
-        return self._delays
-
-    async def _announce(self) -> None:
-        self._attempt += 1
-        if self._on_reconnect is None:
-            return
-        try:
-            result = self._on_reconnect(self._attempt)
-            if inspect.isawaitable(result):
-                await result
-        except Exception:
-            _log.exception("on_reconnect callback failed")
-
-    async def _try_again(self, backoff: Backoff) -> tuple[bool, Exception | None]:
-        """Make an attempt. Returns whether there is another one to be made, and what this one failed with."""
-        self._gaps.attempt()
-        try:
-            await self._open()
-        except Exception as failure:
-            if self._supervisor is not asyncio.current_task():
-                return False, None  # it opened, was lost, and its successor is at work
-            # What a header provider raises is not ours to quote: it may hold a secret.
-            error = failure if isinstance(failure, RlfastError) else _provider_failed(failure)
-            # Their frames hold this object.
-            error.__traceback__ = error.__context__ = None
-            _log.info("reconnect attempt %d to %s failed: %s", self._attempt, self.url, error)
-            fatal = backoff.is_fatal(failure) or isinstance(failure, ConfigError)
-            if fatal:
-                self._give_up(error)
-            return not fatal, error
-        return False, None
-
-    def _give_up(self, error: Exception | None) -> None:
-        """There will be no more connection."""
-        self._last_error = (
-            error
-            if isinstance(error, NetworkError)
-            else ConnectError(f"websocket connect failed: {error or 'the attempts are used up'}")
-        )
-        self._end()
-
-    def _end(self) -> None:
-        self._gaps.end(None)
-        self._queue.finish()
+    # -- callbacks -------------------------------------------------------------------------------------
 
     def on_reconnect(self, callback: OnReconnect | None) -> None:
         """Set the callback for reconnect attempts.
 
         It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
         """
-        self._on_reconnect = callback
+        self._link.on_reconnect = callback
 
     def on_gap(self, callback: OnGap | None) -> None:
         """Set the callback for gaps.
@@ -345,16 +141,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         is over: a new connection is open, or there will be none (``reconnected_at`` is None then). What it
         raises is logged. `close` waits ``options.close_timeout`` seconds for tasks, then cancels them.
         """
-        self._gaps.callback = callback
-
-    def _pause(self) -> None:
-        if self._frame_loop is not None:
-            self._frame_loop.pause()
-
-    def _resume(self) -> None:
-        self._liveness.resumed()
-        if self._frame_loop is not None:
-            self._frame_loop.resume()
+        self._link.gaps.callback = callback
 
     # -- message mode ----------------------------------------------------------------------------------
 
@@ -428,13 +215,14 @@ class WebSocketConnection(MessageSource, Generic[T]):
             UsageError: it was called from elsewhere than the connection's event loop.
             TypeError: msgspec cannot encode the value.
         """
-        if self._home is not None:
-            self._home.check("send")
+        link = self._link
+        if link.home is not None:
+            link.home.check("send")
         binary = isinstance(value, (bytes, bytearray, memoryview))
         payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
         if isinstance(payload, str):
             payload = payload.encode()
-        frame_loop = self._frame_loop
+        frame_loop = link.frame_loop
         if frame_loop is None or not frame_loop.sends:
             raise NotConnectedError
         # Again: all who waited are woken, and the first of them may have filled the buffer.
@@ -462,62 +250,21 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """
         if not (code in (1000, 1001) or 3000 <= code <= 4999) or len(reason.encode()) > 123:
             raise ConfigError("close takes code 1000, 1001 or 3000-4999 and a reason of at most 123 bytes")
-        home = self._home
+        home = self._link.home
         if home is not None:
             if home.is_inherited:
                 return
             if home.is_closed:
-                # Nobody is left to wait for. The transport goes with the loop.
-                self._closing = True
-                self._frame_loop = None
-                self._queue.finish()
+                self._link.forget()
                 return
             home.check("close")
-        if self._all_closed is not None:
-            await asyncio.shield(self._all_closed)
-            return
-        self._closing = True
-        self._liveness.stop()
-        self._all_closed = asyncio.get_running_loop().create_future()
-        supervisor = self._supervisor
-        try:
-            if supervisor is not None and not supervisor.done() and supervisor is not asyncio.current_task():
-                supervisor.cancel()
-                # A callback that does not let itself be cancelled must not hold this up.
-                await asyncio.wait([supervisor], timeout=self._options.close_timeout)
-            if self._frame_loop is not None and not self._frame_loop.lost:
-                assert self._connection_lost is not None
-                self._frame_loop.start_close(code, reason)
-                await asyncio.wait([self._connection_lost], timeout=self._options.close_timeout)
-        finally:
-            if self._frame_loop is not None:
-                self._frame_loop.abort()
-            self._gaps.end(None)
-            self._queue.finish()
-            # Before the callbacks: one of them may wait for it in a close of its own.
-            self._all_closed.set_result(None)
-            await self._gaps.settle(self._options.close_timeout)
+        await self._link.close(code, reason)
 
     # Bound early: an interpreter that shuts down takes its modules apart.
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        home = self._home
-        if home is None or home.is_inherited:
-            return
-        frame_loop, supervisor, liveness = self._frame_loop, self._supervisor, self._liveness
-        is_open = frame_loop is not None and not frame_loop.lost and not self._closing
-        if not is_open and (supervisor is None or supervisor.done()):
-            return
-
-        def drop() -> None:
-            liveness.stop()
-            if frame_loop is not None:
-                frame_loop.abort()
-            if supervisor is not None:
-                supervisor.cancel()
-
-        # Later, and there: the garbage collector runs in any thread, at any time.
-        home.call_soon(drop)
-        _warn(f"unclosed {self!r}; use async with, or close()", ResourceWarning, source=self)
+        link: Link | None = getattr(self, "_link", None)  # None: the constructor has raised.
+        if link is not None and link.abandon():
+            _warn(f"unclosed {self!r}; use async with, or close()", ResourceWarning, source=self)
 
     async def __aenter__(self) -> WebSocketConnection[T]:
         return self
@@ -547,7 +294,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     def listen_to_gaps(self, listener: Callable[[Gap], None] | None) -> None:
         """Tell `listener` of gaps, before the callback of `on_gap`; None: nobody."""
-        self._gaps.listeners[:] = [listener] if listener is not None else []
+        self._link.gaps.listeners[:] = [listener] if listener is not None else []
 
     def hold(self, held: bool) -> None:
         """Pause the socket whatever is queued, or end that."""
@@ -558,7 +305,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def url(self) -> str:
         """The URL without its query."""
-        return display_url(self._url)
+        return self._link.url
 
     @property
     def stream(self) -> str:
@@ -573,17 +320,17 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def opened_at(self) -> int | None:
         """When the first connection was open, in nanoseconds since the Unix epoch; None before that."""
-        return self._first_opened_at
+        return self._link.first_opened_at
 
     @property
     def epoch(self) -> int:
         """Number of the connection, from ``options.first_epoch``."""
-        return self._epoch
+        return self._link.epoch
 
     @property
     def connected(self) -> bool:
         """Whether a connection is open at the moment."""
-        return self._frame_loop is not None and self._frame_loop.sends and not self._closing
+        return self._link.connected
 
     @property
     def closed(self) -> bool:
@@ -593,24 +340,24 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def last_error(self) -> NetworkError | None:
         """Why the stream is over, or why the connection was last lost. None after a normal close."""
-        return self._last_error
+        return self._link.last_error
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Every disconnect so far, oldest first; the last 100,000 are kept."""
-        return tuple(self._gaps)
+        return tuple(self._link.gaps)
 
     @property
     def stats(self) -> ConnectionStats:
         """Counters since the start, over all connections."""
-        queue = self._queue
-        live = self._frame_loop.assembler if self._frame_loop is not None else None
+        queue, link = self._queue, self._link
+        live = link.frame_loop.assembler if link.frame_loop is not None else None
         assembler = self._block_decoding.assembler if self._block_decoding is not None else None
         return ConnectionStats(
             messages=queue.messages,
             payload_bytes=queue.payload_bytes,
-            epoch=self._epoch,
-            reconnects=self._reconnects,
+            epoch=link.epoch,
+            reconnects=link.reconnects,
             queued_bytes=queue.queued_bytes,
             peak_queued_bytes=queue.peak_queued_bytes,
             spilled_bytes=queue.spilled_bytes,
@@ -622,64 +369,14 @@ class WebSocketConnection(MessageSource, Generic[T]):
             fast_events=assembler.num_fast if assembler is not None else 0,
             judged_events=assembler.num_judged if assembler is not None else 0,
             dead_letters=assembler.num_dead_letters if assembler is not None else 0,
-            binary_messages=self._binary_messages + (live.binary_messages if live else 0),
-            oversized_messages=self._oversized_messages + (live.oversized_messages if live else 0),
-            discarded_messages=self._discarded_messages + (live.discarded_messages if live else 0),
+            binary_messages=link.binary_messages + (live.binary_messages if live else 0),
+            oversized_messages=link.oversized_messages + (live.oversized_messages if live else 0),
+            discarded_messages=link.discarded_messages + (live.discarded_messages if live else 0),
         )
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self.connected else "disconnected"
-        return f"<WebSocketConnection {self.url} {state} epoch={self._epoch}>"
-
-
-def _weakly(method: Callable[..., None]) -> Callable[..., None]:
-    """`method`, as a callable that does not keep its object alive, and does nothing when that is gone."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*arguments: object) -> None:
-        bound = reference()
-        if bound is not None:
-            bound(*arguments)
-
-    return call
-
-
-async def _reconnect(
-    reference: weakref.ref[WebSocketConnection[Any]], queue: BlockQueue, backoff: Backoff, timing: Timing
-) -> None:
-    """Try until a connection opens, the attempts are used up, or the error is fatal.
-
-    It holds the connection while it works for it, and not during a delay; but always the queue, which whoever
-    waits for a message hangs on: a task that nobody else knows of must not be collected as garbage.
-    """
-    connection = reference()
-    if connection is None:
-        return
-    try:
-        error: Exception | None = connection._last_error
-        for delay in connection._schedule(backoff):
-            await connection._announce()
-            if connection._closing:
-                return
-            del connection
-            await timing.sleep(backoff.next_delay(delay, error))
-            connection = reference()
-            if connection is None or connection._closing:
-                return
-            goes_on, error = await connection._try_again(backoff)
-            if not goes_on or connection._closing:
-                return
-        connection._give_up(error)
-    except asyncio.CancelledError:
-        closing = reference()
-        if closing is not None:
-            closing._end()
-        queue.finish()
-        raise
-
-
-def _provider_failed(failure: Exception) -> ConnectError:
-    return ConnectError(f"websocket connect failed: the header provider raised {type(failure).__name__}")
+        return f"<WebSocketConnection {self.url} {state} epoch={self.epoch}>"
 
 
 class Connecting(Generic[T]):
