@@ -25,6 +25,7 @@ MODULES = (
     "inflate",
     "assembly",
     "wire",
+    "reads",
     "messages",
     "plan",
     "structs",

@@ -118,7 +118,7 @@ def columns() -> None:
 
 
 OTHERS = {
-    "frame loop": Part("__pyx_pw_6rlfast_5_core_4wire_11SocketReads_*buffer_updated", frames),
+    "frame loop": Part("__pyx_pw_6rlfast_5_core_5reads_11SocketReads_*buffer_updated", frames),
     "block copy": Part("__pyx_f_6rlfast_5_core_5block_10BlockQueue_append_frames", frames),
     "message decode, typed": Part(
         "__pyx_f_6rlfast_5_core_8messages_13MessageReader__take", messages(AgentEvent)

@@ -28,7 +28,8 @@ from fuzz.rfc6455 import BINARY, CLOSE, PING, TEXT, Receiver
 from rlfast import ConnectionOptions, Deflate
 from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
-from rlfast._core.wire import FrameLoop, SocketReads
+from rlfast._core.reads import SocketReads
+from rlfast._core.wire import FrameLoop
 from rlfast.errors import ConnectError, UsageError
 from rlfast.opening import READ_BUFFER_SIZE, _log, _Opening, _WireLogger
 
@@ -278,7 +279,6 @@ class Execution:
         self.frame_loop = FrameLoop(
             self.queue,
             self.options.max_message_size,
-            self.settings.read_size,
             1,
             self._on_open,
             self._on_lost,
@@ -305,6 +305,7 @@ class Execution:
         if self.opened:
             raise FindingError("opened twice")
         self.opened = True
+        SocketReads.install(frame_loop, self.settings.read_size)
 
     def _on_lost(self, frame_loop: FrameLoop) -> None:
         if self.was_lost or not self.opened:

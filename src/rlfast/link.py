@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeAlias
 
 from rlfast._core.block import BlockQueue
+from rlfast._core.reads import SocketReads
 from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
 from rlfast.compression import Deflate
@@ -125,7 +126,6 @@ class Link:
         frame_loop = FrameLoop(
             self._queue,
             options.max_message_size,
-            options.read_buffer_size,
             self.epoch + 1,
             _weakly(self._opened),
             _weakly(self._lost),
@@ -142,6 +142,7 @@ class Link:
 
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
+        SocketReads.install(frame_loop, self._options.read_buffer_size)
         self.frame_loop = frame_loop
         self.epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()

@@ -9,10 +9,10 @@ from contextvars import copy_context
 
 # Before 3.12 the function is written in Python, and costs as much as all of `complete`.
 if sys.version_info >= (3, 12):
-    from asyncio import current_task
+    from asyncio import current_task as _current_task
 else:
     from asyncio.tasks import _current_tasks
-    current_task = _current_tasks.get
+    _current_task = _current_tasks.get
 
 
 cdef _raise(error):
@@ -51,7 +51,7 @@ cdef class Waiter:
         if callback is None:
             return
         context, self._context = self._context, None
-        if not at_once or current_task(self._loop) is not None:
+        if not at_once or _current_task(self._loop) is not None:
             self._loop.call_soon(callback, self, context=context)
             return
         try:

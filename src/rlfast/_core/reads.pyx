@@ -1,0 +1,279 @@
+# cython: language_level=3
+"""Socket reads to frames: whole messages into blocks in one loop in C, control frames to picows."""
+
+cimport cython
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memmove
+
+from rlfast._core.assembly cimport MessageAssembler
+from rlfast._core.wire cimport FrameLoop
+
+cdef extern from "csrc/frames.h" nogil:
+    enum:
+        RL_OP_FIRST_CONTROL
+        RL_HEADER_INCOMPLETE
+        RL_BAD_OPCODE
+        RL_CUT_CONTROL
+        RL_MASKED
+        RL_LONG_CONTROL
+        RL_BAD_LENGTH
+    ctypedef struct Header "rl_frame":
+        int opcode
+        bint fin
+        int rsv
+        uint64_t size
+    int rl_read_header(const uint8_t* p, const uint8_t* end, Header* header)
+
+cdef extern from "Python.h":
+    enum:
+        PyBUF_READ
+        PyBUF_WRITE
+
+import asyncio
+
+cdef dict REFUSALS = {
+    RL_BAD_OPCODE: "frame with an opcode that is not defined",
+    RL_CUT_CONTROL: "control frame that is fragmented",
+    RL_MASKED: "masked frame from a server",
+    RL_LONG_CONTROL: "control frame of more than 125 bytes",
+    RL_BAD_LENGTH: "frame whose length is not written in the shortest way",
+}
+
+cdef enum:
+    # An idle connection stays small.
+    FIRST_CAPACITY = 8192
+    # So many reads without a large frame, and the buffer is made small again.
+    READS_UNTIL_SMALL = 256
+    # RFC 6455 section 7.4.1.
+    PROTOCOL_ERROR = 1002
+    INTERNAL_ERROR = 1011
+
+
+cdef class _Protocol:
+    """First base of `SocketReads`: a compiled class may have others behind one that is compiled, too."""
+
+
+@cython.final
+cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
+    """Stands between the transport and picows' protocol: socket reads to frames.
+
+    Whole messages are copied from the read buffer into a block, one after the other, and fragments to the
+    assembler. Control frames are handed to picows, one at a time. Until it is known where a frame begins,
+    which is when picows has delivered the first one, picows gets everything.
+
+    One read takes at most `read_size` bytes: more than that does not stay in the core's cache until it is in a
+    block, and keeps everything else in the event loop waiting.
+
+    Owns the read buffer, freed in __dealloc__. It starts small, grows with what reads bring in to `read_size` and one
+    incomplete frame, and becomes small again.
+
+    Args:
+        frame_loop: where frames go.
+        picows: its protocol, what the transport would call.
+        read_size: of one socket read at most, in bytes.
+    """
+
+    cdef:
+        FrameLoop frame_loop
+        object _picows                  #: picows.picows.WSProtocol
+        uint8_t* _data
+        size_t _capacity
+        size_t _filled                  # bytes of an incomplete frame, at the beginning
+        size_t _offered                 # room that the transport was last given
+        object _view                    #: memoryview | None, of that room; made again when it is another
+        uint8_t* _view_at
+        size_t _read_size
+        bint _was_filled                # by the last read, all that was offered
+        unsigned int _small_reads       # since the buffer was last larger than usual for a reason
+        bint _in_step                   # where the next frame begins is known
+        uint64_t _owed                  # bytes of a frame whose beginning picows has got
+        uint64_t _unseen                # bytes that picows got before it delivered a frame
+
+    def __cinit__(self, FrameLoop frame_loop not None, picows, size_t read_size):
+        self.frame_loop = frame_loop
+        self._picows = picows
+        self._read_size = max(read_size, <size_t>1)
+
+    @classmethod
+    def install(cls, FrameLoop frame_loop not None, size_t read_size):
+        """Put one between a connection and its transport, before the read after the one with the upgrade."""
+        transport = frame_loop.transport.underlying_transport
+        transport.set_protocol(cls(frame_loop, transport.get_protocol(), read_size))
+
+    def __dealloc__(self):
+        free(self._data)
+
+    @property
+    def capacity(self):
+        """Of the read buffer, in bytes."""
+        return self._capacity
+
+    cdef int _resize(self, size_t capacity) except -1:
+        cdef uint8_t* data = <uint8_t*>realloc(self._data, capacity)
+        if data == NULL:
+            raise MemoryError(f"cannot make a read buffer of {capacity} bytes")
+        self._data = data
+        self._capacity = capacity
+        self._view = None
+        return 0
+
+    cdef int _make_room(self) except -1:
+        cdef size_t most = self._filled + self._read_size
+        if self._capacity > 2 * self._read_size + FIRST_CAPACITY:
+            self._small_reads = self._small_reads + 1 if self._filled == 0 else 0
+            if self._small_reads > READS_UNTIL_SMALL:
+                self._resize(self._read_size)
+        if self._capacity == 0:
+            self._resize(max(min(<size_t>FIRST_CAPACITY, most), self._filled + 1))
+        elif self._capacity < most and (self._was_filled or self._filled == self._capacity):
+            self._resize(min(2 * self._capacity, most))
+        return 0
+
+    def get_buffer(self, Py_ssize_t sizehint):
+        """Where the transport reads to."""
+        cdef FrameLoop frame_loop = self.frame_loop
+        if frame_loop.reads == 0:
+            # A frame may have ended the read that brought the answer to the upgrade.
+            self._in_step = frame_loop.frames != 0 and frame_loop.tail == 0
+        cdef size_t offered
+        self._make_room()
+        offered = min(self._capacity - self._filled, self._read_size)
+        if not self._in_step:
+            # What picows gets at a time, because the place of a frame is told from the end of its bytes.
+            offered = min(offered, <size_t>len(self._picows.get_buffer(-1)))
+        if self._view is None or self._offered != offered or self._view_at != self._data + self._filled:
+            self._view_at = self._data + self._filled
+            self._view = PyMemoryView_FromMemory(<char*>self._view_at, <Py_ssize_t>offered, PyBUF_WRITE)
+        self._offered = offered
+        return self._view
+
+    def buffer_updated(self, Py_ssize_t nbytes):
+        """Take what one socket read has brought in."""
+        cdef FrameLoop frame_loop = self.frame_loop
+        cdef const uint8_t* end = self._data + self._filled + nbytes
+        cdef const uint8_t* p = self._data
+        cdef bint complete = False
+        self._was_filled = <size_t>nbytes == self._offered
+        frame_loop.reads += 1
+        frame_loop.reading = True
+        try:
+            p = self._take(p, end, &complete)
+        except Exception as error:
+            # Out of memory: nothing else is raised.
+            frame_loop.fail_with(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+        finally:
+            frame_loop.reading = False
+        self._filled = <size_t>(end - p) if not frame_loop.dead else 0
+        if self._filled and p != self._data:
+            memmove(self._data, p, self._filled)
+        if complete:
+            frame_loop.queue.end_read(True)
+
+    cdef const uint8_t* _take(self, const uint8_t* p, const uint8_t* end, bint* complete) except NULL:
+        """Take all frames that are whole; returns where the first one stands that is not."""
+        cdef FrameLoop frame_loop = self.frame_loop
+        cdef MessageAssembler assembler = frame_loop.assembler
+        cdef const uint8_t* start
+        cdef Header header
+        cdef int head
+        cdef size_t n
+        while p < end and not frame_loop.dead:
+            if self._owed or not self._in_step:
+                n = <size_t>min(self._owed, <uint64_t>(end - p)) if self._owed else <size_t>(end - p)
+                complete[0] |= self._hand_on(p, n)
+                p += n
+                continue
+            start = p
+            p = assembler.take_plain(p, end)
+            complete[0] |= p != start
+            head = rl_read_header(p, end, &header)
+            if head == RL_HEADER_INCOMPLETE:
+                return p
+            if head < 0:
+                frame_loop.fail_with(PROTOCOL_ERROR, REFUSALS[head])
+            elif header.size > frame_loop.max_frame_size and header.opcode < RL_OP_FIRST_CONTROL:
+                assembler.reject(<const char*>p + head, <size_t>(end - p) - head, header.size)
+                frame_loop.fail()
+            elif <uint64_t>(end - p) < <uint64_t>head + header.size:
+                return p
+            else:
+                n = <size_t>head + <size_t>header.size
+                if header.opcode >= RL_OP_FIRST_CONTROL:
+                    self._owed = n
+                    self._hand_on(p, n)
+                else:
+                    frame_loop.data_frame(
+                        header.opcode, header.fin, header.rsv, <const char*>p + head, <size_t>header.size)
+                complete[0] = True
+                p += n
+        return p
+
+    cdef bint _hand_on(self, const uint8_t* p, size_t n) except -1:
+        """Give picows n bytes. Returns whether it has delivered a frame.
+
+        Nothing but a frame's last byte makes it deliver one, if it was not in step before.
+        """
+        cdef FrameLoop frame_loop = self.frame_loop
+        cdef uint64_t before = frame_loop.frames
+        cdef size_t done = 0
+        cdef size_t size
+        if not self._in_step and frame_loop.has_refused():
+            # It was in the read with the answer to the upgrade, which went past this object.
+            frame_loop.refuse()
+            return False
+        while done < n:
+            buffer = self._picows.get_buffer(-1)
+            size = min(n - done, <size_t>len(buffer))
+            buffer[:size] = PyMemoryView_FromMemory(<char*>p + done, <Py_ssize_t>size, PyBUF_READ)
+            self._picows.buffer_updated(size)
+            done += size
+        cdef bint delivered = frame_loop.frames != before
+        if frame_loop.dead:
+            return delivered
+        if self._in_step:
+            self._owed -= n
+            if self._owed == 0 and not delivered:
+                frame_loop.refuse()
+        elif frame_loop.has_refused():
+            frame_loop.refuse()
+        elif not delivered:
+            # It may have refused a frame behind our own CLOSE, which does not show.
+            self._unseen += n
+            if self._unseen > frame_loop.max_frame_size + 65536:
+                frame_loop.abort()
+        else:
+            self._look_behind(p + n, frame_loop.tail)
+        return delivered
+
+    cdef int _look_behind(self, const uint8_t* end, size_t tail) except -1:
+        """picows holds the last `tail` bytes of what it got, the beginning of a frame: how long is it?"""
+        cdef Header header
+        cdef int head
+        self._unseen = 0
+        if tail == 0:
+            self._in_step = True
+            return 0
+        head = rl_read_header(end - tail, end, &header)
+        if head > 0:
+            self._in_step = True
+            self._owed = <uint64_t>head + header.size - tail
+        return 0
+
+    def eof_received(self):
+        """The peer will send no more."""
+        return self._picows.eof_received()
+
+    def connection_lost(self, error):
+        """The connection is gone."""
+        self._picows.connection_lost(error)
+
+    def pause_writing(self):
+        """The transport's buffer is full."""
+        self._picows.pause_writing()
+
+    def resume_writing(self):
+        """It is not full any more."""
+        self._picows.resume_writing()

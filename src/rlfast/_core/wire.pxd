@@ -1,0 +1,50 @@
+# cython: language_level=3
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint64_t
+from picows.picows cimport WSFrame, WSListener, WSTransport
+
+from rlfast._core.assembly cimport MessageAssembler
+from rlfast._core.block cimport BlockQueue
+
+
+cdef class FrameLoop(WSListener):
+    cdef:
+        BlockQueue queue
+        readonly MessageAssembler assembler
+        readonly WSTransport transport
+        object _on_open
+        object _on_lost
+        readonly unsigned int epoch
+        bint _abandoned                     # nobody waits for this connection any more
+        public object deflate               #: Callable[[bytes], bytes] | None, for messages that are sent
+        public size_t max_frame_size        # of the payload, in bytes; with compression more than of a message
+        readonly bint write_paused
+        bytes _late_pong                    #: bytes | None, to be sent when the transport takes bytes again
+        list _drain_waiters                 #: list[asyncio.Future], of senders
+
+        bint dead                           # the connection is being dropped: ignore what still arrives
+        bint reading                        # `SocketReads` is at work, and will end the read
+        uint64_t frames                     # that picows has delivered
+        size_t tail                         # bytes that picows holds behind the last one
+        readonly uint64_t reads             # socket reads since the upgrade
+        readonly uint64_t first_seq         # of this connection
+        readonly object close_code          #: int | None, what the peer's CLOSE frame said (None: no code)
+        readonly str close_reason
+        readonly bint close_received
+        readonly bint lost
+        readonly int64_t lost_at            # ns since the epoch
+
+    cpdef on_ws_connected(self, WSTransport transport)
+    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame)
+    cpdef on_ws_disconnected(self, WSTransport transport)
+    cpdef pause_writing(self)
+    cpdef resume_writing(self)
+
+    cdef int data_frame(self, int opcode, bint fin, int rsv, const char* payload, size_t n) except -1
+    cdef int fail(self) except -1
+    cdef int fail_with(self, int code, str reason) except -1
+    cdef bint has_refused(self) noexcept
+    cdef int refuse(self) except -1
+    cdef int _control_frame(self, WSTransport transport, WSFrame frame) except -1
+    cdef int _answer_ping(self, WSTransport transport, bytes payload) except -1
+    cdef int _close_frame(self, WSTransport transport, WSFrame frame) except -1
