@@ -147,7 +147,9 @@ async def test_a_task_that_is_cancelled(message: str | None) -> None:
     task.cancel() if message is None else task.cancel(message)
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    assert caught.value.args == (() if message is None else (message,))
+    # Python 3.10 keeps the message of a task that is awaited to itself.
+    if sys.version_info >= (3, 11):
+        assert caught.value.args == (() if message is None else (message,))
     assert waiter.cancelled()
     assert waiter.done()
     waiter.complete(True)
