@@ -25,7 +25,7 @@ cdef extern from "zlib.h" nogil:
 
 cdef enum:
     WINDOW = 32768          # the largest
-    CHUNK = 1 << 30         # zlib counts in unsigned int
+    CHUNK = 0x40000000      # zlib counts in unsigned int
     AT_END_OF_BLOCK = 128   # of z_stream.data_type: see zlib.h on inflate()
 
 

@@ -48,7 +48,7 @@ cdef enum:
     NOTE = 2
     # A larger record is written without the GIL: it may take longer than 50 microseconds.
     LARGE = 131_072
-    MAX_NOTE = 1 << 24
+    MAX_NOTE = 0x1000000
 
 SEGMENT_HEADER_SIZE = 4096
 """Bytes before the first record of a segment file."""
