@@ -25,7 +25,7 @@ fuzz:      ## coverage-guided fuzzing: a minute of the decoder, a minute of the 
 	python -m fuzz --target frames --seconds 60
 stubs:     ## the .pyi files against the compiled modules
 	python -m mypy.stubtest rlfast._core.arrow rlfast._core.assembly rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
-	  rlfast._core.decode rlfast._core.inflate rlfast._core.journal rlfast._core.messages rlfast._core.plan rlfast._core.reads rlfast._core.structs rlfast._core.waiter rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml
+	  rlfast._core.decode rlfast._core.inflate rlfast._core.journal rlfast._core.messages rlfast._core.objects rlfast._core.plan rlfast._core.reads rlfast._core.structs rlfast._core.waiter rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml
 bench:     ## all benchmarks, in short; see python -m benchmarks --help
 	python -m benchmarks all --quick
 lint:      ## linter, formatter, type checker

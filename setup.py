@@ -28,6 +28,7 @@ MODULES = (
     "reads",
     "messages",
     "plan",
+    "objects",
     "structs",
     "worker",
     "decode",

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from cpython.object cimport PyObject, PyTypeObject
 
 from rlfast._core.columns cimport Words
+from rlfast._core.objects cimport ObjectDecoder, RecentTexts
 from rlfast._core.plan cimport Cell, CompiledPlan
 
 
@@ -21,15 +22,15 @@ cdef struct Shape:
     bint collected          # whether the garbage collector knows such objects
 
 
-cdef class StructDecoder:
+cdef class StructDecoder(ObjectDecoder):
     cdef:
         CompiledPlan _plan
         Shape* _shapes      # owned; in the order of the plan's types
         uint32_t _n_shapes
         Cell* _cells        # owned; as many as the largest struct has fields, with the tag
-        bint _busy          # `_cells` are in use
+        RecentTexts _recent
         list _kept          #: list[object], what is borrowed above
 
     cdef int _add_shape(self, object table, uint32_t index) except -1
-    cdef object _build(self, const Shape* shape)
+    cdef object _build(self, const Shape* shape, const uint8_t* begin)
     cdef object decode(self, const char* payload, Py_ssize_t n)

@@ -2,16 +2,14 @@
 """Structs from JSON by way of the compiled decoder: each field is written where the struct keeps it."""
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
 
 from rlfast._core.columns cimport random_seed, words_add, words_free
+from rlfast._core.objects cimport recent_texts, text_object
 from rlfast._core.plan cimport (
     Field, RL_CELL_ABSENT, RL_CELL_ASCII, RL_CELL_ESCAPED, RL_CELL_FALSE, RL_CELL_INTEGER, RL_CELL_LIST,
-    RL_CELL_NULL, RL_CELL_NUMBER, RL_CELL_TRUE, RL_CELL_UTF8, RL_CELL_WORD, Type, rl_unescape_all,
+    RL_CELL_NULL, RL_CELL_NUMBER, RL_CELL_TRUE, RL_CELL_UTF8, RL_CELL_WORD, Type,
 )
 
 cdef extern from "structmember.h":
@@ -36,10 +34,6 @@ cdef extern from "Python.h":
     PyObject* Py_True
     PyObject* Py_False
     # Each returns a new reference, or NULL with an exception set.
-    PyObject* PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
-    void* PyUnicode_DATA(PyObject* text)
-    PyObject* PyUnicode_FromKindAndData(int kind, const void* data, Py_ssize_t size)
-    PyObject* PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
     PyObject* PyLong_FromLongLong(long long value)
     PyObject* PyFloat_FromDouble(double value)
     PyObject* PyList_New(Py_ssize_t size)
@@ -51,36 +45,20 @@ cdef extern from *:
     """
     #define RLFAST_BASIC_SIZE(type) ((type)->tp_basicsize)
     #define RLFAST_ALLOC(type) ((type)->tp_alloc((type), 0))
+    #define RLFAST_INDEX(type, first) ((type) - (first))
     """
+    # In C, because Cython's check for overflow takes the difference of two pointers for one of integers.
+    Py_ssize_t _index_of "RLFAST_INDEX"(const Type* type, const Type* first)
 
 
-cdef inline PyObject* _ascii(const uint8_t* text, size_t n) noexcept:
-    cdef PyObject* made
-    if n < 2:
-        # Which are kept by the interpreter.
-        return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>n)
-    made = PyUnicode_New(<Py_ssize_t>n, 127)
-    if made != NULL:
-        memcpy(PyUnicode_DATA(made), text, n)
-    return made
-
-
-cdef PyObject* _unescaped(const uint8_t* text, size_t n) except NULL:
-    cdef char* plain = <char*>PyMem_Malloc(n + 4)
-    cdef PyObject* made
-    if plain == NULL:
-        raise MemoryError
-    made = PyUnicode_DecodeUTF8(plain, <Py_ssize_t>rl_unescape_all(text, n, <uint8_t*>plain), NULL)
-    PyMem_Free(plain)
-    return made
-
-
-cdef PyObject* _object_of(const Cell* cell, const Slot* slot, const Cell* items) except NULL:
-    """A new reference to the value of a cell."""
+cdef PyObject* _object_of(
+    RecentTexts recent, const Cell* cell, const Slot* slot, const Cell* items, const uint8_t* begin
+) except NULL:
+    """A new reference to the value of a cell of the payload that starts at `begin`."""
     cdef PyObject* made
     cdef Py_ssize_t i
-    if cell.kind == RL_CELL_ASCII:
-        return _ascii(cell.of.text, cell.size)
+    if cell.kind == RL_CELL_ASCII or cell.kind == RL_CELL_UTF8 or cell.kind == RL_CELL_ESCAPED:
+        return text_object(recent, cell, begin)
     if cell.kind == RL_CELL_WORD:
         made = slot.objects[cell.of.integer]
         _incref(made)
@@ -95,15 +73,11 @@ cdef PyObject* _object_of(const Cell* cell, const Slot* slot, const Cell* items)
             return NULL
         try:
             for i in range(<Py_ssize_t>cell.size):
-                PyList_SET_ITEM(made, i, _object_of(&items[cell.of.integer + i], slot, items))
+                PyList_SET_ITEM(made, i, _object_of(recent, &items[cell.of.integer + i], slot, items, begin))
         except BaseException:
             _decref(made)
             raise
         return made
-    if cell.kind == RL_CELL_UTF8:
-        return PyUnicode_DecodeUTF8(<const char*>cell.of.text, <Py_ssize_t>cell.size, NULL)
-    if cell.kind == RL_CELL_ESCAPED:
-        return _unescaped(cell.of.text, cell.size)
     if cell.kind == RL_CELL_ABSENT and slot.fallback == NULL:
         return PyList_New(0)
     made = (
@@ -147,7 +121,7 @@ def slots_of(cls, names):
 
 
 @cython.final
-cdef class StructDecoder:
+cdef class StructDecoder(ObjectDecoder):
     """JSON objects to structs, for those payloads that the compiled decoder takes; msgspec has the others.
 
     What it makes equals what msgspec makes of the same bytes. A struct is made as CPython makes any object with
@@ -162,6 +136,7 @@ cdef class StructDecoder:
         cdef uint32_t i
         cdef uint32_t most = 1
         self._kept = []
+        self._recent = recent_texts()
         self._plan = CompiledPlan([(None, table) for table in plan.tables], plan.tag_field, kernel)
         self._shapes = <Shape*>calloc(<size_t>len(plan.tables), sizeof(Shape))
         if self._shapes == NULL:
@@ -221,7 +196,7 @@ cdef class StructDecoder:
             fields[i].words = &slot.words
         return 0
 
-    cdef object _build(self, const Shape* shape):
+    cdef object _build(self, const Shape* shape, const uint8_t* begin):
         cdef PyObject* made = _alloc(shape.type)
         cdef const Cell* items = <const Cell*>self._plan.decoder.items.data
         cdef const Cell* cell
@@ -235,7 +210,7 @@ cdef class StructDecoder:
         _decref(made)
         for i in range(shape.n_slots):
             cell = &self._cells[i]
-            value = _object_of(cell, slot, items)
+            value = _object_of(self._recent, cell, slot, items, begin)
             (<PyObject**>(<char*>made + slot.offset))[0] = value
             holds_container |= PyType_HasFeature(Py_TYPE(value), Py_TPFLAGS_HAVE_GC)
             slot += 1
@@ -256,13 +231,9 @@ cdef class StructDecoder:
             return None
         self._busy = True
         try:
-            return self._build(&self._shapes[type - self._plan.decoder.types])
+            return self._build(&self._shapes[_index_of(type, self._plan.decoder.types)], p)
         finally:
             self._busy = False
-
-    def read(self, bytes payload not None):
-        """The struct, or None for a payload that msgspec must look at."""
-        return self.decode(payload, len(payload))
 
     def forget_order(self):
         """Unlearn the order of keys, so that decoding depends on nothing that came before."""

@@ -56,10 +56,16 @@ RL_INLINE rl_digest rl_digest_text(const uint8_t *text, size_t n, uint64_t seed,
     return RL_LIKELY(n <= 16) ? out : rl_digest_long(text, n, seed, out);
 }
 
+/* A number of 64 - shift bits. */
+RL_INLINE uint32_t rl_spread(rl_digest digest, const uint64_t seed[2], int shift)
+{
+    return (uint32_t)((digest.head * seed[0] + digest.tail * seed[1]) >> shift);
+}
+
 /* The slot where the search for a text begins. */
 RL_INLINE uint32_t rl_first_slot(rl_digest digest, const rl_words *words)
 {
-    return (uint32_t)((digest.head * words->seed[0] + digest.tail * words->seed[1]) >> words->shift);
+    return rl_spread(digest, words->seed, words->shift);
 }
 
 RL_INLINE int rl_words_equal(const rl_words *words, const rl_slot *slot, rl_digest digest, const uint8_t *text, size_t n)

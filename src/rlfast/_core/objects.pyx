@@ -1,0 +1,93 @@
+# cython: language_level=3
+"""Payloads to Python objects: what decoders by type and decoders of plain values have in common."""
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.string cimport memcpy
+
+from rlfast._core.columns cimport random_seed
+from rlfast._core.plan cimport RL_CELL_ASCII, RL_CELL_ESCAPED, rl_unescape_all
+
+cdef extern from "Python.h":
+    # Each returns a new reference, or NULL with an exception set.
+    PyObject* PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    PyObject* PyUnicode_FromKindAndData(int kind, const void* data, Py_ssize_t size)
+    PyObject* PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
+    void* PyUnicode_DATA(PyObject* text)
+    PyObject* PyErr_NoMemory()
+
+
+cdef PyObject* new_text(const Cell* cell) noexcept:
+    """A new reference to the str of a cell, which is a text; NULL with an exception set."""
+    cdef const char* text = <const char*>cell.of.text
+    cdef PyObject* made
+    cdef char* plain
+    if cell.kind == RL_CELL_ASCII:
+        if cell.size < 2:
+            # Which are kept by the interpreter.
+            return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>cell.size)
+        made = PyUnicode_New(<Py_ssize_t>cell.size, 127)
+        if made != NULL:
+            memcpy(PyUnicode_DATA(made), text, cell.size)
+        return made
+    if cell.kind != RL_CELL_ESCAPED:
+        return PyUnicode_DecodeUTF8(text, <Py_ssize_t>cell.size, NULL)
+    plain = <char*>PyMem_Malloc(cell.size + 4)
+    if plain == NULL:
+        return PyErr_NoMemory()
+    made = PyUnicode_DecodeUTF8(
+        plain, <Py_ssize_t>rl_unescape_all(cell.of.text, cell.size, <uint8_t*>plain), NULL)
+    PyMem_Free(plain)
+    return made
+
+
+@cython.final
+cdef class RecentTexts:
+    """Short texts that were read not long ago: one that comes again is the same object.
+
+    A text has one slot, which it takes from whatever text was there before. So memory is bounded, and looking
+    takes as long for all texts.
+    """
+
+    def __cinit__(self):
+        cdef Py_ssize_t i
+        for i in range(N_RECENT):
+            self._slots[i].size = <size_t>-1
+        self._seed[0] = random_seed()
+        self._seed[1] = random_seed()
+
+    def __dealloc__(self):
+        self.clear()
+
+    cdef void clear(self) noexcept:
+        cdef Py_ssize_t i
+        for i in range(N_RECENT):
+            self._slots[i].size = <size_t>-1
+            _xdecref(self._slots[i].object)
+            self._slots[i].object = NULL
+
+
+cdef RecentTexts _recent = RecentTexts()
+
+
+cdef RecentTexts recent_texts():
+    """Those of the process."""
+    return _recent
+
+
+cdef class ObjectDecoder:
+    """Base of what makes a Python object of a payload, or leaves it to msgspec.
+
+    What it makes equals what msgspec makes of the same bytes.
+    """
+
+    cdef object decode(self, const char* payload, Py_ssize_t n):
+        """The object, or None for a payload that msgspec must look at."""
+        return None
+
+    def read(self, bytes payload not None):
+        """The object, or None for a payload that msgspec must look at."""
+        return self.decode(payload, len(payload))
+
+    def forget_order(self):
+        """Unlearn the order of keys, so that decoding depends on nothing that came before."""
