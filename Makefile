@@ -17,15 +17,15 @@ asan:      ## the tests of the compiled code under AddressSanitizer and Undefine
 	RLFAST_SANITIZE=1 python setup.py build_ext --inplace
 	sh tools/with_sanitizers.sh python -m pytest --capture=sys tests/core tests/test_batch.py tests/test_batches.py \
 	  tests/test_bounds.py tests/test_connection.py tests/test_decoder_equality.py tests/test_decoding.py \
-	  tests/test_decoding_properties.py tests/test_json_edges.py tests/test_liveness.py tests/capture/test_journal.py \
-	  tests/capture/test_recovery.py
+	  tests/test_decoding_properties.py tests/test_json_edges.py tests/test_liveness.py tests/test_structs.py tests/test_values.py \
+	  tests/capture/test_journal.py tests/capture/test_recovery.py
 fuzz:      ## coverage-guided fuzzing: a minute of the decoder, a minute of the frame loop; needs clang
 	python fuzz/build.py
 	python -m fuzz --seconds 60
 	python -m fuzz --target frames --seconds 60
 stubs:     ## the .pyi files against the compiled modules
-	python -m mypy.stubtest rlfast._core.arrow rlfast._core.assembly rlfast._core.block rlfast._core.buildinfo rlfast._core.columns \
-	  rlfast._core.decode rlfast._core.inflate rlfast._core.journal rlfast._core.messages rlfast._core.objects rlfast._core.plan rlfast._core.reads rlfast._core.structs rlfast._core.waiter rlfast._core.wire rlfast._core.worker --mypy-config-file pyproject.toml
+	python -m mypy.stubtest --mypy-config-file pyproject.toml $(addprefix rlfast._core., arrow assembly block buildinfo columns \
+	  decode inflate journal messages objects plan reads structs values waiter wire worker)
 bench:     ## all benchmarks, in short; see python -m benchmarks --help
 	python -m benchmarks all --quick
 lint:      ## linter, formatter, type checker

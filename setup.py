@@ -30,6 +30,7 @@ MODULES = (
     "plan",
     "objects",
     "structs",
+    "values",
     "worker",
     "decode",
     "journal",

@@ -96,9 +96,8 @@ def _filled() -> BlockQueue:
 def messages(type_: object) -> Callable[[], None]:
     def work() -> None:
         decoding = MessageDecoder(type_)
-        if decoding.make_structs is not None:
-            # Which the process does once for a type.
-            decoding.make_structs()
+        # Which the process does once for a type.
+        decoding.make_structs()
         reader = MessageReader(
             _filled(), decoding.decode, decoding.recover, UsageError, decoding.make_structs
         )

@@ -12,6 +12,7 @@ import pyarrow as pa
 from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
 from rlfast._core.structs import StructDecoder
+from rlfast._core.values import ValueDecoder
 from rlfast.batch import EventTable
 from rlfast.decoding import BatchAssembler
 from rlfast.structs import struct_plan
@@ -63,8 +64,11 @@ def outcome(
 def check_equal(
     type_: Any, payloads: Sequence[bytes], cuts: Sequence[int] = (), block_size: int = 1 << 16
 ) -> None:
-    """Every kernel makes of the payloads the rows, and the structs, that msgspec makes of them."""
-    check_structs(type_, payloads)
+    """Every kernel makes of the payloads the rows, and the structs or values, that msgspec makes of them."""
+    if type_ is None:
+        check_values(payloads)
+    else:
+        check_structs(type_, payloads)
     expected = outcome(type_, payloads, GENERAL)
     for kernel in KERNELS:
         found = outcome(type_, payloads, kernel, cuts, block_size)
@@ -75,7 +79,7 @@ def check_equal(
 
 def check_structs(type_: Any, payloads: Sequence[bytes]) -> int:
     """Every kernel makes the struct that msgspec makes, or leaves the payload to it. Returns how many."""
-    plan = None if type_ is None else struct_plan(type_)
+    plan = struct_plan(type_)
     if plan is None:
         return 0
     decoders = [StructDecoder(plan, kernel) for kernel in KERNELS]
@@ -96,6 +100,37 @@ def check_structs(type_: Any, payloads: Sequence[bytes]) -> int:
             assert value == expected, payload
             assert gc.is_tracked(value) == gc.is_tracked(expected), payload
     return taken
+
+
+def check_values(payloads: Sequence[bytes]) -> int:
+    """The same for plain values."""
+    decoders = [ValueDecoder(kernel) for kernel in KERNELS]
+    taken = 0
+    for payload in payloads:
+        found = [decoder.read(payload) for decoder in decoders]
+        assert len({value is None for value in found}) == 1, payload
+        if found[0] is None:
+            continue
+        taken += 1
+        expected = msgspec.json.decode(payload)
+        for value in found:
+            check_value(value, expected, payload)
+    return taken
+
+
+def check_value(value: Any, expected: Any, payload: bytes) -> None:
+    """The two are equal: types, values, order of keys. The collector knows nothing that it need not know."""
+    assert type(value) is type(expected), payload
+    # As repr, which tells 0.0 from -0.0.
+    assert isinstance(value, (dict, list)) or repr(value) == repr(expected), payload
+    assert gc.is_tracked(expected) or not gc.is_tracked(value), payload
+    if isinstance(value, (dict, list)):
+        assert len(value) == len(expected), payload
+        for item, other in zip(value, expected, strict=True):
+            check_value(item, other, payload)
+    if isinstance(value, dict):
+        for item, other in zip(value.values(), expected.values(), strict=True):
+            check_value(item, other, payload)
 
 
 def report(type_: Any, payloads: Sequence[bytes], kernel: str) -> None:

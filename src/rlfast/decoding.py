@@ -26,8 +26,9 @@ import msgspec
 from rlfast._core.block import Block
 from rlfast._core.columns import ColumnKind, TableBuilder
 from rlfast._core.decode import BlockDecoder
+from rlfast._core.objects import ObjectDecoder
 from rlfast._core.plan import CompiledPlan
-from rlfast._core.structs import StructDecoder
+from rlfast._core.values import ValueDecoder
 from rlfast.batch import EventBatch, EventTable
 from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.events import UnknownEvent
@@ -108,21 +109,28 @@ def _tagging(type_: Any) -> tuple[str | None, frozenset[object]]:
     return structs[0].tag_field, frozenset(struct.tag for struct in structs)
 
 
+@functools.cache
+def value_decoder() -> ValueDecoder:
+    """The compiled decoder of plain values, shared by all connections of the process."""
+    return ValueDecoder()
+
+
 class MessageDecoder:
     """Payloads to values of `type_` (None: plain Python values) for message mode.
 
     Attributes:
         decode: callable, buffer -> value; what it refuses goes to `recover`.
         make_structs: callable that gives the compiled decoder, which makes the same of a payload or leaves it
-            to `decode`; None for plain values.
+            to `decode`; or None.
         errors, unknown_events: counts of what `recover` was asked about.
     """
 
     def __init__(self, type_: Any) -> None:
         self.decode: Callable[[Any], Any]
-        self.make_structs: Callable[[], StructDecoder | None] | None = None
+        self.make_structs: Callable[[], ObjectDecoder | None]
         if type_ is None:
             self.decode = msgspec.json.Decoder().decode
+            self.make_structs = value_decoder
             self._tag_field, self._tags = None, frozenset[object]()
         else:
             self.decode = msgspec.json.Decoder(type_).decode

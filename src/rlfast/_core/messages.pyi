@@ -6,7 +6,7 @@ from typing import Any, final
 from typing_extensions import Buffer, disjoint_base
 
 from rlfast._core.block import BlockQueue
-from rlfast._core.structs import StructDecoder
+from rlfast._core.objects import ObjectDecoder
 from rlfast._core.waiter import Waiter
 
 @final
@@ -20,7 +20,7 @@ class MessageReader:
         decode: Callable[[Any], Any],
         recover: Callable[[Exception | None, bytes, int, str | None], Any],
         make_usage_error: Callable[[str], Exception],
-        make_structs: Callable[[], StructDecoder | None] | None = None,
+        make_compiled: Callable[[], ObjectDecoder | None] | None = None,
     ) -> MessageReader: ...
     check_caller: Callable[[str], None] | None
     loop: AbstractEventLoop | None

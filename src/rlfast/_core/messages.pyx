@@ -9,7 +9,7 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint32_t
 
 from rlfast._core.block cimport Block, BlockQueue
-from rlfast._core.structs cimport StructDecoder
+from rlfast._core.objects cimport ObjectDecoder
 from rlfast._core.waiter cimport Waiter
 
 from asyncio import _get_running_loop, get_running_loop
@@ -62,7 +62,7 @@ cdef class MessageReader:
         recover: callable, (error, raw bytes, seq, rejection text or None) -> value to return instead; it may
             raise. Called for a message that `decode` refused or that was cut short.
         make_usage_error: callable, text -> exception, for calls that the state does not allow.
-        make_structs: callable, -> `StructDecoder` or None, called for the first message. The decoder is asked
+        make_compiled: callable, -> `ObjectDecoder` or None, called for the first message. That decoder is asked
             first; `decode` has what it does not take.
 
     Attributes:
@@ -77,32 +77,35 @@ cdef class MessageReader:
         object decode
         object recover
         object make_usage_error
-        object make_structs
-        StructDecoder structs
+        object make_compiled
+        ObjectDecoder compiled
         PayloadView view
         bint copy_payloads
         bint decoding
 
-    def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error, make_structs=None):
+    def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error, make_compiled=None):
         self.queue = queue
         self.decode = decode
         self.recover = recover
         self.make_usage_error = make_usage_error
-        self.make_structs = make_structs
+        self.make_compiled = make_compiled
         self.view = PayloadView.__new__(PayloadView)
 
     cdef object _decode_copied(self, const char* payload, Py_ssize_t n):
         return self.decode(PyBytes_FromStringAndSize(payload, n))
 
     cdef object _decode(self, const char* payload, Py_ssize_t n):
-        cdef PayloadView view = self.view
-        if self.make_structs is not None:
-            make, self.make_structs = self.make_structs, None
-            self.structs = make()
-        if self.structs is not None:
-            value = self.structs.decode(payload, n)
+        if self.make_compiled is not None:
+            make, self.make_compiled = self.make_compiled, None
+            self.compiled = make()
+        if self.compiled is not None:
+            value = self.compiled.decode(payload, n)
             if value is not None:
                 return value
+        return self._decode_in_place(payload, n)
+
+    cdef object _decode_in_place(self, const char* payload, Py_ssize_t n):
+        cdef PayloadView view = self.view
         if self.copy_payloads:
             return self._decode_copied(payload, n)
         view.data = payload

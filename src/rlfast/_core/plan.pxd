@@ -11,6 +11,8 @@ cdef extern from "csrc/plan.h" nogil:
         RL_TAG
         RL_MIN_POWER
         RL_MAX_POWER
+        RL_FOLLOWERS
+        RL_MAX_DEPTH
 
     enum Absent "rl_absent":
         RL_REQUIRED
@@ -30,11 +32,18 @@ cdef extern from "csrc/plan.h" nogil:
         RL_CELL_ESCAPED
         RL_CELL_WORD
         RL_CELL_LIST
+        RL_CELL_KEY
+        RL_CELL_OPEN_ARRAY
+        RL_CELL_OPEN_OBJECT
+        RL_CELL_ARRAY
+        RL_CELL_OBJECT
+        RL_CELL_NEW_KEY
 
     ctypedef union CellValue:
         const uint8_t* text
         int64_t integer
         double number
+        void* object
 
     ctypedef struct Cell "rl_cell":
         int kind
@@ -66,6 +75,7 @@ cdef extern from "csrc/plan.h" nogil:
         int64_t length_max
         const uint8_t* fallback
         size_t fallback_size
+        void* object
 
     ctypedef struct Type "rl_type":
         Field* fields
@@ -91,6 +101,7 @@ cdef extern from "csrc/plan.h" nogil:
         Buffer scratch
         Buffer unknown
         Buffer items
+        Field** followers
         int no_memory
 
     ctypedef struct Run "rl_run":
@@ -112,12 +123,20 @@ cdef extern from "csrc/plan.h" nogil:
     ctypedef const Type* (*Reader "rl_reader")(
         Decoder* decoder, const uint8_t* p, const uint8_t* end, Cell* cells) noexcept
 
+    ctypedef size_t (*Values "rl_values")(Decoder* decoder, const uint8_t* p, const uint8_t* end) noexcept
+
     ctypedef struct KernelEntry "rl_kernel_entry":
         const char* name
         Kernel run
         Reader read
+        Values values
 
     const KernelEntry* rl_kernels()
+
+
+cdef const Powers* powers() noexcept
+cdef const KernelEntry* find_kernel(str name) except NULL
+cdef int set_key(Field* field, bytes key) except -1
 
 
 cdef class CompiledPlan:

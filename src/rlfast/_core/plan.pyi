@@ -2,6 +2,9 @@ from typing import Any, final
 
 from rlfast._core.columns import TableBuilder
 
+# Written by Cython for other extensions.
+__pyx_capi__: dict[str, object]
+
 KERNELS: tuple[str, ...]
 
 @final

@@ -41,6 +41,33 @@ cdef int _fill_powers() except -1:
 _fill_powers()
 
 
+cdef const Powers* powers() noexcept:
+    return &_powers
+
+
+cdef const KernelEntry* find_kernel(str name) except NULL:
+    """The kernel of that name, "auto" for the fastest. Raises ValueError if this machine has no such kernel."""
+    cdef const KernelEntry* entry = rl_kernels()
+    cdef const KernelEntry* found = NULL
+    while entry.name != NULL:
+        if name == "auto" or name.encode() == entry.name:
+            found = entry
+        entry += 1
+    if found == NULL:
+        raise ValueError(f"no decoder kernel {name!r} on this machine, only {', '.join(KERNELS)}")
+    return found
+
+
+cdef int set_key(Field* field, bytes key) except -1:
+    """Have a field recognised by `key`, JSON with quotes and colon, which the field borrows. Never fails."""
+    field.key = <const uint8_t*>PyBytes_AS_STRING(key)
+    field.key_size = <uint32_t>len(key)
+    if field.key_size <= 32:
+        field.mask = <uint32_t>((<uint64_t>1 << field.key_size) - 1)
+        memcpy(field.text, field.key, field.key_size)
+    return 0
+
+
 def _kernel_names():
     cdef const KernelEntry* entry = rl_kernels()
     names = []
@@ -99,19 +126,14 @@ cdef class CompiledPlan:
     """
 
     def __cinit__(self, types not None, str tag_field, str kernel not None="auto"):
-        cdef const KernelEntry* entry = rl_kernels()
+        cdef const KernelEntry* entry = find_kernel(kernel)
         cdef Type* type
         memset(&self.decoder, 0, sizeof(Decoder))
         self._kept = []
         self.decoder.powers = &_powers
-        while entry.name != NULL:
-            if kernel == "auto" or kernel.encode() == entry.name:
-                self.kernel = entry.run
-                self.read = entry.read
-                self.kernel_name = (<bytes>entry.name).decode()
-            entry += 1
-        if self.kernel_name is None:
-            raise ValueError(f"no decoder kernel {kernel!r} on this machine, only {', '.join(KERNELS)}")
+        self.kernel = entry.run
+        self.read = entry.read
+        self.kernel_name = (<bytes>entry.name).decode()
         if isinstance(types, TableBuilder):
             self._kept.append(types)
             self.decoder.untyped = &(<TableBuilder>types).rows
@@ -199,12 +221,8 @@ cdef class CompiledPlan:
         return 0
 
     cdef int _set_key(self, Field* field, bytes key) except -1:
-        field.key = self._borrow(key)
-        field.key_size = <uint32_t>len(key)
-        if field.key_size <= 32:
-            field.mask = <uint32_t>((<uint64_t>1 << field.key_size) - 1)
-            memcpy(field.text, field.key, field.key_size)
-        return 0
+        self._kept.append(key)
+        return set_key(field, key)
 
     cdef int _set_value(self, Field* field, Column* column, object plan) except -1:
         field.column = column

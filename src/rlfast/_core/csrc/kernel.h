@@ -706,3 +706,5 @@ static void rl_run_kernel(rl_decoder *d, rl_run *run)
     run->stamp = stamp;
     run->stamp_end = stamp_end;
 }
+
+#include "values.h"

@@ -28,5 +28,5 @@
 #pragma GCC pop_options
 #endif
 
-const rl_kernel_entry rl_kernel_avx2 = {RL_LANES, rl_run_kernel, rl_read_event};
+const rl_kernel_entry rl_kernel_avx2 = {RL_LANES, rl_run_kernel, rl_read_event, rl_read_values};
 #endif

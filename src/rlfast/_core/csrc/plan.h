@@ -36,7 +36,14 @@ enum rl_cell_kind {
     RL_CELL_UTF8,           /* the same, well-formed, with at least one byte that is not ASCII */
     RL_CELL_ESCAPED,        /* the same with well-formed escapes, see rl_unescape_all */
     RL_CELL_WORD,           /* `integer` is the code of one of the field's words */
-    RL_CELL_LIST            /* `size` cells of the decoder's `items`, from number `integer` on */
+    RL_CELL_LIST,           /* `size` cells of the decoder's `items`, from number `integer` on */
+    /* Of plain values only, see rl_values. */
+    RL_CELL_KEY,            /* `object` is that of a field */
+    RL_CELL_OPEN_ARRAY,
+    RL_CELL_OPEN_OBJECT,
+    RL_CELL_ARRAY,          /* the end of one */
+    RL_CELL_OBJECT,
+    RL_CELL_NEW_KEY = 32    /* added to the kind of a text: the key of a member, and of no field */
 };
 
 typedef struct {
@@ -46,11 +53,19 @@ typedef struct {
         const uint8_t *text;
         int64_t integer;
         double number;
+        void *object;
     } of;
 } rl_cell;
 
 /* Items of the lists of one event; what has more is left to the general path. */
 enum { RL_MAX_ITEMS = 4096 };
+
+/* Cells of a message that is read as plain values; what has more is left to the general path. */
+enum { RL_MAX_CELLS = 65536 };
+
+/* A member of the object that is a message, if it is the first one and a text, tells what kind of message it is. So
+ * it tells better than its key which key follows. */
+enum { RL_FOLLOWERS = 64 };
 
 /* A member of an object that the type knows. What every event needs comes first. */
 typedef struct rl_field {
@@ -73,6 +88,7 @@ typedef struct rl_field {
     int64_t length_min, length_max;     /* code points of text, items of a list */
     const uint8_t *fallback;            /* JSON, and a brace behind it; borrowed */
     size_t fallback_size;               /* without the brace */
+    void *object;           /* of plain values: what stands for the key, for whoever makes objects */
 } rl_field;
 
 /* One struct type. */
@@ -111,6 +127,7 @@ typedef struct {
     rl_buffer items;        /* owned; cells, items of an event's lists */
     rl_span unknown_names[RL_MAX_UNKNOWN];
     int n_unknown;
+    rl_field *followers[RL_FOLLOWERS];  /* of plain values: by a hash of the first text, the key behind it */
     uint64_t event;         /* number of the event, from 1; marks the fields that it has */
     int no_memory;          /* set when a run ended for want of it */
 } rl_decoder;
@@ -142,10 +159,16 @@ typedef void (*rl_kernel)(rl_decoder *decoder, rl_run *run);
  * if the general path must look at it, or for want of memory. Needs no GIL. */
 typedef const rl_type *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end, rl_cell *cells);
 
+/* Write the object or array in [p, end) to the decoder's `items` as cells, in the order of the text, and return how
+ * many they are; 0 if the general path must look at it, or for want of memory. The fields of the
+ * decoder's only type are the keys that are known; nothing else of them counts. Needs no GIL. */
+typedef size_t (*rl_values)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end);
+
 typedef struct {
     const char *name;
     rl_kernel run;
     rl_reader read;
+    rl_values values;
 } rl_kernel_entry;
 
 /* The kernels that this machine can run, the fastest last; ends with a NULL name. */

@@ -1,0 +1,208 @@
+/* Any object or array as cells, for whoever makes plain Python values of them: the part of kernel.h that knows no types,
+ * which includes it and has the rules.
+ *
+ * The input begins and ends with the brackets of one container. So the place behind a value is inside the input, and
+ * needs no check, unless the value is itself a container, which may have taken the last byte.
+ */
+
+/* See rl_odd_string. */
+RL_NOINLINE const uint8_t *rl_odd_string_cell(
+    rl_decoder *d, rl_cell *cell, const uint8_t *p, const uint8_t *q, rl_input in)
+{
+    rl_input around;
+    rl_span text;
+    q = rl_odd_string(d, p, q, in, &text, &around);
+    if (q == NULL)
+        return NULL;
+    cell->kind = text.text == p ? RL_CELL_UTF8 : RL_CELL_ESCAPED;
+    cell->size = (size_t)(q - 1 - p);
+    return q;
+}
+
+/* The string whose opening quote is before p, as it is in JSON. */
+RL_INLINE const uint8_t *rl_string_cell(rl_decoder *d, rl_cell *cell, const uint8_t *p, rl_input in)
+{
+    const uint8_t *q = rl_scan(p, in);
+    cell->of.text = p;
+    if (RL_UNLIKELY(q == in.end || *q != '"'))
+        return rl_odd_string_cell(d, cell, p, q, in);
+    cell->kind = RL_CELL_ASCII;
+    cell->size = (size_t)(q - p);
+    return q + 1;
+}
+
+/* An integer that 64 bits hold, or a number with a point or an exponent. */
+RL_INLINE const uint8_t *rl_number_cell(const rl_decoder *d, rl_cell *cell, const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *q = rl_parse_int64(p, end, &cell->of.integer);
+    if (RL_UNLIKELY(q == NULL))
+        return NULL;
+    if (*q != '.' && (*q | 0x20) != 'e') {
+        cell->kind = RL_CELL_INTEGER;
+        return q;
+    }
+    cell->kind = RL_CELL_NUMBER;
+    return rl_parse_double(p, end, d->powers, &cell->of.number);
+}
+
+/* A value that is no text and no container. */
+RL_INLINE const uint8_t *rl_scalar_cell(const rl_decoder *d, rl_cell *cell, const uint8_t *p, const uint8_t *end)
+{
+    if (*p < 'a')
+        return rl_number_cell(d, cell, p, end);
+    if (end - p < 5)
+        return NULL;    /* At least a bracket is behind the four letters. */
+    if (memcmp(p, "null", 4) == 0) {
+        cell->kind = RL_CELL_NULL;
+        return p + 4;
+    }
+    if (memcmp(p, "true", 4) == 0) {
+        cell->kind = RL_CELL_TRUE;
+        return p + 4;
+    }
+    cell->kind = RL_CELL_FALSE;
+    return memcmp(p, "false", 5) == 0 ? p + 5 : NULL;
+}
+
+/* The key at p, which is not the one that was expected, and in *found its field, or NULL. Returns the place of the
+ * value. */
+RL_NOINLINE const uint8_t *rl_key_cell(
+    rl_decoder *d, rl_cell *cell, const uint8_t *p, rl_input in, rl_field **found)
+{
+    const rl_type *t = d->types;
+    int32_t index;
+    *found = NULL;
+    if (*p != '"')
+        return NULL;
+    p = rl_string_cell(d, cell, p + 1, in);
+    if (p == NULL)
+        return NULL;
+    /* Keys are known as they are in JSON, with their escapes. */
+    index = rl_words_find(&t->names, cell->of.text, cell->size, in.begin);
+    if (index >= 0) {
+        *found = &t->fields[index];
+        cell->kind = RL_CELL_KEY;
+        cell->of.object = t->fields[index].object;
+    }
+    else
+        cell->kind += RL_CELL_NEW_KEY;
+    p = rl_skip_space(p);
+    return *p == ':' ? rl_skip_space(p + 1) : NULL;
+}
+
+/* A guess is all that comes of it: what is before a short text may be in it, but nothing before `begin`. */
+RL_INLINE uint32_t rl_follower(const uint8_t *text, size_t n, const uint8_t *begin)
+{
+    uint64_t word = 0;
+    if (text + n - begin >= 8)
+        word = rl_load64(text + n - 8);
+    if (n >= 8)
+        word += rl_load64(text);
+    return (uint32_t)(word * 0x9E3779B97F4A7C15u >> 58);
+}
+
+/* See rl_values. */
+static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end)
+{
+    const rl_type *t = d->types;
+    rl_field **expected = &t->start->next, *f;
+    rl_cell *cells, *cell, *last, *tag;
+    rl_input in;
+    size_t n;
+    uint64_t around = 1;    /* a bit for each container, the inmost the lowest, set for an object; above them a one */
+    uint8_t close;
+    while (p < end && rl_is_space(end[-1]))
+        end--;
+    p = rl_skip_space_to(p, end);
+    if (end - p < 2 || !((*p == '{' && end[-1] == '}') || (*p == '[' && end[-1] == ']')))
+        return 0;
+    in = rl_input_of(p, end);
+    d->items.size = 0;
+    /* Each cell is a byte of JSON, or more. */
+    n = (size_t)(end - p) + 3;
+    if (n > RL_MAX_CELLS)
+        n = RL_MAX_CELLS;
+    if (rl_buffer_reserve(&d->items, n * sizeof *cell) != RL_OK) {
+        d->no_memory = 1;
+        return 0;
+    }
+    cells = cell = (rl_cell *)d->items.data;
+    /* The last one that a value may take: the end of its container may follow, and a key. */
+    last = cells + n - 3;
+    /* The first value of the object that is the message. */
+    tag = *p == '{' ? cells + 2 : NULL;
+    close = 0;
+value:
+    if (RL_UNLIKELY(cell > last))
+        return 0;
+    if (*p == '"') {
+        p = rl_string_cell(d, cell, p + 1, in);
+        if (RL_UNLIKELY(p == NULL))
+            return 0;
+        if (cell == tag)
+            expected = &d->followers[rl_follower(cell->of.text, cell->size, in.begin)];
+        cell++;
+    }
+    else if (*p == '{' || *p == '[') {
+        close = (uint8_t)(*p + 2);
+        if (around >> RL_MAX_DEPTH)
+            return 0;
+        around = around << 1 | (close == '}');
+        cell->kind = close == '}' ? RL_CELL_OPEN_OBJECT : RL_CELL_OPEN_ARRAY;
+        cell++;
+        p = rl_skip_space(p + 1);
+        if (*p == close)
+            goto end_of_container;
+        if (close == ']')
+            goto value;
+        goto key;
+    }
+    else {
+        p = rl_scalar_cell(d, cell++, p, end);
+        if (RL_UNLIKELY(p == NULL))
+            return 0;
+    }
+behind_value:
+    if (RL_UNLIKELY(*p <= ' '))
+        p = rl_skip_space(p);
+    if (*p == ',') {
+        p = rl_skip_space(p + 1);
+        if (close == ']')
+            goto value;
+    key:
+        f = *expected;
+        if (RL_LIKELY(rl_match(p, in, f))) {
+            cell->kind = RL_CELL_KEY;
+            cell->of.object = f->object;
+            p = rl_skip_space(p + f->key_size);
+        }
+        else {
+            p = rl_key_cell(d, cell, p, in, &f);
+            if (RL_UNLIKELY(p == NULL))
+                return 0;
+            if (f == NULL) {
+                cell++;
+                goto value;
+            }
+            *expected = f;
+        }
+        cell++;
+        expected = &f->next;
+        goto value;
+    }
+    if (RL_UNLIKELY(*p != close))
+        return 0;
+end_of_container:
+    p++;
+    if (RL_UNLIKELY(cell > last + 1))
+        return 0;
+    cell->kind = close == '}' ? RL_CELL_OBJECT : RL_CELL_ARRAY;
+    cell++;
+    around >>= 1;
+    if (around == 1)
+        return p == end ? (size_t)(cell - cells) : 0;
+    if (RL_UNLIKELY(p == end))
+        return 0;
+    close = around & 1 ? '}' : ']';
+    goto behind_value;
+}

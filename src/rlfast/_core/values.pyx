@@ -1,0 +1,276 @@
+# cython: language_level=3
+"""Plain Python values from JSON by way of the compiled decoder: dicts, lists, texts, numbers."""
+
+cimport cython
+from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from rlfast._core.columns cimport Buffer, Words, random_seed, words_add, words_clear, words_free
+from rlfast._core.objects cimport new_text, recent_texts, text_object
+from rlfast._core.plan cimport (
+    Field, KernelEntry, RL_CELL_ARRAY, RL_CELL_ASCII, RL_CELL_ESCAPED, RL_CELL_INTEGER, RL_CELL_KEY, RL_CELL_NEW_KEY,
+    RL_CELL_NULL, RL_CELL_NUMBER, RL_CELL_OBJECT, RL_CELL_OPEN_ARRAY, RL_CELL_OPEN_OBJECT, RL_CELL_TRUE, RL_CELL_UTF8,
+    RL_FOLLOWERS, RL_MAX_DEPTH, find_kernel, powers, set_key,
+)
+
+cdef extern from "csrc/words.h" nogil:
+    int32_t rl_words_find(const Words* words, const uint8_t* text, size_t n, const uint8_t* begin)
+
+cdef extern from "Python.h":
+    PyObject* Py_None
+    PyObject* Py_True
+    PyObject* Py_False
+    # Each returns a new reference, or NULL with an exception set.
+    PyObject* PyLong_FromLongLong(long long value)
+    PyObject* PyFloat_FromDouble(double value)
+    PyObject* PyList_New(Py_ssize_t size)
+    PyObject* PyDict_New()
+    # -1 with an exception set.
+    int PyDict_SetItem(PyObject* mapping, PyObject* key, PyObject* value)
+    # A borrowed reference, or NULL with an exception set.
+    PyObject* PyDict_SetDefault(PyObject* mapping, PyObject* key, PyObject* value)
+    Py_ssize_t PyObject_Hash(PyObject* o)
+    void PyList_SET_ITEM(PyObject* items, Py_ssize_t index, PyObject* item)
+    void _incref "Py_INCREF"(PyObject* o)
+    void _decref "Py_DECREF"(PyObject* o)
+    void _xdecref "Py_XDECREF"(PyObject* o)
+    PyObject* PyErr_NoMemory()      # NULL
+
+cdef extern from *:
+    """
+    #define RLFAST_STOLEN(o) (o)
+    """
+    # The object of a new reference; raises what is set for NULL.
+    object _stolen "RLFAST_STOLEN"(PyObject* o)
+
+cdef enum:
+    MAX_KEYS = 256
+    LONGEST_KEY = 64    # bytes of a key that is learned
+    PATIENCE = 4096     # keys without room until all are forgotten
+    MAX_SCRATCH = 1048576   # bytes that are kept for the next text with escapes
+
+
+cdef struct Outside:
+    # What is to be done when a container is complete that is being made.
+    PyObject* mapping       # owned; the object that holds it, or NULL
+    PyObject* key           # borrowed; where in there
+    size_t first            # of what an array holds
+
+
+cdef PyObject* _list_of(const Cell* values, size_t n) noexcept:
+    """A new list that takes over the references, or NULL with an exception set; then they stay where they are."""
+    cdef PyObject* made = PyList_New(<Py_ssize_t>n)
+    cdef size_t i
+    if made != NULL:
+        for i in range(n):
+            PyList_SET_ITEM(made, <Py_ssize_t>i, <PyObject*>values[i].of.object)
+    return made
+
+
+cdef inline bint _put(PyObject* mapping, PyObject* key, PyObject* value) noexcept:
+    """Whether `mapping[key]` is the value now; otherwise an exception is set."""
+    # A tenth faster than PyDict_SetItem, as nearly every key is new. The last value of a key counts.
+    cdef PyObject* present = PyDict_SetDefault(mapping, key, value)
+    return present == value or (present != NULL and PyDict_SetItem(mapping, key, value) == 0)
+
+
+@cython.final
+cdef class ValueDecoder(ObjectDecoder):
+    """JSON objects and arrays to dicts and lists, as msgspec decodes them without a type.
+
+    Keys are learned as they come, each with what came behind it the last time. Most keys are found by looking
+    whether they are those that are expected.
+
+    Args:
+        kernel: one of `rlfast._core.plan.KERNELS`, or "auto" for the fastest.
+    """
+
+    def __cinit__(self, str kernel not None="auto"):
+        cdef const KernelEntry* entry = find_kernel(kernel)
+        memset(&self.decoder, 0, sizeof(Decoder))
+        memset(&self.type, 0, sizeof(Type))
+        self._kept = []
+        self._loose = []
+        self._recent = recent_texts()
+        self.values = entry.values
+        self.decoder.powers = powers()
+        self.decoder.types = &self.type
+        self.type.names.seed[0] = random_seed()
+        self.type.names.seed[1] = random_seed()
+        self.type.fields = <Field*>calloc(MAX_KEYS + 1, sizeof(Field))
+        if self.type.fields == NULL:
+            raise MemoryError
+        self.type.start = &self.type.fields[MAX_KEYS]
+        # It is expected where nothing is known, and no key is as long.
+        self.type.start.key_size = 0xFFFFFFFF
+        self._forget_keys()
+
+    def __dealloc__(self):
+        cdef uint32_t i
+        for i in range(self.type.n_fields):
+            _decref(<PyObject*>self.type.fields[i].object)
+        free(self.type.fields)
+        words_free(&self.type.names)
+        free(self.decoder.scratch.data)
+        free(self.decoder.items.data)
+
+    cdef void _forget_keys(self) noexcept:
+        cdef uint32_t i
+        for i in range(self.type.n_fields):
+            _decref(<PyObject*>self.type.fields[i].object)
+        self.type.n_fields = 0
+        self.type.start.next = self.type.start
+        for i in range(<uint32_t>RL_FOLLOWERS):
+            self.decoder.followers[i] = self.type.start
+        words_clear(&self.type.names)
+        self._kept = []
+        self._missed = 0
+
+    cdef int _learn(self, const Cell* cell, PyObject* key, const uint8_t* begin) except -1:
+        """Know the key of a cell from now on. Raises MemoryError, having learned nothing."""
+        cdef uint32_t index = self.type.n_fields
+        cdef Field* field = &self.type.fields[index]
+        cdef bytes quoted
+        # More than once in this payload?
+        if rl_words_find(&self.type.names, cell.of.text, cell.size, begin) >= 0:
+            return 0
+        if index == MAX_KEYS or cell.size > LONGEST_KEY:
+            self._missed += 1
+            return 0
+        if PyObject_Hash(key) == -1:
+            return -1
+        quoted = b'"' + cell.of.text[:cell.size] + b'":'
+        self._kept.append(quoted)
+        memset(field, 0, sizeof(Field))
+        set_key(field, quoted)
+        field.next = self.type.start
+        if words_add(&self.type.names, cell.of.text, cell.size) != <int32_t>index:
+            raise MemoryError
+        _incref(key)
+        field.object = key
+        self.type.n_fields = index + 1
+        return 0
+
+    cdef PyObject* _key(self, Cell* cell, const uint8_t* begin) noexcept:
+        """A key that was not known, borrowed until the end of `decode`; NULL with an exception set."""
+        cell.kind -= RL_CELL_NEW_KEY
+        try:
+            key = _stolen(new_text(cell))
+            # It lives until then if it is not learned.
+            self._loose.append(key)
+            self._learn(cell, <PyObject*>key, begin)
+            return <PyObject*>key
+        except MemoryError:
+            return PyErr_NoMemory()
+
+    cdef PyObject* _build(self, size_t n, const uint8_t* begin) noexcept:
+        """A new reference to the value that n cells describe; NULL with an exception set.
+
+        What is in no object, but in an array or nowhere yet, is kept in cells that are done with: `n_kept` of them.
+        """
+        cdef Cell* kept = <Cell*>self.decoder.items.data
+        cdef size_t n_kept = 0
+        cdef Cell* cell = kept
+        cdef Cell* end = kept + n
+        cdef RecentTexts recent = self._recent
+        cdef Outside[RL_MAX_DEPTH] outside
+        cdef Outside* around = outside
+        cdef PyObject* mapping = NULL
+        cdef PyObject* key = NULL
+        cdef PyObject* made = NULL
+        while cell != end:
+            if cell.kind == RL_CELL_KEY:
+                key = <PyObject*>cell.of.object
+                cell += 1
+            elif cell.kind >= RL_CELL_NEW_KEY:
+                key = self._key(cell, begin)
+                if key == NULL:
+                    break
+                cell += 1
+            if RL_CELL_ASCII <= cell.kind <= RL_CELL_ESCAPED:
+                made = text_object(recent, cell, begin)
+            elif cell.kind == RL_CELL_OPEN_OBJECT or cell.kind == RL_CELL_OPEN_ARRAY:
+                around.mapping = mapping
+                around.key = key
+                around.first = n_kept
+                around += 1
+                mapping = NULL
+                if cell.kind == RL_CELL_OPEN_OBJECT:
+                    mapping = PyDict_New()
+                    if mapping == NULL:
+                        break
+                cell += 1
+                continue
+            elif cell.kind == RL_CELL_OBJECT:
+                made = mapping
+                around -= 1
+                mapping = around.mapping
+                key = around.key
+            elif cell.kind == RL_CELL_ARRAY:
+                made = _list_of(kept + (around - 1).first, n_kept - (around - 1).first)
+                if made == NULL:
+                    break
+                around -= 1
+                n_kept = around.first
+                mapping = around.mapping
+                key = around.key
+            elif cell.kind == RL_CELL_INTEGER:
+                made = PyLong_FromLongLong(cell.of.integer)
+            elif cell.kind == RL_CELL_NUMBER:
+                made = PyFloat_FromDouble(cell.of.number)
+            else:
+                made = (
+                    Py_None if cell.kind == RL_CELL_NULL
+                    else Py_True if cell.kind == RL_CELL_TRUE
+                    else Py_False)
+                _incref(made)
+            if made == NULL:
+                break
+            if mapping == NULL:
+                kept[n_kept].of.object = made
+                n_kept += 1
+            else:
+                if not _put(mapping, key, made):
+                    _decref(made)
+                    break
+                _decref(made)
+            cell += 1
+        else:
+            return <PyObject*>kept.of.object
+        while n_kept != 0:
+            n_kept -= 1
+            _decref(<PyObject*>kept[n_kept].of.object)
+        _xdecref(mapping)
+        while around != outside:
+            around -= 1
+            _xdecref(around.mapping)
+        return NULL
+
+    cdef object decode(self, const char* payload, Py_ssize_t n):
+        """The object, or None for a payload that msgspec must look at."""
+        cdef const uint8_t* p = <const uint8_t*>payload
+        cdef size_t n_cells
+        if self._busy:
+            # By way of the garbage collector, which runs what it likes while a container is being made.
+            return None
+        if self._missed > PATIENCE:
+            self._forget_keys()
+        n_cells = self.values(&self.decoder, p, p + n)
+        if self.decoder.scratch.capacity > MAX_SCRATCH:
+            free(self.decoder.scratch.data)
+            memset(&self.decoder.scratch, 0, sizeof(Buffer))
+        if n_cells == 0:
+            return None
+        self._busy = True
+        try:
+            return _stolen(self._build(n_cells, p))
+        finally:
+            self._busy = False
+            if self._loose:
+                self._loose.clear()
+
+    def forget_order(self):
+        """Unlearn all keys, and their order, so that decoding depends on nothing that came before."""
+        if not self._busy:
+            self._forget_keys()
