@@ -109,6 +109,16 @@ def seeds() -> dict[str, bytes]:
     )
     add("small", SMALL, b'{"a":1}', b'{"b":null,"a":2}', b'{"a":3,"b":"\\u0062"}', b'{"a":1}}')
     add("untyped", UNTYPED, b'{"a":[1,-2.5e+10,true,false,null,"x\\n",{"b":[]}]}', b'"s"', b" [ ] ", b"nul")
+    add(
+        "untyped-events",
+        UNTYPED,
+        *(compact(event) for event in AGENT_EVENTS[:3]),
+        json.dumps(AGENT_EVENTS[3:6], indent=1).encode(),
+    )
+    add(
+        "untyped-nested", UNTYPED, b'{"a":{"b":[{"c":"d"},{"c":[]}]},"e":{}}', b'{"e":{"a":-0.0},"a":1,"a":2}'
+    )
+    add("untyped-keys", UNTYPED, b'{"\\u00e9":1,"\xc3\xa9":2,"":"x"}', b'{ "" : "y" , "\\u00e9":"\\"}')
     add("deep", UNTYPED, b"[" * 40 + b"]" * 40, b'{"a":' * 20 + b"1" + b"}" * 20)
     add("repeated", AGENT, *(b"\x1d\xff" + compact(AGENT_EVENTS[i]) for i in (3, 5, 6)))
     add("repeated-wide", WIDE, b"\x1d\x80" + compact(WIDE_EVENT), b"\x1d\x10" + compact(WIDE_EVENT))

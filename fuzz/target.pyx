@@ -3,7 +3,7 @@
 
 The first byte of an input picks the type and the kernel; the rest is one to four messages, parted by 0x1E. Each
 is copied into a block of exactly its size, so that AddressSanitizer sees a read one byte too far, and decoded to
-a row and to a struct. A message behind
+a row and to a struct, or, with no type, to plain values. A message behind
 0x1D and a byte n stands n + 1 times in its block, so that columns grow while the kernel runs.
 """
 
@@ -16,8 +16,10 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from rlfast._core.block cimport ReadStamp
 from rlfast._core.columns cimport RL_PLAIN, Column, ColumnBuilder, ColumnKind, TableBuilder
+from rlfast._core.objects cimport ObjectDecoder
 from rlfast._core.plan cimport CompiledPlan, KernelEntry, Run, rl_kernels
 from rlfast._core.structs cimport StructDecoder
+from rlfast._core.values cimport ValueDecoder
 
 import msgspec
 
@@ -39,19 +41,19 @@ cdef enum:
     MAX_MESSAGES = 4
 
 cdef class Pair:
-    """A type's tables, and its structs, made by the compiled plan and by msgspec."""
+    """A type's tables, and its structs or plain values, made by the compiled plan and by msgspec."""
     cdef CompiledPlan plan
     cdef list fast
     cdef list slow
     cdef object decode
     cdef object judge
     cdef dict tables
-    cdef StructDecoder structs
-    cdef object decode_struct
+    cdef ObjectDecoder objects      # None where all is msgspec's
+    cdef object decode_object
 
     def __init__(self, type_):
-        self.structs = None if type_ is None else struct_decoder(type_)
-        self.decode_struct = msgspec.json.Decoder(type_).decode
+        self.objects = ValueDecoder() if type_ is None else struct_decoder(type_)
+        self.decode_object = (msgspec.json.Decoder() if type_ is None else msgspec.json.Decoder(type_)).decode
         fast, slow = BatchAssembler(type_), BatchAssembler(type_, None)
         self.plan = fast.decoder.plan
         self.fast = fast._builders
@@ -63,7 +65,7 @@ cdef class Pair:
 cdef list PAIRS = [Pair(type_) for type_ in SCHEMAS]
 cdef uint64_t taken = 0
 cdef uint64_t messages = 0
-cdef uint64_t structs = 0
+cdef uint64_t objects = 0
 
 
 cdef int _fail(str what, bytes payload, Pair pair, const KernelEntry* kernel) except -1:
@@ -161,24 +163,27 @@ cdef int _compare(Pair pair, Py_ssize_t index, bytes payload, int64_t seq, const
     return 0
 
 
-cdef int _struct(Pair pair, const KernelEntry* kernel, const uint8_t* text, size_t n) except -1:
-    """msgspec must make the same struct of the payload as the compiled plan."""
-    global structs
+cdef int _object(Pair pair, const KernelEntry* kernel, const uint8_t* text, size_t n) except -1:
+    """msgspec must make the same struct, or the same plain values, of the payload as the compiled plan."""
+    global objects
     cdef uint8_t* message = <uint8_t*>malloc(n)
     if n:
         memcpy(message, text, n)
-    pair.structs._plan.read = kernel.read
-    found = pair.structs.decode(<const char*>message, <Py_ssize_t>n)
+    if type(pair.objects) is StructDecoder:
+        (<StructDecoder>pair.objects)._plan.read = kernel.read
+    else:
+        (<ValueDecoder>pair.objects).values = kernel.values
+    found = pair.objects.decode(<const char*>message, <Py_ssize_t>n)
     free(message)
     if found is None:
         return 0
-    structs += 1
+    objects += 1
     payload = text[:n]
     try:
-        expected = pair.decode_struct(payload)
+        expected = pair.decode_object(payload)
     except Exception as error:
         _fail(f"taken as {found!r}, but msgspec says {error!r}", payload, pair, kernel)
-    # As repr, which tells 0.0 from -0.0 and 1 from True.
+    # As repr, which tells 0.0 from -0.0 and 1 from True, and has keys in their order.
     if type(found) is not type(expected) or found != expected or repr(found) != repr(expected):
         _fail(f"{found!r} is not what msgspec reads: {expected!r}", payload, pair, kernel)
     return 0
@@ -259,8 +264,8 @@ cdef int _execute(const uint8_t* data, size_t n) except -1:
     pair = <Pair>PAIRS[data[0] % <uint32_t>len(PAIRS)]
     kernels += data[0] // <uint32_t>len(PAIRS) % n_kernels
     pair.plan.forget_order()
-    if pair.structs is not None:
-        pair.structs.forget_order()
+    if pair.objects is not None:
+        pair.objects.forget_order()
     data += 1
     for i in range(MAX_MESSAGES):
         stop = <const uint8_t*>memchr(data, SEPARATOR, <size_t>(end - data)) if data < end else NULL
@@ -271,8 +276,10 @@ cdef int _execute(const uint8_t* data, size_t n) except -1:
             times += data[1]
             data += 2
         _message(pair, kernels, data, <size_t>(stop - data), times, seq)
-        if pair.structs is not None:
-            _struct(pair, kernels, data, <size_t>(stop - data))
+        if pair.objects is not None:
+            # Twice, because the second time keys are known.
+            for _ in range(2):
+                _object(pair, kernels, data, <size_t>(stop - data))
         seq += times
         if stop == end:
             break
@@ -295,9 +302,10 @@ cdef int _callback(const uint8_t* data, size_t n) noexcept:
 
 
 def execute(bytes data not None):
-    """Run one input. Returns (messages so far, those that became rows by the compiled plan, those that became structs)."""
+    """Run one input. Returns (messages so far, those that became rows by the compiled plan, those that became structs or
+    plain values, each of which is decoded twice)."""
     _execute(data, len(data))
-    return messages, taken, structs
+    return messages, taken, objects
 
 
 def run(arguments):
