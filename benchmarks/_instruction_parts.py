@@ -97,9 +97,9 @@ def messages(type_: object) -> Callable[[], None]:
     def work() -> None:
         decoding = MessageDecoder(type_)
         # Which the process does once for a type.
-        decoding.make_structs()
+        decoding.make_compiled()
         reader = MessageReader(
-            _filled(), decoding.decode, decoding.recover, UsageError, decoding.make_structs
+            _filled(), decoding.decode, decoding.recover, UsageError, decoding.make_compiled
         )
         if len(reader.take_nowait(EVENTS * REPEATS)) != EVENTS * REPEATS:
             raise SystemExit("not all messages were decoded")

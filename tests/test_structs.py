@@ -285,7 +285,7 @@ def reader_of(type_: Any, payloads: list[bytes]) -> MessageReader:
         queue.feed(payload)
     queue.end_of_read()
     decoding = MessageDecoder(type_)
-    return MessageReader(queue, decoding.decode, decoding.recover, UsageError, decoding.make_structs)
+    return MessageReader(queue, decoding.decode, decoding.recover, UsageError, decoding.make_compiled)
 
 
 def test_the_garbage_collector_cannot_take_a_message_while_one_is_decoded() -> None:

@@ -319,7 +319,7 @@ def reader_of(payloads: list[bytes]) -> MessageReader:
         queue.feed(payload)
     queue.end_of_read()
     decoding = MessageDecoder(None)
-    return MessageReader(queue, decoding.decode, decoding.recover, UsageError, decoding.make_structs)
+    return MessageReader(queue, decoding.decode, decoding.recover, UsageError, decoding.make_compiled)
 
 
 def test_the_garbage_collector_cannot_disturb_a_message_that_is_decoded() -> None:
@@ -359,7 +359,7 @@ def test_the_garbage_collector_cannot_disturb_a_message_that_is_decoded() -> Non
 
 def test_a_decoder_for_all_connections() -> None:
     assert value_decoder() is value_decoder()
-    assert MessageDecoder(None).make_structs() is value_decoder()
+    assert MessageDecoder(None).make_compiled() is value_decoder()
     for kernel in KERNELS:
         assert ValueDecoder(kernel).read(b'{"a":1}') == {"a": 1}
     with pytest.raises(ValueError, match="no decoder kernel 'none'"):

@@ -94,7 +94,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
         self._decoder = MessageDecoder(type)
         self._reader = MessageReader(
-            self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_structs
+            self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_compiled
         )
         self._block_decoding: BlockDecoding | None = None
         self._link = Link(

@@ -120,21 +120,21 @@ class MessageDecoder:
 
     Attributes:
         decode: callable, buffer -> value; what it refuses goes to `recover`.
-        make_structs: callable that gives the compiled decoder, which makes the same of a payload or leaves it
-            to `decode`; or None.
+        make_compiled: callable that gives the compiled decoder, which makes the same of a payload or leaves
+            it to `decode`; or None.
         errors, unknown_events: counts of what `recover` was asked about.
     """
 
     def __init__(self, type_: Any) -> None:
         self.decode: Callable[[Any], Any]
-        self.make_structs: Callable[[], ObjectDecoder | None]
+        self.make_compiled: Callable[[], ObjectDecoder | None]
         if type_ is None:
             self.decode = msgspec.json.Decoder().decode
-            self.make_structs = value_decoder
+            self.make_compiled = value_decoder
             self._tag_field, self._tags = None, frozenset[object]()
         else:
             self.decode = msgspec.json.Decoder(type_).decode
-            self.make_structs = functools.partial(struct_decoder, type_)
+            self.make_compiled = functools.partial(struct_decoder, type_)
             self._tag_field, self._tags = _tagging(type_)
         self.errors = 0
         self.unknown_events = 0
