@@ -8,9 +8,12 @@ apart, so what differs is the way from the socket to the program.
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -29,6 +32,14 @@ class Tick(msgspec.Struct, tag="tick", tag_field="type"):
 Latencies = list[Any]
 """Of ints, or of arrays of them."""
 MESSAGE = b'{"type":"echo","n":12345,"symbol":"EUR/USD","price":1.08457,"size":500,"side":"buy"}'
+
+
+async def floor(url: str) -> Latencies:
+    """What C needs for it: ``peers/latency.c``, which decodes nothing but the time."""
+    parts = urlsplit(url)
+    command = [os.environ["BENCH_LATENCY"], str(parts.port), f"{parts.path}?{parts.query}"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return [np.frombuffer(done.stdout, dtype=np.int64)]
 
 
 async def picows(url: str) -> Latencies:
@@ -53,15 +64,19 @@ async def picows(url: str) -> Latencies:
     return out
 
 
-async def next_message(url: str) -> Latencies:
-    import rlfast
+def next_message(busy_poll: float) -> Callable[[str], Awaitable[Latencies]]:
+    async def consume(url: str) -> Latencies:
+        import rlfast
 
-    out: Latencies = []
-    add, now = out.append, time.monotonic_ns
-    async with rlfast.connect(url, type=Tick, backoff=None) as ws:
-        while (event := await ws.next_message()) is not None:
-            add(now() - event.due)
-    return out
+        out: Latencies = []
+        add, now = out.append, time.monotonic_ns
+        options = rlfast.ConnectionOptions(busy_poll=busy_poll)
+        async with rlfast.connect(url, type=Tick, backoff=None, options=options) as ws:
+            while (event := await ws.next_message()) is not None:
+                add(now() - event.due)
+        return out
+
+    return consume
 
 
 async def async_for(url: str) -> Latencies:
@@ -117,8 +132,10 @@ async def aiohttp(url: str) -> Latencies:
 
 
 CONSUMERS: dict[str, tuple[str, Callable[[str], Awaitable[Latencies]]]] = {
+    "floor": ("C, poll and recv", floor),
     "picows": ("picows, callback in Python", picows),
-    "next_message": ("rlfast next_message", next_message),
+    "next_message": ("rlfast next_message", next_message(0.0)),
+    "busy_poll": ("rlfast next_message, busy_poll 100 µs", next_message(1e-4)),
     "async_for": ("rlfast async for", async_for),
     "batches_0": ("rlfast batches, max_wait 0", batches(0)),
     "batches_1ms": ("rlfast batches, max_wait 1 ms", batches(0.001)),

@@ -100,6 +100,8 @@ def test_header_names_must_be_tokens(name: str) -> None:
         {"first_seq": -1},
         {"block_size": 1.5},
         {"close_timeout": float("nan")},
+        {"busy_poll": 0.0011},
+        {"busy_poll": -1e-6},
     ],
 )
 def test_options_are_checked(arguments: dict[str, float]) -> None:

@@ -142,7 +142,8 @@ class Link:
 
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
-        SocketReads.install(frame_loop, self._options.read_buffer_size)
+        options = self._options
+        SocketReads.install(frame_loop, options.read_buffer_size, int(options.busy_poll * 1e9))
         self.frame_loop = frame_loop
         self.epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()

@@ -32,7 +32,11 @@ class ConnectionOptions:
         high_water: payload that may wait to be read; then the socket is paused.
         low_water: when so little is waiting, or being decoded, the socket is resumed.
         block_size: of the blocks that payloads wait in.
-        read_buffer_size: of one socket read at most; the buffer is twice that, or holds one large frame.
+        read_buffer_size: of one socket read at most; the buffer holds that and one incomplete frame.
+        busy_poll: how long, at most a millisecond, the socket is polled after a read while a task waits for a
+            message, instead of going to sleep until the next one is there. Takes what it costs to wake a
+            processor, 5 to 50 microseconds, out of the latency of a busy stream, for all of a core; the event
+            loop's other work waits for up to a millisecond. Not with TLS, nor on Windows. 0: never.
         first_seq: number of the first message.
         first_epoch: number of the first connection.
     """
@@ -47,6 +51,7 @@ class ConnectionOptions:
     low_water: int = 8 * _MIB
     block_size: int = _MIB
     read_buffer_size: int = 256 * 1024
+    busy_poll: float = 0.0
     first_seq: int = 0
     first_epoch: int = 1
 
@@ -62,6 +67,8 @@ class ConnectionOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or not 1 <= value <= _LARGEST:
                 raise ConfigError(f"ConnectionOptions.{name} must be an int from 1 to 2**30 bytes")
+        if not isinstance(self.busy_poll, (int, float)) or not 0 <= self.busy_poll <= 0.001:
+            raise ConfigError("ConnectionOptions.busy_poll must be from 0 to 0.001 s")
         if not 0 <= self.low_water < self.high_water:
             raise ConfigError("ConnectionOptions.low_water must be at least 0 and less than high_water")
         if not 0 <= self.first_seq < 1 << 62:

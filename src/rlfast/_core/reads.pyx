@@ -4,11 +4,12 @@
 cimport cython
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
 from rlfast._core.assembly cimport MessageAssembler
+from rlfast._core.block cimport BlockQueue
 from rlfast._core.wire cimport FrameLoop
 
 cdef extern from "csrc/frames.h" nogil:
@@ -26,6 +27,11 @@ cdef extern from "csrc/frames.h" nogil:
         int rsv
         uint64_t size
     int rl_read_header(const uint8_t* p, const uint8_t* end, Header* header)
+
+cdef extern from "csrc/poll.h" nogil:
+    bint RL_CAN_POLL
+    int64_t rl_monotonic_ns()
+    int64_t rl_poll_socket(int fd, void* to, size_t n, int64_t until)
 
 cdef extern from "Python.h":
     enum:
@@ -47,6 +53,8 @@ cdef enum:
     FIRST_CAPACITY = 8192
     # So many reads without a large frame, and the buffer is made small again.
     READS_UNTIL_SMALL = 256
+    # Nanoseconds that the event loop's other work waits at most while sockets are polled.
+    LONGEST_POLL = 1_000_000
     # RFC 6455 section 7.4.1.
     PROTOCOL_ERROR = 1002
     INTERNAL_ERROR = 1011
@@ -74,6 +82,8 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         frame_loop: where frames go.
         picows: its protocol, what the transport would call.
         read_size: of one socket read at most, in bytes.
+        busy_poll: nanoseconds that the socket is polled after a read while a task waits for a message; 0: it is not,
+            and neither is one with TLS.
     """
 
     cdef:
@@ -91,17 +101,23 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         bint _in_step                   # where the next frame begins is known
         uint64_t _owed                  # bytes of a frame whose beginning picows has got
         uint64_t _unseen                # bytes that picows got before it delivered a frame
+        int64_t _busy_poll              # nanoseconds
+        int _socket                     # borrowed from the transport, to be polled while that is not closing
+        bint _polling
 
-    def __cinit__(self, FrameLoop frame_loop not None, picows, size_t read_size):
+    def __cinit__(self, FrameLoop frame_loop not None, picows, size_t read_size, int64_t busy_poll=0):
         self.frame_loop = frame_loop
         self._picows = picows
         self._read_size = max(read_size, <size_t>1)
+        if busy_poll and RL_CAN_POLL and not frame_loop.transport.is_secure:
+            self._socket = frame_loop.transport.underlying_transport.get_extra_info("socket").fileno()
+            self._busy_poll = busy_poll
 
     @classmethod
-    def install(cls, FrameLoop frame_loop not None, size_t read_size):
+    def install(cls, FrameLoop frame_loop not None, size_t read_size, int64_t busy_poll=0):
         """Put one between a connection and its transport, before the read after the one with the upgrade."""
         transport = frame_loop.transport.underlying_transport
-        transport.set_protocol(cls(frame_loop, transport.get_protocol(), read_size))
+        transport.set_protocol(cls(frame_loop, transport.get_protocol(), read_size, busy_poll))
 
     def __dealloc__(self):
         free(self._data)
@@ -134,6 +150,11 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
 
     def get_buffer(self, Py_ssize_t sizehint):
         """Where the transport reads to."""
+        self._offer()
+        return self._view
+
+    cdef int _offer(self) except -1:
+        """Have room for a read, and a view of it."""
         cdef FrameLoop frame_loop = self.frame_loop
         if frame_loop.reads == 0:
             # A frame may have ended the read that brought the answer to the upgrade.
@@ -148,10 +169,42 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
             self._view_at = self._data + self._filled
             self._view = PyMemoryView_FromMemory(<char*>self._view_at, <Py_ssize_t>offered, PyBUF_WRITE)
         self._offered = offered
-        return self._view
+        return 0
 
     def buffer_updated(self, Py_ssize_t nbytes):
         """Take what one socket read has brought in."""
+        self._update(nbytes)
+        if self._busy_poll and not self._polling:
+            self._polling = True
+            try:
+                self._poll()
+            finally:
+                self._polling = False
+
+    cdef int _poll(self) except -1:
+        """Read on as long as somebody waits for a message and the next one is not far.
+
+        A processor that sleeps takes some ten microseconds to wake up, and more under a hypervisor.
+        """
+        cdef FrameLoop frame_loop = self.frame_loop
+        cdef BlockQueue queue = frame_loop.queue
+        cdef int64_t now = rl_monotonic_ns()
+        cdef int64_t end = now + LONGEST_POLL
+        cdef int64_t until, n
+        # Its consumer may have done anything, in the meantime.
+        while (now < end and queue.waiter is not None and not queue.paused and self._in_step and not frame_loop.dead
+               and not frame_loop.lost and not frame_loop.transport.underlying_transport.is_closing()):
+            self._offer()
+            until = min(now + self._busy_poll, end)
+            with nogil:
+                n = rl_poll_socket(self._socket, self._view_at, self._offered, until)
+            if n == 0:
+                break
+            self._update(n)
+            now = rl_monotonic_ns()
+        return 0
+
+    cdef int _update(self, Py_ssize_t nbytes) except -1:
         cdef FrameLoop frame_loop = self.frame_loop
         cdef const uint8_t* end = self._data + self._filled + nbytes
         cdef const uint8_t* p = self._data
@@ -171,6 +224,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
             memmove(self._data, p, self._filled)
         if complete:
             frame_loop.queue.end_read(True)
+        return 0
 
     cdef const uint8_t* _take(self, const uint8_t* p, const uint8_t* end, bint* complete) except NULL:
         """Take all frames that are whole; returns where the first one stands that is not."""
