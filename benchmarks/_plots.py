@@ -19,13 +19,13 @@ def lines(
     """Lines with points, on logarithmic scales."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
     for label, points in series.items():
         axes.plot(*zip(*sorted(points), strict=True), marker="o", label=label)
     axes.set(xscale="log", yscale="log", xlabel=x, ylabel=y, title=title)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")
     save(figure, path)
 
 

@@ -17,7 +17,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -159,8 +159,17 @@ def summarise(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ).__dict__
         row["peak_rss_mb"] = max(one["peak_rss_bytes"] for one in found) / 1e6
         row["saturated"] = any(one["saturated"] for one in found)
+        row["hdr"] = _together(filter(None, [one.pop("hdr", None) for one in found]))
         rows.append(row)
     return rows
+
+
+def _together(texts: Iterable[str]) -> str | None:
+    """One histogram of all rounds, in the same text form; None: nothing was received."""
+    whole = Histogram()
+    for text in texts:
+        whole.merge(Histogram.from_text(text))
+    return str(whole.summary()["hdr"]) if len(whole) else None
 
 
 def label(row: dict[str, Any]) -> str:
@@ -209,18 +218,12 @@ def bars(runs: list[dict[str, Any]]) -> list[tuple[str, float, str, float]]:
     return out
 
 
-def histograms(runs: list[dict[str, Any]], pattern: str, rate: int, loop: str) -> dict[str, Histogram]:
+def histograms(rows: list[dict[str, Any]], pattern: str, rate: int, loop: str) -> dict[str, Histogram]:
     """All rounds of each consumer of a case together."""
     out: dict[str, Histogram] = {}
-    for one in runs:
-        if (one["pattern"], one["rate"], one["loop"]) != (pattern, rate, loop) or not one["count"]:
-            continue
-        found = Histogram.from_text(one["hdr"])
-        name = label({**one})
-        if name in out:
-            out[name].merge(found)
-        else:
-            out[name] = found
+    for row in rows:
+        if (row["pattern"], row["rate"], row["loop"]) == (pattern, rate, loop) and row["hdr"]:
+            out[label(row)] = Histogram.from_text(row["hdr"])
     # The same colours in every plot.
     order = list(_latency_consumers.ECHOES if pattern == "echo" else _latency_consumers.CONSUMERS)
     labels = [label({"pattern": pattern, "consumer": consumer, "loop": loop}) for consumer in order]
@@ -229,13 +232,13 @@ def histograms(runs: list[dict[str, Any]], pattern: str, rate: int, loop: str) -
 
 def plots(result: dict[str, Any], folder: Path) -> list[Path]:
     """Percentile curves at each rate, and p99 against rate."""
-    runs, rows = result["runs"], result["rows"]
+    rows = result["rows"]
     out = []
-    cases = dict.fromkeys((one["pattern"], one["rate"]) for one in runs)
+    cases = dict.fromkeys((row["pattern"], row["rate"]) for row in rows)
     for pattern in dict.fromkeys(pattern for pattern, _ in cases):
         panels = {
             "round trip" if pattern == "echo" else f"{rate:,} events/s": histograms(
-                runs, pattern, rate, "asyncio"
+                rows, pattern, rate, "asyncio"
             )
             for each, rate in cases
             if each == pattern

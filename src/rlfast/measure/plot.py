@@ -32,21 +32,25 @@ def percentile_curves(panels: Mapping[str, Mapping[str, Histogram]], title: str)
     # Not pyplot, which keeps figures alive and picks a window system.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4 * len(panels), 4.8), layout="constrained")
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(6.4 * columns, 4.8 * rows), layout="constrained")
     figure.suptitle(title)
+    lines = {}
     for index, (name, histograms) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(1, len(panels), index)
+        axes = figure.add_subplot(rows, columns, index)
         for label, histogram in histograms.items():
             percents, values = histogram.curve()
             # The last point would be at infinity; it is the largest value, one event in all.
             beyond = 1 / (1 - (percents.clip(max=100 * (1 - 0.5 / max(2, len(histogram)))) / 100))
-            axes.plot(beyond, values / 1e3, label=label, drawstyle="steps-pre")
+            lines[label] = axes.plot(beyond, values / 1e3, label=label, drawstyle="steps-pre")[0]
         axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="µs", title=name)
         axes.set_xticks([1 / (1 - tick / 100) for tick in _TICKS], [f"{tick:g} %" for tick in _TICKS])
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-        if len(histograms) > 1:
-            axes.legend()
+    if len(lines) > 1:
+        # Beside the curves, which fill their panels, and once for all of them.
+        figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=2 * columns)
     return figure
 
 
