@@ -7,7 +7,6 @@ import enum
 import gc
 import json
 import sys
-import threading
 import uuid
 from typing import Annotated, Any, Literal, Optional, Union
 
@@ -15,14 +14,13 @@ import msgspec
 import pytest
 from benchmarks import _workload
 from equality import check_structs
+from message_mode import in_threads, read_disturbed, reader_of, watch_msgspec
 from streams import sender
 from wsserver import serve
 
 import rlfast
-from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
 from rlfast._core.structs import slots_of
-from rlfast.decoding import MessageDecoder
 from rlfast.errors import UsageError
 from rlfast.events import AgentEvent, Heartbeat, KbChange
 from rlfast.structs import struct_decoder, struct_plan
@@ -266,57 +264,15 @@ def test_threads_that_share_a_decoder() -> None:
                 if value is not None and value != event:
                     wrong.append((value, event))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    in_threads(work)
     assert wrong == []
-
-
-def reader_of(type_: Any, payloads: list[bytes]) -> MessageReader:
-    queue = BlockQueue(1 << 16, 1 << 30, 0)
-    for payload in payloads:
-        queue.feed(payload)
-    queue.end_of_read()
-    decoding = MessageDecoder(type_)
-    return MessageReader(queue, decoding.decode, decoding.recover, UsageError, decoding.make_compiled)
 
 
 def test_the_garbage_collector_cannot_take_a_message_while_one_is_decoded() -> None:
     """A finalizer runs whenever an object that the collector knows is made: in the middle of a struct."""
     payload = b'{"orderId":1,"price":2,"tags":["some text","more text"]}'
-    reader = reader_of(Order, [payload] * 2000)
-    outcomes: list[Any] = []
-
-    class Finalized:
-        def __init__(self) -> None:
-            self.itself = self
-
-        def __del__(self) -> None:
-            try:
-                outcomes.append(reader.take_nowait(1))
-            except UsageError as error:
-                outcomes.append(error)
-
-    thresholds = gc.get_threshold()
-    got: list[Any] = []
-    gc.set_threshold(1)
-    try:
-        while part := reader.take_nowait(1):
-            got += part
-            Finalized()
-    finally:
-        gc.set_threshold(*thresholds)
-    gc.collect()
-    taken = [value for outcome in outcomes if isinstance(outcome, list) for value in outcome]
-    assert len(got) + len(taken) == 2000
-    assert all(value == Order(1, 2.0, tags=["some text", "more text"]) for value in got + taken)
+    got = read_disturbed(reader_of(Order, [payload] * 2000))
+    assert got == [Order(1, 2.0, tags=["some text", "more text"])] * 2000
 
 
 def test_a_hook_cannot_take_a_message() -> None:
@@ -339,21 +295,7 @@ def test_a_hook_cannot_take_a_message() -> None:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What msgspec is asked to decode."""
-    seen: list[bytes] = []
-    original = MessageDecoder.__init__
-
-    def init(self: MessageDecoder, type_: Any) -> None:
-        original(self, type_)
-        decode = self.decode
-
-        def watched(payload: Any) -> Any:
-            seen.append(bytes(payload))
-            return decode(payload)
-
-        self.decode = watched
-
-    monkeypatch.setattr(MessageDecoder, "__init__", init)
-    return seen
+    return watch_msgspec(monkeypatch)
 
 
 async def test_messages_of_a_connection(calls: list[bytes]) -> None:
