@@ -298,6 +298,9 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
             self._unseen += n
             if self._unseen > frame_loop.max_frame_size + 65536:
                 frame_loop.abort()
+        elif frame_loop.tail > n:
+            # A frame that was there before these bytes: so it has refused the one before that, and gone on.
+            frame_loop.refuse()
         else:
             self._look_behind(p + n, frame_loop.tail)
         return delivered
