@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"_core"}, set()),
     "leaves": ({"errors", "version", "events", "backoff", "options"}, set()),
     "version check": ({"_compat"}, {"core"}),
-    "columns": ({"schema", "structs", "batch"}, {"core", "leaves"}),
+    "columns": ({"naming", "schema", "structs", "batch"}, {"core", "leaves"}),
     "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
     "reading": ({"batches", "block_decoding", "decode_thread"}, {"core", "leaves", "columns", "decoding"}),
     "opening": ({"opening", "compression", "proxy"}, {"core", "leaves"}),

@@ -13,6 +13,7 @@ from sample_events import UUID_A, assemble
 from rlfast._core.columns import ColumnKind
 from rlfast.errors import RlfastError, UnsupportedFieldError
 from rlfast.events import AgentEvent, KbChange, OversightAlert, UUIDStr
+from rlfast.naming import OwnNames
 from rlfast.schema import CategoryStr, FieldPlan, compile_plan
 
 T = TypeVar("T")
@@ -325,10 +326,23 @@ def test_field_that_may_be_unset_is_an_error_that_names_it() -> None:
         compile_plan(struct)
 
 
-@pytest.mark.parametrize("name", ["seq", "epoch", "received_at", "_extra", "stream"])
-def test_reserved_column_name_is_an_error_that_names_the_field(name: str) -> None:
-    with pytest.raises(UnsupportedFieldError, match=rf"^Sample\.value: the column name '{name}' is taken"):
-        plan_of(int, name=name)
+@pytest.mark.parametrize("name", ["seq", "epoch", "received_at", "_extra", "stream", "type"])
+def test_a_field_keeps_a_name_that_rlfast_uses(name: str) -> None:
+    assert plan_of(int, name=name).column == name
+
+
+def test_rlfast_steps_aside_in_all_tables_of_a_union() -> None:
+    one = msgspec.defstruct("One", [("seq", int), ("Type", str)], tag="one")
+    two = msgspec.defstruct("Two", [("price", float)], tag="two")
+    names = compile_plan(one | two).own_names
+    assert names == OwnNames(seq="rlfast_seq", type="rlfast_type")
+    batch = assemble(one | two, [b'{"type":"two","price":1.5}', b'{"type":"one","seq":7,"Type":"x"}'])
+    assert batch.own_names == names
+    assert batch["two"].column_names == ["rlfast_seq", "epoch", "received_at", "price", "_extra"]
+    assert batch["one"]["seq"].tolist() == [7]
+    assert batch["one"]["rlfast_seq"].tolist() == [1]
+    assert batch["one"].own_names == batch["one"].with_plain_text().own_names == names
+    assert batch.dead_letters.own_names == OwnNames()
 
 
 def test_array_like_struct_is_an_error() -> None:

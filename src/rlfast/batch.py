@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlfast._core import arrow
 from rlfast._core.columns import ColumnData, ColumnKind, OwnedBuffer
+from rlfast.naming import OwnNames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,13 +32,22 @@ class EventTable:
     distinct, and plain utf8 in others. For one schema in all batches ask for it,
     ``pyarrow.record_batch(table, schema=schema)``, or take `with_plain_text`. Columns of a ``Literal`` or an
     ``Enum`` have the same dictionary in every batch: all words of the type, in order.
+
+    Attributes:
+        name: the event type.
+        num_rows: events.
+        own_names: names of the columns that rlfast adds: seq, epoch, received_at, _extra, unless a field of
+            the type is called so; see `rlfast.naming`.
     """
 
-    __slots__ = ("_columns", "_index", "name", "num_rows")
+    __slots__ = ("_columns", "_index", "name", "num_rows", "own_names")
 
-    def __init__(self, name: str, num_rows: int, columns: list[ColumnData]) -> None:
+    def __init__(
+        self, name: str, num_rows: int, columns: list[ColumnData], own_names: OwnNames | None = None
+    ) -> None:
         self.name = name
         self.num_rows = num_rows
+        self.own_names = own_names or OwnNames()
         self._columns = columns
         self._index = {column.name: column for column in columns}
 
@@ -94,7 +104,8 @@ class EventTable:
 
     def with_plain_text(self) -> EventTable:
         """The same table, with every `str` field as plain utf8; its other columns are shared, not copied."""
-        return EventTable(self.name, self.num_rows, [column.plain() for column in self._columns])
+        columns = [column.plain() for column in self._columns]
+        return EventTable(self.name, self.num_rows, columns, self.own_names)
 
 
 class EventBatch(Mapping[str, EventTable]):
@@ -108,9 +119,10 @@ class EventBatch(Mapping[str, EventTable]):
         first_seq, last_seq: sequence numbers of the first and the last message, inclusive.
         num_rows: messages in the batch, dead letters included.
         payload_bytes: their JSON, in bytes.
+        own_names: names of the columns that rlfast adds to the event tables.
     """
 
-    __slots__ = ("_tables", "dead_letters", "first_seq", "last_seq", "num_rows", "payload_bytes")
+    __slots__ = ("_tables", "dead_letters", "first_seq", "last_seq", "num_rows", "own_names", "payload_bytes")
 
     def __init__(
         self,
@@ -120,6 +132,7 @@ class EventBatch(Mapping[str, EventTable]):
         first_seq: int,
         last_seq: int,
         payload_bytes: int,
+        own_names: OwnNames | None = None,
     ) -> None:
         self._tables = tables
         self.dead_letters = dead_letters
@@ -127,6 +140,7 @@ class EventBatch(Mapping[str, EventTable]):
         self.last_seq = last_seq
         self.num_rows = last_seq - first_seq + 1
         self.payload_bytes = payload_bytes
+        self.own_names = own_names or OwnNames()
 
     @property
     def num_events(self) -> int:

@@ -32,6 +32,7 @@ from rlfast._core.values import ValueDecoder
 from rlfast.batch import EventBatch, EventTable
 from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.events import UnknownEvent
+from rlfast.naming import OwnNames
 from rlfast.schema import ColumnPlan, compile_plan
 from rlfast.structs import struct_decoder
 
@@ -254,6 +255,7 @@ class BatchAssembler:
         self._tag_field: str | None = None
         self._tags: frozenset[object] = frozenset()
         self._builders: list[TableBuilder] = []
+        self._own_names = OwnNames()
         if type_ is None:
             table = TableBuilder(UNTYPED_TABLE, [("json", "json", ColumnKind.UTF8, False)], False)
             self._builders.append(table)
@@ -277,10 +279,11 @@ class BatchAssembler:
         self._tag_field, self._tags = judging.tag_field, judging.tags
         self._known_names = judging.known_names
         self._lenient = judging.lenient
+        self._own_names = plan.own_names
         tables: dict[type, TableBuilder] = {}
         for table, variant in zip(plan.tables, judging.variants, strict=True):
             fields = [(f.column, f.attribute, f.kind, f.nullable, f.words) for f in table.fields]
-            builder = TableBuilder(table.name, fields, adaptive=True)
+            builder = TableBuilder(table.name, fields, adaptive=True, own_names=plan.own_names.columns)
             tables[table.struct] = tables[variant] = builder
             self._builders.append(builder)
         compiled = None
@@ -380,13 +383,21 @@ class BatchAssembler:
         """Span, and index in its block, of the first message that the last call did not collect."""
         return self.decoder.reached
 
+    def empty_tables(self) -> dict[str | None, EventTable]:
+        """Return the table of each event type, and for None the dead letters', as before any message."""
+        tables: dict[str | None, EventTable] = {
+            table.name: EventTable(table.name, 0, table.finish(), self._own_names) for table in self._builders
+        }
+        tables[None] = EventTable("_dead_letters", 0, self._dead_letters.finish())
+        return tables
+
     def finish(self) -> EventBatch:
         """Hand over what was collected as a batch, and start anew. There must be at least one message."""
         tables = {}
         for builder in self._builders:
             rows = builder.num_rows
             if rows:
-                tables[builder.name] = EventTable(builder.name, rows, builder.finish())
+                tables[builder.name] = EventTable(builder.name, rows, builder.finish(), self._own_names)
         buried = self._dead_letters.num_rows
         batch = EventBatch(
             tables,
@@ -394,6 +405,7 @@ class BatchAssembler:
             first_seq=self._first_seq,
             last_seq=self._last_seq,
             payload_bytes=self._payload_bytes,
+            own_names=self._own_names,
         )
         self.num_dead_letters += buried
         self._first_seq = self._last_seq = -1

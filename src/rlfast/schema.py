@@ -31,13 +31,10 @@ from msgspec import inspect
 
 from rlfast._core.columns import ColumnKind
 from rlfast.errors import UnsupportedFieldError
+from rlfast.naming import OwnNames, own_names
 
 CategoryStr = Annotated[str, msgspec.Meta(extra={"rlfast": "category"})]
 """Text of few distinct values, which becomes a dictionary-encoded column."""
-
-#: The columns that every event table starts with, and the one it ends with.
-LEADING_COLUMNS = ("seq", "epoch", "received_at")
-EXTRA_COLUMN = "_extra"
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -90,6 +87,8 @@ class ColumnPlan(msgspec.Struct, frozen=True):
     type: Any
     tag_field: str | None
     tables: tuple[TablePlan, ...]
+    own_names: OwnNames
+    """What the columns that rlfast adds are called, in all tables."""
 
 
 _LISTS = {ColumnKind.UTF8: ColumnKind.LIST_UTF8, ColumnKind.UUID: ColumnKind.LIST_UUID}
@@ -141,18 +140,14 @@ def compile_plan(type_: Any) -> ColumnPlan:
                 judged=judged,
             )
         )
-    return ColumnPlan(type=type_, tag_field=tag_field, tables=tuple(tables))
+    names = own_names(field.column for table in tables for field in table.fields)
+    return ColumnPlan(type=type_, tag_field=tag_field, tables=tuple(tables), own_names=names)
 
 
 def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
     fields = []
     for field in struct.fields:
         where = f"{struct.cls.__name__}.{field.name}"
-        if field.encode_name in (*LEADING_COLUMNS, EXTRA_COLUMN, "stream"):
-            raise UnsupportedFieldError(
-                f"{where}: the column name {field.encode_name!r} is taken by rlfast; "
-                "rename the field with msgspec.field(name=...)"
-            )
         if not field.required and field.default is field.default_factory is msgspec.NODEFAULT:
             # How msgspec.inspect shows the default UNSET.
             raise UnsupportedFieldError(

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from rlfast import CaptureError
 from rlfast.capture.files import (
+    LONGEST_FOLDER,
     ensure_folder,
     explain,
     final_name,
+    is_type_folder,
     part_files,
     stream_key,
     temporary_files,
@@ -25,9 +27,22 @@ from rlfast.capture.files import (
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_a_type_becomes_one_folder_and_comes_back(tag: str) -> None:
     folder = type_folder(tag)
-    assert type_of_folder(folder) == tag
+    assert is_type_folder(folder)
+    assert (type_of_folder(folder) == tag) == ("~" not in folder or "~" in tag)
     assert folder.isascii()
+    assert len(folder) <= LONGEST_FOLDER
     assert not set(folder) & set('/\\:*?"<>|\0')
+
+
+def test_long_types_have_short_folders_of_their_own() -> None:
+    tags = ["название" * 20 + end for end in ("", "1", "2")] + ["x" * 300, "x" * 301]
+    folders = {type_folder(tag) for tag in tags}
+    assert len(folders) == len(tags)
+    assert max(map(len, folders)) <= LONGEST_FOLDER
+    assert type_folder("x" * 195) == "type=" + "x" * 195
+    # What is left of it can be read: no character is cut in the middle.
+    assert type_of_folder(type_folder(tags[0])).startswith("названиеназвание")
+    assert "\ufffd" not in type_of_folder(type_folder(tags[0]))
 
 
 @given(st.lists(st.integers(0, 2**62), min_size=2, max_size=2))

@@ -82,6 +82,7 @@ class TableBuilder:
         ],
         with_extra: bool = True,
         adaptive: bool = False,
+        own_names: tuple[str, str, str, str] = ...,
     ) -> TableBuilder: ...
     @property
     def name(self) -> str: ...

@@ -403,14 +403,17 @@ cdef class TableBuilder:
             the `words` of a `ColumnBuilder`, or None.
         with_extra: whether the table ends with the nullable text column `_extra`.
         adaptive: whether the fields of kind UTF8 become dictionaries where that pays.
+        own_names: of the columns seq, epoch, received_at and `_extra`.
     """
 
-    def __cinit__(self, str name not None, fields, bint with_extra=True, bint adaptive=False):
+    def __cinit__(self, str name not None, fields, bint with_extra=True, bint adaptive=False,
+                  own_names=("seq", "epoch", "received_at", "_extra")):
         memset(&self.rows, 0, sizeof(Rows))
         self.name = name
-        self._seq = ColumnBuilder.__new__(ColumnBuilder, "seq", ColumnKind.INT64)
-        self._epoch = ColumnBuilder.__new__(ColumnBuilder, "epoch", ColumnKind.INT64)
-        self._received_at = ColumnBuilder.__new__(ColumnBuilder, "received_at", ColumnKind.TIMESTAMP)
+        seq, epoch, received_at, extra = own_names
+        self._seq = ColumnBuilder.__new__(ColumnBuilder, seq, ColumnKind.INT64)
+        self._epoch = ColumnBuilder.__new__(ColumnBuilder, epoch, ColumnKind.INT64)
+        self._received_at = ColumnBuilder.__new__(ColumnBuilder, received_at, ColumnKind.TIMESTAMP)
         self._columns = [self._seq, self._epoch, self._received_at]
         attributes = []
         for column_name, attribute, kind, nullable, *words in fields:
@@ -428,7 +431,7 @@ cdef class TableBuilder:
         self.rows.epoch = &self._epoch.column
         self.rows.received_at = &self._received_at.column
         if with_extra:
-            self._extra = ColumnBuilder.__new__(ColumnBuilder, "_extra", ColumnKind.UTF8, True)
+            self._extra = ColumnBuilder.__new__(ColumnBuilder, extra, ColumnKind.UTF8, True)
             self._columns.append(self._extra)
             self.rows.extra = &self._extra.column
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rlfast._core.block import BlockQueue
 from rlfast.capture.arrow import pa, pc, pq
-from rlfast.capture.files import DEAD_LETTERS, explain
+from rlfast.capture.files import DEAD_LETTERS, explain, is_type_folder
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import Manifest, read_manifest
 from rlfast.capture.options import CaptureOptions, Partition, UUIDFormat
@@ -21,6 +21,7 @@ from rlfast.capture.rewriting import Rewrite
 from rlfast.capture.rows import RowMaker, partition_name, uuids_as_text
 from rlfast.decoding import BatchAssembler
 from rlfast.errors import CaptureError
+from rlfast.naming import OwnNames
 
 __all__ = ["BuriedGroup", "RedriveReport", "Sample", "list_dead_letters", "redrive"]
 
@@ -144,10 +145,8 @@ def redrive(out: str | Path, type: Any, uuid: UUIDFormat = "binary") -> RedriveR
 
 
 def _partition_of(manifest: Manifest) -> Partition | None:
-    folders = [path for path in manifest.files if path.startswith("type=")]
-    if any("/hour=" in path for path in folders):
-        return "hour"
-    return "day" if any("/date=" in path for path in folders) else None
+    depth = max((path.count("/") for path in manifest.files if is_type_folder(path)), default=1)
+    return ("day", "hour")[min(depth, 3) - 2] if depth > 1 else None
 
 
 class _Redrive:
@@ -173,17 +172,18 @@ class _Redrive:
         rows = RowMaker(stream).make(batch, batch.last_seq)
         dead = 0
         try:
-            for folder, found, _ in rows.tables:
+            for folder, type_, found, _ in rows.tables:
+                names = batch.own_names if type_ is not None else OwnNames()
                 # Numbers of the redriven batch are places in the file.
-                places = found.column("seq").to_numpy()
-                if folder == DEAD_LETTERS:
+                places = found.column(names.seq).to_numpy()
+                if type_ is None:
                     dead = found.num_rows
                     reasons: list[Any] = found.column("reason").to_pylist()
                     self.left.update(reasons)
                 else:
-                    self.events[folder.removeprefix("type=")] += found.num_rows
-                for where, chosen in self._partitions(folder, places):
-                    part = self._restore(found.take(pa.array(chosen)), places[chosen])
+                    self.events[type_] += found.num_rows
+                for where, chosen in self._partitions(folder, names, places):
+                    part = self._restore(found.take(pa.array(chosen)), names, places[chosen])
                     seqs = self._seq[places[chosen]]
                     rewrite.write(where, [part], int(seqs.min()), int(seqs.max()))
             if not self.events:
@@ -211,23 +211,23 @@ class _Redrive:
             self._assembler.add(block, 0, block.count)
         return self._assembler.finish()
 
-    def _partitions(self, folder: str, places: Any) -> Iterator[tuple[str, Any]]:
+    def _partitions(self, folder: str, own: OwnNames, places: Any) -> Iterator[tuple[str, Any]]:
         """Folder, and places in the table, of each partition."""
         everything = np.arange(len(places))
         by = self._options.partition_by
         if by is None or folder == DEAD_LETTERS:
             yield folder, everything
             return
-        names = np.array([partition_name(int(time), by) for time in self._received_at[places]])
+        names = np.array([partition_name(int(time), by, own) for time in self._received_at[places]])
         for name in np.unique(names):
             yield f"{folder}/{name}", everything[names == name]
 
-    def _restore(self, batch: pa.RecordBatch, places: Any) -> pa.RecordBatch:
+    def _restore(self, batch: pa.RecordBatch, names: OwnNames, places: Any) -> pa.RecordBatch:
         """The rows with seq, epoch and received_at of their dead letters."""
         source = self._table.take(pa.array(places))
         columns = list(batch.columns)
-        for name in ("seq", "epoch", "received_at"):
-            i = batch.schema.get_field_index(name)
-            columns[i] = source[name].combine_chunks().cast(batch.schema.field(i).type)
+        for own in ("seq", "epoch", "received_at"):
+            i = batch.schema.get_field_index(getattr(names, own))
+            columns[i] = source[own].combine_chunks().cast(batch.schema.field(i).type)
         restored = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
         return uuids_as_text(restored) if self._options.uuid == "text" else restored

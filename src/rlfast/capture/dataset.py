@@ -103,10 +103,11 @@ def next_seq(out: Path, stream: str) -> int:
 
 def _last_seq(path: Path) -> int:
     from rlfast.capture.arrow import pa, pq
+    from rlfast.capture.footer import read_footer
 
     try:
-        return int((pq.read_metadata(path).metadata or {})[b"rlfast.last_seq"])
-    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        return read_footer(pq.read_metadata(path).metadata).last_seq
+    except (pa.ArrowInvalid, ValueError) as error:
         raise CaptureError(
             f"{path} is not a Parquet file that rlfast wrote, so it is unknown where its stream goes on; "
             "move it out of the data set"

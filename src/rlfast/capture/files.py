@@ -3,6 +3,7 @@
 The layout::
 
     OUT/type=kb_change/part-<stream>-<first_seq>.parquet     events of one type and one segment
+    OUT/rlfast_type=…/                                       the same, of types with a field named type
     OUT/_dead_letters/part-<stream>-<first_seq>.parquet      what could not be decoded
     OUT/_gaps/part-<stream>-<first_seq>-<time>.parquet       when messages may have been missed
     OUT/_manifest.jsonl                                      one line per committed segment
@@ -22,6 +23,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,7 @@ __all__ = [
     "explain",
     "final_name",
     "gaps_name",
+    "is_type_folder",
     "part_files",
     "stream_key",
     "sync_folder",
@@ -49,6 +52,10 @@ __all__ = [
 DEAD_LETTERS = "_dead_letters"
 GAPS = "_gaps"
 MANIFEST = "_manifest.jsonl"
+LONGEST_FOLDER = 200
+"""Bytes of the name of a folder; a part of the path below it may be as long again."""
+
+_TYPE_FOLDER = re.compile(r"(rlfast_)?type(_\d+)?=")
 
 _REMEDIES = {
     errno.ENOSPC: "free some space or choose another folder",
@@ -85,14 +92,33 @@ def stream_key(stream: str) -> str:
     return hashlib.blake2b(stream.encode(), digest_size=5).hexdigest()
 
 
-def type_folder(tag: str) -> str:
-    """Return the folder of an event type: Hive style, with everything that is special in a path escaped."""
-    return f"type={quote(tag, safe='')}"
+def type_folder(tag: str, key: str = "type") -> str:
+    """Return the folder of an event type: Hive style, with everything that is special in a path escaped.
+
+    `key` is that of `rlfast.naming.OwnNames`. File systems have a bound on the length of a name, mostly 255
+    bytes: a longer one is cut, and ends in a hash of the whole; the footer of each file has the type in full.
+    """
+    folder = f"{key}={quote(tag, safe='')}"
+    if len(folder) <= LONGEST_FOLDER:
+        return folder
+    mark = "~" + hashlib.blake2b(tag.encode(), digest_size=8).hexdigest()
+    head = f"{key}="
+    for char in tag:
+        quoted = quote(char, safe="")
+        if len(head) + len(quoted) + len(mark) > LONGEST_FOLDER:
+            break
+        head += quoted
+    return head + mark
+
+
+def is_type_folder(name: str) -> bool:
+    """Tell whether a folder of a data set is that of an event type."""
+    return _TYPE_FOLDER.match(name) is not None
 
 
 def type_of_folder(folder: str) -> str:
-    """Return the event type of a folder; the inverse of `type_folder`."""
-    return unquote(folder.removeprefix("type="))
+    """Return the event type of a folder; the inverse of `type_folder`, but for names that were cut."""
+    return unquote(folder.partition("=")[2])
 
 
 def final_name(stream: str, first_seq: int) -> str:
@@ -112,7 +138,7 @@ def temporary_name(name: str) -> str:
 
 def _table_folders(out: Path) -> Iterator[Path]:
     for folder in sorted(out.iterdir()):
-        if (folder.name in (DEAD_LETTERS, GAPS) or folder.name.startswith("type=")) and folder.is_dir():
+        if (folder.name in (DEAD_LETTERS, GAPS) or is_type_folder(folder.name)) and folder.is_dir():
             yield folder
 
 

@@ -23,8 +23,10 @@ from rlfast.capture.files import (
     temporary_files,
     type_of_folder,
 )
+from rlfast.capture.footer import Footer, read_footer
 from rlfast.capture.journal import journal_end, journal_folders, stored_segments
 from rlfast.capture.manifest import Manifest, read_manifest
+from rlfast.capture.schemas import column_changes
 from rlfast.errors import CaptureError
 from rlfast.options import Gap
 
@@ -102,6 +104,11 @@ class DatasetReport(msgspec.Struct, frozen=True):
     num_gaps: int
     gap_reasons: dict[str, int]
     """Gaps by reason, the most frequent first."""
+    schemas: dict[str, tuple[str, ...]]
+    """How the columns of their newest file differ from another's, by type (or ``_dead_letters``), for types
+    with several schemas: readers take the columns of one file for all."""
+    hidden: tuple[str, ...]
+    """Folders whose name hides a column from readers that take Hive's keys for columns."""
     uncommitted: dict[str, int]
     """Messages in the journal that are not committed, by stream: of a running capture, or of one that was
     killed, for `recover`."""
@@ -115,12 +122,12 @@ class DatasetReport(msgspec.Struct, frozen=True):
 class _Part(msgspec.Struct, frozen=True):
     path: Path
     folder: str
-    stream: str
-    first_seq: int
-    last_seq: int
+    type: str
+    stored: Footer
     rows: int
     size: int
     received_at: tuple[int, int] | None
+    schema: pa.Schema
 
 
 def inspect_dataset(out: Path) -> DatasetReport:
@@ -164,7 +171,7 @@ def _inspect(out: Path) -> DatasetReport:
         dead_letter_reasons=reasons,
         bytes=sum(part.size for part in parts),
         files=len(parts),
-        segments=len({(part.stream, part.first_seq) for part in parts}),
+        segments=len({(part.stored.stream, part.stored.first_seq) for part in parts}),
         types=_count_types(parts),
         received_at=(min(low for low, _ in spans), max(high for _, high in spans)) if spans else None,
         streams=streams,
@@ -176,6 +183,8 @@ def _inspect(out: Path) -> DatasetReport:
         gaps=gaps[:MAX_GAPS],
         num_gaps=len(gaps),
         gap_reasons=dict(Counter(gap.reason for gap in gaps).most_common()),
+        schemas=_several_schemas(parts, manifest, out),
+        hidden=tuple(sorted({name for part in parts for name in _hiding(part, out)})),
         uncommitted=_uncommitted(out, manifest),
     )
 
@@ -205,19 +214,18 @@ def _read_footers(out: Path) -> tuple[list[_Part], list[UnreadableFile]]:
     for path in part_files(out):
         try:
             footer = pq.read_metadata(path)
-            stored = footer.metadata or {}
-            if b"rlfast.stream" not in stored:
-                raise ValueError("has no rlfast metadata: not written by rlfast")
+            stored = read_footer(footer.metadata)
+            folder = path.relative_to(out).parts[0]
             parts.append(
                 _Part(
                     path=path,
-                    folder=path.relative_to(out).parts[0],
-                    stream=stored[b"rlfast.stream"].decode(),
-                    first_seq=int(stored[b"rlfast.first_seq"]),
-                    last_seq=int(stored[b"rlfast.last_seq"]),
+                    folder=folder,
+                    type=type_of_folder(folder) if stored.type is None else stored.type,
+                    stored=stored,
                     rows=footer.num_rows,
                     size=path.stat().st_size,
-                    received_at=_received_span(footer),
+                    received_at=_received_span(footer, stored.names.received_at),
+                    schema=footer.schema.to_arrow_schema(),
                 )
             )
         except _READ_ERRORS as error:
@@ -225,10 +233,10 @@ def _read_footers(out: Path) -> tuple[list[_Part], list[UnreadableFile]]:
     return parts, unreadable
 
 
-def _received_span(footer: Any) -> tuple[int, int] | None:
-    """Range of received_at, from the statistics of all row groups."""
+def _received_span(footer: Any, name: str) -> tuple[int, int] | None:
+    """Range of the column `name`, from the statistics of all row groups."""
     names = [footer.schema.column(i).path for i in range(footer.num_columns)]
-    column = names.index("received_at")
+    column = names.index(name)
     groups = [footer.row_group(i).column(column).statistics for i in range(footer.num_row_groups)]
     lows = [group.min_raw for group in groups if group is not None and group.has_min_max]
     highs = [group.max_raw for group in groups if group is not None and group.has_min_max]
@@ -239,12 +247,33 @@ def _count_types(parts: Iterable[_Part]) -> dict[str, TypeReport]:
     by_type: dict[str, list[_Part]] = defaultdict(list)
     for part in parts:
         if part.folder != DEAD_LETTERS:
-            by_type[type_of_folder(part.folder)].append(part)
+            by_type[part.type].append(part)
     reports = {
         name: TypeReport(sum(part.rows for part in found), sum(part.size for part in found), len(found))
         for name, found in by_type.items()
     }
     return dict(sorted(reports.items(), key=lambda item: -item[1].events))
+
+
+def _several_schemas(parts: Iterable[_Part], manifest: Manifest, out: Path) -> dict[str, tuple[str, ...]]:
+    order = {path: i for i, path in enumerate(manifest.files)}
+    by_type: dict[str, list[_Part]] = defaultdict(list)
+    for part in sorted(parts, key=lambda part: order.get(_relative(part.path, out), -1)):
+        by_type[DEAD_LETTERS if part.folder == DEAD_LETTERS else part.type].append(part)
+    found = {}
+    for name, files in by_type.items():
+        changes = (column_changes(part.schema, files[-1].schema) for part in reversed(files))
+        found[name] = tuple(next(filter(None, changes), ()))
+    return {name: changes for name, changes in found.items() if changes}
+
+
+def _hiding(part: _Part, out: Path) -> Iterator[str]:
+    """Folders of a file that are called like one of its columns."""
+    columns = {name.lower() for name in part.schema.names}
+    for folder in part.path.relative_to(out).parent.parts:
+        key, equals, _ = folder.partition("=")
+        if equals and key.lower() in columns:
+            yield folder
 
 
 def _count_reasons(out: Path, parts: Iterable[_Part]) -> tuple[dict[str, int], list[UnreadableFile]]:
@@ -269,7 +298,7 @@ def _check_streams(out: Path, parts: Iterable[_Part]) -> tuple[dict[str, StreamR
     """Merge the sequence numbers of each segment's files, and follow them from segment to segment."""
     by_stream: dict[str, list[_Part]] = defaultdict(list)
     for part in parts:
-        by_stream[part.stream].append(part)
+        by_stream[part.stored.stream].append(part)
     unreadable: list[UnreadableFile] = []
     reports = {}
     for stream, found in sorted(by_stream.items()):
@@ -285,12 +314,12 @@ def _overlapping(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
     """Yield the parts in groups whose spans overlap: the files of one segment, as a rule."""
     group: list[_Part] = []
     end = -1
-    for part in sorted(parts, key=lambda part: part.first_seq):
-        if group and part.first_seq > end:
+    for part in sorted(parts, key=lambda part: part.stored.first_seq):
+        if group and part.stored.first_seq > end:
             yield group
             group = []
         group.append(part)
-        end = max(end, part.last_seq)
+        end = max(end, part.stored.last_seq)
     if group:
         yield group
 
@@ -301,7 +330,7 @@ def _read_seqs(out: Path, parts: Iterable[_Part], unreadable: list[UnreadableFil
     columns = []
     for part in parts:
         try:
-            columns.append(_read_column(part.path, "seq").to_numpy())
+            columns.append(_read_column(part.path, part.stored.names.seq).to_numpy())
         except _READ_ERRORS as error:
             unreadable.append(_unreadable(part.path, out, error))
     seqs = np.concatenate(columns) if columns else np.zeros(0, np.int64)

@@ -14,6 +14,7 @@ __all__ = [
     "Durability",
     "Partition",
     "RotationPolicy",
+    "SchemaChange",
     "UUIDFormat",
 ]
 
@@ -21,6 +22,7 @@ Compression = Literal["zstd", "lz4", "none"]
 UUIDFormat = Literal["binary", "text"]
 Durability = Literal["none", "process", "machine"]
 Partition = Literal["hour", "day"]
+SchemaChange = Literal["refuse", "allow"]
 
 MIB = 1 << 20
 LONGEST_INTERVAL = 366 * 86_400.0
@@ -82,6 +84,8 @@ class CaptureOptions:
         min_free: bytes of the file system that are left free: with less, a capture does not begin, and one
             that is running ends with an error while there still is room to commit.
         partition_by: makes folders of the hour or the day (UTC) of receipt below those of the types.
+        schema_change: whether a capture may begin whose files would have other columns than those of its
+            types that the folder holds: readers take the columns of one file for all.
 
     Raises:
         ConfigError: a value is out of range.
@@ -102,6 +106,7 @@ class CaptureOptions:
     max_backlog: int = 0
     min_free: int = 256 * MIB
     partition_by: Partition | None = None
+    schema_change: SchemaChange = "refuse"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -132,6 +137,7 @@ class CaptureOptions:
             raise ConfigError("max_backlog must be less than half of journal_bytes")
         if self.partition_by is not None:
             _check_choice("partition_by", self.partition_by, get_args(Partition))
+        _check_choice("schema_change", self.schema_change, get_args(SchemaChange))
 
 
 def _is_int(value: object) -> bool:

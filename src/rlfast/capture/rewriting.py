@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from rlfast.capture.arrow import pa
 from rlfast.capture.files import stream_key
+from rlfast.capture.footer import span_metadata
 from rlfast.capture.manifest import ManifestEntry, ManifestFile
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.parquet import ParquetFile
@@ -51,17 +52,9 @@ class Rewrite:
         self._files.append((file, first_seq, last_seq))
         for batch in batches:
             file.add(batch, batch.nbytes)
-        file.close(self._metadata(first_seq, last_seq))
+        file.close(span_metadata(self._stream, first_seq, last_seq))
         file.sync()
         return file
-
-    def _metadata(self, first_seq: int, last_seq: int) -> Mapping[str, str]:
-        return {
-            "rlfast.stream": self._stream,
-            "rlfast.first_seq": str(first_seq),
-            "rlfast.last_seq": str(last_seq),
-            "rlfast.version": __version__,
-        }
 
     def commit(self, removed: Iterable[str], *, dead_letters: int = 0) -> None:
         """Put the files in the place of `removed`, as one change.

@@ -15,6 +15,8 @@ import numpy as np
 
 from rlfast.capture.arrow import pa, pc
 from rlfast.capture.files import DEAD_LETTERS, type_folder
+from rlfast.capture.footer import table_metadata
+from rlfast.naming import OwnNames, distinct_names
 
 if TYPE_CHECKING:
     from rlfast.batch import EventBatch, EventTable
@@ -37,6 +39,8 @@ class TableRows(NamedTuple):
 
     folder: str
     """Of the data set: where the table's files are."""
+    type: str | None
+    """Event type; None for dead letters."""
     rows: pa.RecordBatch
     nbytes: int
     """Arrow bytes of the rows."""
@@ -56,10 +60,11 @@ class BatchRows(NamedTuple):
     """Folders below those of the types, such as ``date=2026-11-23/hour=10``."""
 
 
-def partition_name(received_at: int, partition_by: str) -> str:
+def partition_name(received_at: int, partition_by: str, names: OwnNames) -> str:
     """Return the folders of the hour or day of a time, in nanoseconds since 1970-01-01 UTC."""
     time = datetime.fromtimestamp(received_at // 1_000_000_000, timezone.utc)
-    return f"date={time:%Y-%m-%d}/hour={time:%H}" if partition_by == "hour" else f"date={time:%Y-%m-%d}"
+    day = f"{names.date}={time:%Y-%m-%d}"
+    return f"{day}/{names.hour}={time:%H}" if partition_by == "hour" else day
 
 
 def partition_spans(batch: EventBatch, last_seq: int, partition_by: str | None) -> list[tuple[int, int, str]]:
@@ -68,16 +73,18 @@ def partition_spans(batch: EventBatch, last_seq: int, partition_by: str | None) 
         return [(batch.first_seq, last_seq, "")]
     width = 3_600_000_000_000 * (24 if partition_by == "day" else 1)
     tables = [table for table in (*batch.values(), batch.dead_letters) if table.num_rows]
-    seqs = np.concatenate([table["seq"] for table in tables])
-    numbers = np.concatenate([table["received_at"].view(np.int64) // width for table in tables])
+    seqs = np.concatenate([table[table.own_names.seq] for table in tables])
+    times = [table[table.own_names.received_at].view(np.int64) for table in tables]
+    numbers = np.concatenate(times) // width
+    names = batch.own_names
     if (numbers == numbers[0]).all():
-        return [(batch.first_seq, last_seq, partition_name(int(numbers[0]) * width, partition_by))]
+        return [(batch.first_seq, last_seq, partition_name(int(numbers[0]) * width, partition_by, names))]
     order = np.argsort(seqs, kind="stable")
     order = order[: np.searchsorted(seqs[order], last_seq, side="right")]
     seqs, numbers = seqs[order], numbers[order]
     starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(seqs)]
     return [
-        (int(seqs[a]), int(seqs[b - 1]), partition_name(int(numbers[a]) * width, partition_by))
+        (int(seqs[a]), int(seqs[b - 1]), partition_name(int(numbers[a]) * width, partition_by, names))
         for a, b in pairwise(starts)
     ]
 
@@ -89,7 +96,7 @@ class RowMaker:
         """Keep the name of the stream."""
         self._stream = pa.array([stream], pa.utf8())
         self._zeros = np.zeros(0, dtype=np.int32)
-        self._schemas: dict[str, pa.Schema] = {}
+        self._schemas: dict[str | None, pa.Schema] = {}
 
     def make(
         self, batch: EventBatch, last_seq: int, first_seq: int | None = None, partition: str = ""
@@ -99,21 +106,22 @@ class RowMaker:
         tables = []
         epochs: list[int] = []
         received: list[int] = []
-        found = [(type_folder(name), table) for name, table in batch.items()]
-        for folder, table in (*found, (DEAD_LETTERS, batch.dead_letters)):
+        for type_, table in (*batch.items(), (None, batch.dead_letters)):
+            names = table.own_names
             start, stop = 0, table.num_rows
             if begin != batch.first_seq:
-                start = int(np.searchsorted(table["seq"], begin))
+                start = int(np.searchsorted(table[names.seq], begin))
             if last_seq != batch.last_seq:
-                stop = int(np.searchsorted(table["seq"], last_seq, side="right"))
+                stop = int(np.searchsorted(table[names.seq], last_seq, side="right"))
             if start == stop:
                 continue
-            epoch, times = table["epoch"], table["received_at"][start:stop].view(np.int64)
+            folder = DEAD_LETTERS if type_ is None else type_folder(type_, names.type)
+            epoch, times = table[names.epoch], table[names.received_at][start:stop].view(np.int64)
             epochs += (int(epoch[start]), int(epoch[stop - 1]))
             # The wall clock may be set back while events arrive.
             received += (int(times.min()), int(times.max()))
-            rows = self._convert(folder, table).slice(start, stop - start)
-            tables.append(TableRows(folder, rows, rows.nbytes))
+            rows = self.convert(type_, table).slice(start, stop - start)
+            tables.append(TableRows(folder, type_, rows, rows.nbytes))
         return BatchRows(
             begin,
             last_seq,
@@ -123,16 +131,22 @@ class RowMaker:
             partition,
         )
 
-    def _convert(self, folder: str, table: EventTable) -> pa.RecordBatch:
+    def convert(self, type_: str | None, table: EventTable) -> pa.RecordBatch:
+        """Return all rows of an event type's table, or, with None, of dead letters."""
         # All files of a table have one schema, however the texts of a batch happened to be.
         batch = pa.record_batch(table.with_plain_text())
         columns: list[Any] = batch.columns
         columns.insert(STREAM_COLUMN, self._stream_column(batch.num_rows))
-        schema = self._schemas.get(folder)
+        schema = self._schemas.get(type_)
         if schema is None:
+            names = table.own_names
             fields = list(batch.schema)
-            fields.insert(STREAM_COLUMN, pa.field("stream", columns[STREAM_COLUMN].type, nullable=False))
-            schema = self._schemas[folder] = pa.schema(fields)
+            fields.insert(STREAM_COLUMN, pa.field(names.stream, columns[STREAM_COLUMN].type, nullable=False))
+            files_names = distinct_names(field.name for field in fields)
+            schema = self._schemas[type_] = pa.schema(
+                [field.with_name(name) for field, name in zip(fields, files_names, strict=True)],
+                table_metadata(type_, names) if type_ is not None else None,
+            )
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def _stream_column(self, rows: int) -> pa.DictionaryArray[Any, Any]:
@@ -145,7 +159,7 @@ def uuids_as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the rows with UUIDs, and lists of them, as canonical text; `batch` must not be a later slice."""
     columns = [_uuids_as_text(column) for column in batch.columns]
     fields = [field.with_type(column.type) for field, column in zip(batch.schema, columns, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields).with_metadata(batch.schema.metadata))
 
 
 # Arrays are Any below: which attributes one has depends on its Arrow type, which is known at run time.

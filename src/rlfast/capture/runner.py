@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlfast.capture.dataset import StreamState, disk_is_full, prepare_folder, stream_state
-from rlfast.capture.files import DEAD_LETTERS, GAPS, type_of_folder
+from rlfast.capture.files import DEAD_LETTERS, GAPS
 from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
@@ -63,8 +63,9 @@ async def capture(
         What was written. Where the connection was lost for good, its error is in ``summary.error``.
 
     Raises:
-        CaptureError: another capture writes into the folder, or a file cannot be written. What was committed
-            before stays, and what is in the journal is committed by the next capture or `recover`.
+        CaptureError: another capture writes into the folder, the files of a type would have other columns
+            than those that are there (``options.schema_change``), or a file cannot be written. What was
+            committed before stays, and what is in the journal is committed by the next capture or `recover`.
         MissingExtraError: pyarrow is not installed.
         UsageError: the folder already holds these sequence numbers.
     """
@@ -90,12 +91,14 @@ def _prepare(out: Path, ws: WebSocketConnection[Any], options: CaptureOptions) -
     """Lock the folder and commit what an earlier capture left there."""
     from rlfast.capture.lock import DatasetLock
     from rlfast.capture.recovery import recover_locked
+    from rlfast.capture.schemas import check_columns
 
     prepare_folder(out, options.min_free)
     lock = DatasetLock(out, f"capture of {ws.stream}")
     lock.acquire()
     try:
         report = recover_locked(out, ws.type, only=ws.stream)
+        check_columns(out, ws.type, options)
     except BaseException:
         lock.release()
         raise
@@ -284,7 +287,7 @@ class _Run:
         ws, writer = self._ws, self._sink.writer
         dead = writer.tables.get(DEAD_LETTERS, TypeSummary(0, 0, 0))
         types = {
-            type_of_folder(folder): table
+            writer.types[folder]: table
             for folder, table in writer.tables.items()
             if folder not in (DEAD_LETTERS, GAPS)
         }
@@ -313,5 +316,5 @@ def _rows_up_to_event(batch: EventBatch, events: int) -> int:
     """Messages of a batch up to and including its event number `events`, counted from 1."""
     import numpy as np
 
-    seqs = np.concatenate([table["seq"] for table in batch.values()])
+    seqs = np.concatenate([table[table.own_names.seq] for table in batch.values()])
     return int(np.partition(seqs, events - 1)[events - 1]) - batch.first_seq + 1

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from rlfast.capture.files import DEAD_LETTERS, GAPS, explain, final_name, gaps_name
+from rlfast.capture.footer import span_metadata
 from rlfast.capture.gaps import gap_rows
 from rlfast.capture.manifest import ManifestEntry, ManifestFile, RunEnd
 from rlfast.capture.options import CaptureOptions
@@ -94,7 +95,7 @@ class Segment:
         self._gaps.append(gap)
 
     def _add_table(self, table: TableRows) -> None:
-        folder, batch, nbytes = table
+        folder, _, batch, nbytes = table
         file = self._files.get(folder)
         if file is None:
             path = self._out / folder
@@ -123,12 +124,7 @@ class Segment:
         Raises:
             CaptureError: it cannot be written; its files are removed.
         """
-        metadata = {
-            "rlfast.stream": self._stream,
-            "rlfast.first_seq": str(self.first_seq),
-            "rlfast.last_seq": str(self.last_seq),
-            "rlfast.version": __version__,
-        }
+        metadata = span_metadata(self._stream, self.first_seq, self.last_seq)
         path = self._out
         try:
             if self._gaps:
@@ -227,6 +223,7 @@ class DatasetWriter:
 
     Attributes:
         tables: rows, bytes and files of all committed segments, by folder.
+        types: event type of each folder.
         files, nbytes: sums of these.
         first_seq, last_seq: span of the messages of all committed segments, None before the first one.
         gaps: gaps committed.
@@ -247,6 +244,7 @@ class DatasetWriter:
     ) -> None:
         """Keep the settings; nothing is written before the first rows."""
         self.tables: dict[str, TypeSummary] = {}
+        self.types: dict[str, str] = {}
         self.files = 0
         self.nbytes = 0
         self.first_seq: int | None = None
@@ -277,6 +275,7 @@ class DatasetWriter:
         segment = self._open(rows.partition)
         try:
             segment.add(rows)
+            self.types.update((table.folder, table.type) for table in rows.tables if table.type is not None)
         except OSError as error:
             self.abort()
             raise explain(error, self._out) from error

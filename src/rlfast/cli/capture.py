@@ -133,6 +133,12 @@ def capture_command(
         Literal["hour", "day"] | None,
         typer.Option(help="Folders by hour or day (UTC) of receipt, below the types.", rich_help_panel=FILES),
     ] = None,
+    schema_change: Annotated[
+        Literal["refuse", "allow"],
+        typer.Option(
+            help="Begin although the folder holds files of a type with other columns?", rich_help_panel=FILES
+        ),
+    ] = DEFAULT.schema_change,
     durability: Annotated[
         Literal["none", "process", "machine"],
         typer.Option(
@@ -214,6 +220,7 @@ def capture_command(
         max_backlog=max_backlog,
         min_free=min_free,
         partition_by=partition_by,
+        schema_change=schema_change,
     )
     target = find_target(
         TargetOptions(url, agent, cycle, session, base_url, tenant, token_env, types, stream, proxy, deflate)

@@ -105,6 +105,18 @@ def _print_report(report: DatasetReport, folder: Path) -> None:
         if paths:
             more = f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else ""
             _print(console, f"{label}: {', '.join(paths[:SHOWN])}{more}")
+    for name, changes in report.schemas.items():
+        _print(
+            console,
+            f"several schemas: {name}: {', '.join(changes[:SHOWN])}; readers take the columns of one file "
+            f"for all; run: rlfast compact {folder} --unify",
+        )
+    for name in report.hidden[:SHOWN]:
+        _print(
+            console,
+            f"hidden column: {name.partition('=')[0]} of the files in {name}, by the folder's name; "
+            f"run: rlfast compact {folder} --unify",
+        )
     if report.damaged_manifest_lines:
         lines = ", ".join(map(str, report.damaged_manifest_lines[:SHOWN]))
         _print(console, f"damaged lines of the manifest: {lines}")

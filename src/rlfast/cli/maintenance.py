@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from rlfast.cli.common import Debug, Json, print_json, size
+from rlfast.cli.common import Debug, Json, print_error, print_json, size
 from rlfast.cli.target import load_type
 from rlfast.cli.units import format_bytes
 from rlfast.events import AgentEvent
@@ -28,10 +28,18 @@ def compact_command(
         ),
     ] = 128 << 20,
     compression: Annotated[Literal["zstd", "lz4", "none"], typer.Option(help="Codec.")] = "zstd",
+    unify: Annotated[
+        bool,
+        typer.Option("--unify", help="Give all files of a type one schema, where that loses nothing."),
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Merge small files: of one type, one partition and one stream, those that follow each other.
+
+    With --unify, files of a type whose columns differ become files with one schema: columns that some do not
+    have are null there, integers beside floats become floats if that changes no value. What would lose
+    something is left as it is, and told.
 
     Each merge is one commit: who reads by the manifest sees the old files or the new one, never both.
     No capture may be running in the folder. Killing it does no harm.
@@ -41,6 +49,7 @@ def compact_command(
     \b
       rlfast compact events
       rlfast compact events --target-size 512MB
+      rlfast compact events --unify
     """
     from rlfast.capture.compaction import compact
 
@@ -48,7 +57,7 @@ def compact_command(
         if sys.stderr.isatty():
             print(f"\r{done:,} of {total:,} files", end="", file=sys.stderr, flush=True)
 
-    report = compact(folder, target, compression, progress=progress)
+    report = compact(folder, target, compression, unify=unify, progress=progress)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     if as_json:
@@ -60,6 +69,8 @@ def compact_command(
         )
     else:
         print("nothing to merge")
+    for name, reason in report.left:
+        print_error(f"{name} keeps several schemas: {reason}")
     return 0
 
 

@@ -124,4 +124,4 @@ class StreamMeasure:
 
 
 def _arrivals(table: EventTable) -> NDArray[np.int64]:
-    return np.asarray(table["received_at"]).astype(np.int64)
+    return np.asarray(table[table.own_names.received_at]).astype(np.int64)
