@@ -13,6 +13,9 @@ from rlfast.options import ConnectionOptions
 
 __all__ = ["Liveness", "Silence"]
 
+MAX_LOOKS = 256
+"""Looks at the socket before a verdict: so many reads empty any kernel's buffer."""
+
 
 class Silence(NamedTuple):
     """Why a connection counts as dead."""
@@ -32,6 +35,9 @@ class Liveness:
     whatever it answers. While the queue has paused the socket, silence is our own doing: no verdict then, and
     the time starts anew with `resumed`.
 
+    No verdict either before a look at the socket has found it empty. When the process was stopped, or the
+    event loop was busy, what has arrived waits in the kernel, and the timers come first.
+
     Costs nothing per message, and per socket read a count and a reading of the monotonic clock: the timer
     compares.
 
@@ -50,7 +56,7 @@ class Liveness:
         self._data = options.data_timeout
         self._on_dead = on_dead
         self._frame_loop: FrameLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     def start(self, frame_loop: FrameLoop) -> None:
         """Watch a connection that has just been opened."""
@@ -92,7 +98,8 @@ class Liveness:
             due.append(max(self._silent_since + self._idle, self._next_ping))
         self._timer = self._loop.call_at(min(due), self._look)
 
-    def _look(self) -> None:
+    def _look(self, reads_before: int = -1, looks: int = 0) -> None:
+        """Compare with the limits, after `looks` at the socket, the last one behind read `reads_before`."""
         frame_loop = self._frame_loop
         if frame_loop is None or frame_loop.lost:
             return
@@ -107,14 +114,22 @@ class Liveness:
             self._pinged_at = None
         silence = self._judge(now)
         if silence is not None:
-            self.stop()
-            self._on_dead(silence)
+            if frame_loop.reads == reads_before or looks == MAX_LOOKS:
+                self.stop()
+                self._on_dead(silence)
+            else:
+                self._timer = self._loop.call_soon(self._let_read, frame_loop.reads, looks + 1)
             return
         ping_at = max(self._silent_since + (self._idle or 0.0), self._next_ping)
         if self._idle is not None and self._pinged_at is None and now >= ping_at:
             self._pinged_at, self._reads_at_ping = now, frame_loop.reads
             frame_loop.ping()
         self._schedule()
+
+    def _let_read(self, *state: int) -> None:
+        # asyncio runs what is ready before what its next poll finds, uvloop runs it before the poll: only in
+        # the turn after the next one the socket has been read, if there was anything.
+        self._timer = self._loop.call_soon(self._look, *state)
 
     def _judge(self, now: float) -> Silence | None:
         queue = self._queue
