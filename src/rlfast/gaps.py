@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rlfast.options import Gap
+from rlfast.patience import wait_within
 
 __all__ = ["GapLog", "OnGap"]
 
@@ -65,7 +66,7 @@ class GapLog:
         if not tasks:
             return
         try:
-            _, late = await asyncio.wait(tasks, timeout=timeout)
+            late = await wait_within(tasks, timeout)
             if late:
                 _log.warning("on_gap callback cancelled: it runs for more than %g s after close", timeout)
         finally:
@@ -74,7 +75,7 @@ class GapLog:
                 task.cancel()
         if late:
             # One that goes on all the same must not hold `close` up.
-            await asyncio.wait(late, timeout=timeout)
+            await wait_within(late, timeout)
 
     def _replace(self, **changes: Any) -> None:
         self._gaps[-1] = msgspec.structs.replace(self._gaps[-1], **changes)

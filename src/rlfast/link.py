@@ -32,6 +32,7 @@ from rlfast.home import Home
 from rlfast.liveness import Liveness, Silence
 from rlfast.opening import HeaderProvider, Headers, display_url, open_connection
 from rlfast.options import ConnectionOptions, Gap, Timing
+from rlfast.patience import wait_within
 
 __all__ = ["Link", "OnReconnect"]
 
@@ -301,11 +302,11 @@ class Link:
             if supervisor is not None and not supervisor.done() and supervisor is not asyncio.current_task():
                 supervisor.cancel()
                 # A callback that does not let itself be cancelled must not hold this up.
-                await asyncio.wait([supervisor], timeout=self._options.close_timeout)
+                await wait_within([supervisor], self._options.close_timeout)
             if self.frame_loop is not None and not self.frame_loop.lost:
                 assert self._connection_lost is not None
                 self.frame_loop.start_close(code, reason)
-                await asyncio.wait([self._connection_lost], timeout=self._options.close_timeout)
+                await wait_within([self._connection_lost], self._options.close_timeout)
         finally:
             if self.frame_loop is not None:
                 self.frame_loop.abort()

@@ -126,10 +126,10 @@ class Liveness:
             frame_loop.ping()
         self._schedule()
 
-    def _let_read(self, *state: int) -> None:
+    def _let_read(self, reads_before: int, looks: int) -> None:
         # asyncio runs what is ready before what its next poll finds, uvloop runs it before the poll: only in
         # the turn after the next one the socket has been read, if there was anything.
-        self._timer = self._loop.call_soon(self._look, *state)
+        self._timer = self._loop.call_soon(self._look, reads_before, looks)
 
     def _judge(self, now: float) -> Silence | None:
         queue = self._queue

@@ -26,6 +26,7 @@ from rlfast._core.wire import FrameLoop
 from rlfast.compression import Deflate, NegotiationError
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
+from rlfast.patience import finish_within
 from rlfast.proxy import display_proxy
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ async def open_connection(
     """
     opening = _Opening(url, frame_loop, ssl, proxy, compression, options)
     try:
-        await asyncio.wait_for(opening.run(headers), options.connect_timeout)
+        await finish_within(opening.run(headers), options.connect_timeout)
     except (TimeoutError, asyncio.TimeoutError):
         opening.drop()
         raise opening.failed(f"no answer within {options.connect_timeout:g} s") from None
@@ -198,12 +199,15 @@ class _Opening:
 
     async def _try(self, target: str, headers: dict[str, str]) -> None:
         options = self._options
+        # To a SOCKS proxy its library connects.
+        through_socks = self._proxy is not None and self._proxy.startswith("socks")
         _, listener = await ws_connect(
             self._accept,
             target,
             ssl_context=self._ssl,
             proxy=self._proxy,
-            websocket_handshake_timeout=options.connect_timeout,
+            # Time is kept by `open_connection`, and `drop` hangs up, if it knows the socket.
+            websocket_handshake_timeout=options.connect_timeout if through_socks else None,
             logger_name=_WireLogger(_log, {}),
             # The frame loop answers pings itself: with picows' auto-pong, a ping that ends a socket read
             # would swallow the wake-up. Its pinger does not know of our backpressure.
@@ -215,8 +219,7 @@ class _Opening:
             max_redirects=0,
             # For the answer to the upgrade; then only control frames come to picows.
             read_buffer_init_size=READ_BUFFER_SIZE,
-            # To a SOCKS proxy its library connects.
-            socket_factory=None if self._proxy and self._proxy.startswith("socks") else self._connect_socket,
+            socket_factory=None if through_socks else self._connect_socket,
         )
         if listener is None:
             # picows reports a connection that is lost before the answer as a success without listener.
@@ -264,7 +267,7 @@ class _Opening:
         return self._socket
 
     def drop(self) -> None:
-        """The attempt is over: hang up now. picows would keep the socket until its handshake time-out."""
+        """The attempt is over: hang up now. picows would keep the socket."""
         self._frame_loop.abandon()
         if self._socket is not None:
             with contextlib.suppress(OSError):
