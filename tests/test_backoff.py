@@ -122,12 +122,8 @@ def test_without_a_retry_after_to_honour_the_delay_stands(error: NetworkError | 
 
 def test_only_refusals_with_a_fatal_status_end_the_attempts() -> None:
     backoff = Backoff.capture()
-    assert [
-        status for status in (400, 401, 403, 404, 429, 500, 503) if backoff.is_fatal(refused(status))
-    ] == [
-        401,
-        403,
-    ]
+    statuses = (400, 401, 403, 404, 429, 500, 503)
+    assert [status for status in statuses if backoff.is_fatal(refused(status))] == [401]
     assert not backoff.is_fatal(ConnectError("no route"))
     assert not backoff.is_fatal(None)
     assert Backoff(fatal_statuses=frozenset({404})).is_fatal(refused(404))

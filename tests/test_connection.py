@@ -412,6 +412,25 @@ async def test_capture_backoff_grows_over_short_connections_and_stops_on_401() -
     assert [seconds for kind, seconds in fake.log] == [0.5, 1.0, 2.0]
 
 
+async def test_capture_backoff_goes_on_after_403_which_asgi_servers_answer_to_any_refusal() -> None:
+    async def accept(peer: Peer) -> None:
+        await peer.accept()
+        await sender(f"{len(server.requests)}")(peer)
+
+    async def forbid(peer: Peer) -> None:
+        await peer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    fake = FakeTiming()
+    async with serve(accept, forbid, forbid, accept, forbid, accept=False) as server:
+        async with rlfast.connect(server.url, backoff=Backoff.capture(), timing=fake.timing) as ws:
+            assert [await ws.next_message() for _ in range(2)] == [1, 4]
+            assert (ws.gaps[0].attempts, ws.gaps[0].reconnected_at is not None) == (3, True)
+        # The first connection is never tried twice.
+        with pytest.raises(rlfast.HandshakeRejectedError) as refusal:
+            await rlfast.connect(server.url, backoff=Backoff.capture(), timing=fake.timing)
+    assert refusal.value.status == 403
+
+
 async def test_attempts_that_are_used_up_by_short_connections_are_said_to_be() -> None:
     fake = FakeTiming()
     backoff = Backoff(max_attempts=1, reset_after=60.0)

@@ -36,6 +36,8 @@ class Backoff:
         reset_after: how long a connection must last before the count of attempts starts anew. A server that
             accepts and drops at once then meets growing delays instead of a fresh schedule each time.
         fatal_statuses: HTTP statuses of a refused upgrade that end the attempts, because a retry cannot help.
+            403 is none of them by default: uvicorn and hypercorn answer it to whatever their application
+            refuses, also when it is overloaded or restarting (close code 1013, say).
         honor_retry_after: whether a refusal with 429 or 503 and a Retry-After header delays the next attempt.
         max_retry_after: the most of a Retry-After header that is honoured.
 
@@ -49,7 +51,7 @@ class Backoff:
     max_attempts: int | None = None
     jitter: bool = True
     reset_after: float = 60.0
-    fatal_statuses: frozenset[int] = frozenset({401, 403})
+    fatal_statuses: frozenset[int] = frozenset({401})
     honor_retry_after: bool = True
     max_retry_after: float = 300.0
 
@@ -89,7 +91,7 @@ class Backoff:
 
     @classmethod
     def capture(cls) -> Backoff:
-        """Return the schedule of a capture: it tries for ever, spreads out, and stops on 401 and 403."""
+        """Return the schedule of a capture: it tries for ever, spreads out, and stops on 401 only."""
         return cls()
 
     def delays(self, random: Callable[[], float] = random.random) -> Iterator[float]:
