@@ -318,6 +318,13 @@ def test_time_outs_have_ranges(name: str, value: Any) -> None:
         ConnectionOptions(**{name: value})
 
 
+def test_by_default_a_ping_and_its_answer_come_before_a_proxy_hangs_up() -> None:
+    """nginx does after 60 s, proxy_read_timeout; so do Amazon's load balancers."""
+    defaults = ConnectionOptions()
+    assert defaults.idle_timeout is not None
+    assert defaults.idle_timeout + defaults.pong_timeout <= 60 / 2
+
+
 @pytest.mark.parametrize("value", [0, -1, 1 << 31, 1.5])
 def test_the_first_epoch_has_a_range(value: Any) -> None:
     with pytest.raises(ConfigError, match="first_epoch"):

@@ -23,7 +23,8 @@ class ConnectionOptions:
     Attributes:
         connect_timeout: for DNS, TCP, TLS and the upgrade together.
         close_timeout: how long `close` waits for the peer's answer.
-        idle_timeout: without a message for so long, a ping is sent; None: never.
+        idle_timeout: without a message for so long, a ping is sent; None: never. By default a third of the
+            60 s of silence after which proxies and load balancers hang up (nginx: proxy_read_timeout).
         pong_timeout: without a byte for so long after that ping, the connection is dead, and opened anew.
         data_timeout: without a message for so long, it is dead whatever it answers; None: never. While the
             socket is paused, because the reader is slow, none of the three counts; then they start anew.
@@ -43,7 +44,7 @@ class ConnectionOptions:
 
     connect_timeout: float = 30.0
     close_timeout: float = 5.0
-    idle_timeout: float | None = 60.0
+    idle_timeout: float | None = 20.0
     pong_timeout: float = 10.0
     data_timeout: float | None = None
     max_message_size: int = 16 * _MIB

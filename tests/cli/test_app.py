@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rlfast import __version__
+from rlfast import ConnectionOptions, __version__
 from rlfast.cli import main
 
 from .helpers import RLFAST, assert_one_line, environment, run
@@ -21,6 +21,14 @@ def test_every_command_teaches_by_example(command: str, capsys: pytest.CaptureFi
     assert err == ""
     assert "Examples" in out
     assert f"rlfast {command}" in out.partition("Examples")[2]
+
+
+def test_help_names_the_default_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["capture", "--help"]) == 0
+    text = capsys.readouterr().out
+    (line,) = (line for line in text.splitlines() if "--idle-timeout" in line)
+    at = text.index(line)
+    assert f"{ConnectionOptions().idle_timeout:g}s)]" in text[at : at + 4 * len(line)]
 
 
 def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:

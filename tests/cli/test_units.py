@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlfast import ConfigError
-from rlfast.cli.units import format_bytes, format_seconds, parse_duration, parse_size
+from rlfast.cli.units import (
+    format_bytes,
+    format_seconds,
+    parse_duration,
+    parse_size,
+    write_duration,
+    write_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +86,22 @@ def test_format_bytes(size: float, text: str) -> None:
 )
 def test_format_seconds(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@given(st.one_of(st.integers(1, 1 << 50), st.integers(1, 1 << 10).map(lambda n: n << 20)))
+def test_a_size_is_written_as_it_is_read(size: int) -> None:
+    assert parse_size(write_size(size)) == size
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(20.0, "20s"), (0.1, "100ms"), (90.5, "90.5s")])
+def test_a_time_is_written_as_it_is_read(seconds: float, text: str) -> None:
+    assert (write_duration(seconds), parse_duration(text)) == (text, seconds)
+
+
+def test_round_sizes_are_short() -> None:
+    assert [write_size(n) for n in (1500, 64 << 10, 128 << 20, 1 << 30)] == [
+        "1500B",
+        "64KiB",
+        "128MiB",
+        "1GiB",
+    ]

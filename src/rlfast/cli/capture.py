@@ -25,6 +25,7 @@ from rlfast.cli.stream_options import (
     Url,
 )
 from rlfast.cli.target import Target, TargetOptions, find_target
+from rlfast.cli.units import write_duration, write_size
 from rlfast.options import ConnectionOptions
 
 __all__ = ["capture_command"]
@@ -85,7 +86,7 @@ def capture_command(
             parser=size,
             metavar="SIZE",
             help="Commit at this size, such as 256MB.",
-            show_default="128MiB",
+            show_default=write_size(RotationPolicy().max_bytes),
             rich_help_panel=FILES,
         ),
     ] = RotationPolicy().max_bytes,
@@ -98,7 +99,7 @@ def capture_command(
             parser=duration,
             metavar="TIME",
             help="Commit at this age; the longest time that an event stays invisible.",
-            show_default="60s",
+            show_default=write_duration(RotationPolicy().interval),
             rich_help_panel=FILES,
         ),
     ] = RotationPolicy().interval,
@@ -115,7 +116,7 @@ def capture_command(
             parser=duration,
             metavar="TIME",
             help="Without a message for so long, ping; without an answer, reconnect.",
-            show_default="60s",
+            show_default=write_duration(LIMITS.idle_timeout or 0.0),
             rich_help_panel=SAFETY,
         ),
     ] = LIMITS.idle_timeout,
@@ -152,7 +153,7 @@ def capture_command(
             parser=duration,
             metavar="TIME",
             help="With machine: what a loss of power may cost.",
-            show_default="100ms",
+            show_default=write_duration(DEFAULT.sync_interval),
             rich_help_panel=SAFETY,
         ),
     ] = DEFAULT.sync_interval,
@@ -162,7 +163,7 @@ def capture_command(
             parser=size,
             metavar="SIZE",
             help="Bound of the journal's files.",
-            show_default="1GiB",
+            show_default=write_size(DEFAULT.journal_bytes),
             rich_help_panel=SAFETY,
         ),
     ] = DEFAULT.journal_bytes,
@@ -182,7 +183,7 @@ def capture_command(
             parser=size_or_zero,
             metavar="SIZE",
             help="Stop cleanly when the disk has less room.",
-            show_default="256MiB",
+            show_default=write_size(DEFAULT.min_free),
             rich_help_panel=SAFETY,
         ),
     ] = DEFAULT.min_free,

@@ -7,7 +7,15 @@ import re
 
 from rlfast.errors import ConfigError
 
-__all__ = ["format_bytes", "format_nanoseconds", "format_seconds", "parse_duration", "parse_size"]
+__all__ = [
+    "format_bytes",
+    "format_nanoseconds",
+    "format_seconds",
+    "parse_duration",
+    "parse_size",
+    "write_duration",
+    "write_size",
+]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d)\s*)+", re.IGNORECASE)
@@ -46,6 +54,20 @@ def parse_duration(text: str) -> float:
     if not 0 < seconds < math.inf:
         raise ConfigError(f"{text!r} is not a time; write for example 90, 30s, 5m or 1h30m")
     return seconds
+
+
+def write_size(size: int) -> str:
+    """Return a size as `parse_size` takes it, such as ``128MiB``."""
+    for unit in ("B", "KiB", "MiB"):
+        if size % 1024 or not size:
+            return f"{size}{unit}"
+        size //= 1024
+    return f"{size}GiB"
+
+
+def write_duration(seconds: float) -> str:
+    """Return a time as `parse_duration` takes it, such as ``20s`` or ``100ms``."""
+    return f"{seconds:g}s" if seconds >= 1 else f"{seconds * 1000:g}ms"
 
 
 def format_bytes(size: float) -> str:
