@@ -2,19 +2,33 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlfast import CaptureError
+from rlfast import CaptureError, ConfigError
+from rlfast.capture import (
+    compact,
+    inspect_dataset,
+    list_dead_letters,
+    next_seq,
+    prepare_folder,
+    recover,
+    redrive,
+    resume,
+    stream_state,
+)
 from rlfast.capture.files import (
     LONGEST_FOLDER,
     ensure_folder,
     explain,
     final_name,
     is_type_folder,
+    local_path,
     part_files,
     stream_key,
     temporary_files,
@@ -73,6 +87,45 @@ def test_part_and_temporary_files_are_told_apart(tmp_path: Path) -> None:
     assert list(part_files(tmp_path, "s")) == [part]
     assert set(part_files(tmp_path)) == {part, stranger}
     assert list(temporary_files(tmp_path)) == [temporary]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://bucket/x", "gs://b", "file:///tmp/x", "https://h/x", "delta+s3://b/x", "S3://b", "abfss://c@a/x"],
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_url_is_not_taken_for_a_folder(
+    url: str, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = kind(url)
+    calls: list[Callable[[], object]] = [
+        lambda: local_path(out),
+        lambda: prepare_folder(out),
+        lambda: stream_state(out, "s"),
+        lambda: next_seq(out, "s"),
+        lambda: resume(out, "s"),
+        lambda: recover(out),
+        lambda: compact(out),
+        lambda: redrive(out, None),
+        lambda: list_dead_letters(out),
+        lambda: inspect_dataset(out),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match=r"is a URL, and rlfast writes to local folders only; name one"):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["events", "C:/x", "./s3:/x", "/s3:/x", "a:b", "é://x"])
+def test_a_local_path_becomes_absolute(path: str) -> None:
+    assert local_path(path) == local_path(Path(path) if path[0] != "." else path) == Path.cwd() / path
+
+
+@pytest.mark.parametrize("path", [3, b"events", None])
+def test_what_is_no_path_is_refused(path: Any) -> None:
+    with pytest.raises(ConfigError, match="a path must be str or os.PathLike"):
+        local_path(path)
 
 
 def test_ensure_folder_makes_parents_and_accepts_what_is_there(tmp_path: Path) -> None:

@@ -86,6 +86,31 @@ def test_wrong_usage_is_one_line_and_exit_2(
     assert_one_line(err, message, "; see: rlfast")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["capture", "ws://127.0.0.1:1/x", "--out", "s3://bucket/x"],
+        ["demo", "--out", "s3://bucket/x"],
+        ["inspect", "s3://bucket/x"],
+        ["recover", "s3://bucket/x"],
+        ["dead-letters", "s3://bucket/x"],
+        ["redrive", "s3://bucket/x"],
+        ["compact", "s3://bucket/x"],
+        ["bench", "ws://127.0.0.1:1/x", "--json", "s3://bucket/x"],
+        ["bench", "ws://127.0.0.1:1/x", "--png", "s3://bucket/x"],
+    ],
+)
+def test_every_path_refuses_a_url(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert "'s3://bucket/x' is a URL, and rlfast writes to local folders only" in err
+    assert (out, err.count("\n")) == ("", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("package", ["typer", "rich"])
 def test_without_the_extra_the_command_says_what_to_install(package: str) -> None:
     code = (

@@ -12,7 +12,7 @@ import numpy as np
 
 from rlfast._core.block import BlockQueue
 from rlfast.capture.arrow import pa, pc, pq
-from rlfast.capture.files import DEAD_LETTERS, explain, is_type_folder
+from rlfast.capture.files import DEAD_LETTERS, explain, is_type_folder, local_path
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import Manifest, read_manifest
 from rlfast.capture.options import CaptureOptions, Partition, UUIDFormat
@@ -69,7 +69,7 @@ def list_dead_letters(out: str | Path, samples: int = 3, raw_chars: int = 200) -
     Raises:
         CaptureError: a file cannot be read.
     """
-    out = Path(out)
+    out = local_path(out)
     counts: Counter[str] = Counter()
     found: dict[str, list[Sample]] = defaultdict(list)
     for _, table in _tables(out):
@@ -123,7 +123,7 @@ def redrive(out: str | Path, type: Any, uuid: UUIDFormat = "binary") -> RedriveR
         CaptureError: a capture is running, or a file cannot be read or written.
         UnsupportedFieldError: a field of the type has no column type.
     """
-    out = Path(out)
+    out = local_path(out)
     if not out.is_dir():
         raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
     events: Counter[str] = Counter()

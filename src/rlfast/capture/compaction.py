@@ -10,7 +10,15 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from rlfast.capture.arrow import pa, pq
-from rlfast.capture.files import DEAD_LETTERS, GAPS, explain, is_type_folder, type_folder, type_of_folder
+from rlfast.capture.files import (
+    DEAD_LETTERS,
+    GAPS,
+    explain,
+    is_type_folder,
+    local_path,
+    type_folder,
+    type_of_folder,
+)
 from rlfast.capture.footer import Footer, read_footer, table_metadata
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import ManifestFile, read_manifest
@@ -105,7 +113,7 @@ def compact(
     Raises:
         CaptureError: a capture is running, or a file cannot be read or written.
     """
-    out = Path(out)
+    out = local_path(out)
     if not out.is_dir():
         raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
     options = CaptureOptions(compression=compression)

@@ -7,19 +7,20 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from rlfast.capture.files import ensure_folder, explain, part_files, temporary_name
+from rlfast.capture.files import ensure_folder, explain, local_path, part_files, temporary_name
 from rlfast.capture.manifest import ManifestEntry, RunEnd, read_manifest
 from rlfast.errors import CaptureError
 
 __all__ = ["StreamState", "next_seq", "prepare_folder", "stream_state"]
 
 
-def prepare_folder(out: Path, min_free: int = 0) -> None:
+def prepare_folder(out: str | Path, min_free: int = 0) -> None:
     """Make the folder and its parents if need be, and check that files can be written there.
 
     Raises:
         CaptureError: it is no folder, cannot be written to, or less than `min_free` bytes are free.
     """
+    out = local_path(out)
     probe = out / temporary_name("probe")
     try:
         ensure_folder(out)
@@ -55,7 +56,7 @@ class StreamState(NamedTuple):
     """How its last run ended; None if there was none. Without a record of it, the run has crashed."""
 
 
-def stream_state(out: Path, stream: str) -> StreamState:
+def stream_state(out: str | Path, stream: str) -> StreamState:
     """Return what the committed segments tell of a stream.
 
     A file under a final name that the manifest does not list counts, too, so that no number is used twice.
@@ -64,6 +65,7 @@ def stream_state(out: Path, stream: str) -> StreamState:
         CaptureError: the folder or a file of the stream cannot be read.
         MissingExtraError: pyarrow is needed and not installed.
     """
+    out = local_path(out)
     try:
         if not out.exists():
             return StreamState(0, 1, None)
@@ -87,7 +89,7 @@ def _end(entry: ManifestEntry) -> RunEnd:
     return RunEnd(entry.received_at[1], "crashed")
 
 
-def next_seq(out: Path, stream: str) -> int:
+def next_seq(out: str | Path, stream: str) -> int:
     """Return the sequence number that a stream goes on with in a data set: 0 in a new one.
 
     That is behind everything that is committed, and behind what a killed capture left in its journal.
@@ -98,6 +100,7 @@ def next_seq(out: Path, stream: str) -> int:
     """
     from rlfast.capture.journal import journal_end
 
+    out = local_path(out)
     return max(stream_state(out, stream).next_seq, journal_end(out, stream))
 
 

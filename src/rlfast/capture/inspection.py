@@ -19,6 +19,7 @@ from rlfast.capture.files import (
     GAPS,
     MANIFEST,
     explain,
+    local_path,
     part_files,
     temporary_files,
     type_of_folder,
@@ -130,13 +131,14 @@ class _Part(msgspec.Struct, frozen=True):
     schema: pa.Schema
 
 
-def inspect_dataset(out: Path) -> DatasetReport:
+def inspect_dataset(out: str | Path) -> DatasetReport:
     """Read a data set folder.
 
     Raises:
         CaptureError: it is no data set folder, or cannot be read.
         MissingExtraError: pyarrow is not installed.
     """
+    out = local_path(out)
     try:
         if not out.is_dir():
             raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")

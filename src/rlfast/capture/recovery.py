@@ -18,7 +18,7 @@ import msgspec
 from rlfast._core.block import Block
 from rlfast._core.journal import JournalReader
 from rlfast.capture.dataset import prepare_folder, stream_state
-from rlfast.capture.files import explain, temporary_files
+from rlfast.capture.files import explain, local_path, temporary_files
 from rlfast.capture.journal import (
     JournalInfo,
     StoredSegment,
@@ -107,7 +107,7 @@ def recover(
         CaptureError: a capture is running, a file cannot be read or written, or a journal's type is not to be
             had.
     """
-    out = Path(out)
+    out = local_path(out)
     if not out.is_dir():
         raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
     with DatasetLock(out, "recovery"):
@@ -141,7 +141,7 @@ def resume(
     Raises:
         CaptureError: see `recover`; or the folder cannot be written to.
     """
-    out = Path(out)
+    out = local_path(out)
     prepare_folder(out)
     recover(out, type)
     state = stream_state(out, stream)

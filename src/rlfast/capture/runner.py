@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlfast.capture.dataset import StreamState, disk_is_full, prepare_folder, stream_state
-from rlfast.capture.files import DEAD_LETTERS, GAPS
+from rlfast.capture.files import DEAD_LETTERS, GAPS, local_path
 from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
@@ -70,7 +70,7 @@ async def capture(
         UsageError: the folder already holds these sequence numbers.
     """
     options = options or CaptureOptions()
-    out = Path(out)
+    out = local_path(out)
     # On a thread, because it takes its time: loads pyarrow.
     await asyncio.to_thread(importlib.import_module, "rlfast.capture.recovery")
     lock = await asyncio.to_thread(_prepare, out, ws, options)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rlfast.cli.common import Debug, duration, print_error, print_json
+from rlfast.cli.common import Debug, duration, path, print_error, print_json
 from rlfast.cli.running import Interrupts
 from rlfast.cli.stream_options import (
     Agent,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["bench_command"]
 
 STOP, MEASURE, OUTPUT = "When to stop", "What to measure", "Output"
+STDOUT = Path("-")
 MAX_ROWS = 65_536
 MAX_WAIT = 0.05
 """Seconds that a batch may wait: how late the end of the time, or of the events, is seen."""
@@ -86,14 +87,20 @@ def bench_command(
         ),
     ] = None,
     json: Annotated[
-        str | None,
+        Path | None,
         typer.Option(
-            "--json", metavar="FILE", help="Write everything as JSON; - is stdout.", rich_help_panel=OUTPUT
+            "--json",
+            metavar="FILE",
+            parser=path,
+            help="Write everything as JSON; - is stdout.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     png: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Plot the percentiles into a PNG file.", rich_help_panel=OUTPUT),
+        typer.Option(
+            metavar="FILE", parser=path, help="Plot the percentiles into a PNG file.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     debug: Debug = False,
 ) -> int:
@@ -136,7 +143,7 @@ def bench_command(
 
         check_plotting()
     measure = StreamMeasure(None if timestamp == "-" else timestamp, timestamp != "-")
-    note = "" if json == "-" else f"measuring {target.stream} for {time:g} s (Ctrl-C ends)"
+    note = "" if json == STDOUT else f"measuring {target.stream} for {time:g} s (Ctrl-C ends)"
     facts, interrupted = asyncio.run(_measure(target, measure, time, events, note))
     return _report(target, measure, facts, json, png, interrupted)
 
@@ -198,7 +205,7 @@ def _report(
     target: Target,
     measure: StreamMeasure,
     facts: dict[str, Any],
-    json: str | None,
+    json: Path | None,
     png: Path | None,
     interrupted: bool,
 ) -> int:
@@ -209,7 +216,7 @@ def _report(
             print_error("no event arrived; is anything sent to this stream? --duration makes it wait longer")
         return 130 if interrupted else 1
     result = {"stream": target.stream, "typed": target.type is not None, **measure.as_dict(), **facts}
-    if json == "-":
+    if json == STDOUT:
         print_json(result)
     else:
         from rlfast.cli.bench_report import print_measure
@@ -222,7 +229,7 @@ def _report(
         if json is not None:
             import msgspec
 
-            Path(json).write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
+            json.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     if png is not None:
         from rlfast.measure.plot import percentile_curves, save
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy
-from rlfast.cli.common import Debug, Json, duration, print_error, print_json, size, size_or_zero
+from rlfast.cli.common import Debug, Json, duration, path, print_error, print_json, size, size_or_zero
 from rlfast.cli.display import Display, print_summary
 from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
 from rlfast.cli.stream_options import (
@@ -78,7 +78,7 @@ def capture_command(
         typer.Option(metavar="N", min=1, help="After exactly this many events.", rich_help_panel=STOP),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of the data set.", rich_help_panel=FILES)
+        Path, typer.Option(metavar="DIR", parser=path, help="Folder of the data set.", rich_help_panel=FILES)
     ] = Path("events"),
     rotate_bytes: Annotated[
         int,

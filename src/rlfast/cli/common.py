@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 import typer
 
+from rlfast.capture.files import local_path
 from rlfast.cli.units import parse_duration, parse_size
 from rlfast.errors import ConfigError
 
-__all__ = ["Debug", "Json", "duration", "print_error", "print_json", "size", "size_or_zero", "state"]
+__all__ = [
+    "Debug",
+    "Folder",
+    "Json",
+    "duration",
+    "path",
+    "print_error",
+    "print_json",
+    "size",
+    "size_or_zero",
+    "state",
+]
 
 T = TypeVar("T")
 
@@ -50,6 +63,13 @@ def _parser(parse: Callable[[str], T]) -> Callable[[Any], T]:
 size = _parser(parse_size)
 size_or_zero = _parser(lambda text: 0 if text.strip() == "0" else parse_size(text))
 duration = _parser(parse_duration)
+path = _parser(lambda text: local_path(text) and Path(text))
+"""Paths stay as they were written, for what is printed of them."""
+
+Folder = Annotated[
+    Path,
+    typer.Argument(metavar="DIR", parser=path, help="Folder of a capture (its --out).", show_default=False),
+]
 
 
 def print_error(message: str) -> None:

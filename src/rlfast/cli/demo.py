@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from rlfast.capture import CaptureOptions, CaptureSummary
-from rlfast.cli.common import Debug, Json, duration, print_json
+from rlfast.cli.common import Debug, Json, duration, path, print_json
 from rlfast.cli.display import Display, make_console, print_summary
 from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
 from rlfast.cli.target import TargetOptions, find_target
@@ -37,7 +37,9 @@ def demo_command(
     ] = 3.0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of the data set. Default: a new temporary folder."),
+        typer.Option(
+            metavar="DIR", parser=path, help="Folder of the data set. Default: a new temporary folder."
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="N", help="Events per second. Default: as fast as possible.")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from rlfast.cli.common import Debug, Json, print_error, print_json
+from rlfast.cli.common import Debug, Folder, Json, print_error, print_json
 from rlfast.cli.units import format_bytes
 
 if TYPE_CHECKING:
@@ -22,7 +20,7 @@ SHOWN = 10
 
 
 def inspect_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a capture (its --out).")],
+    folder: Folder,
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from rlfast.cli.common import Debug, Json, print_error, print_json, size
+from rlfast.cli.common import Debug, Folder, Json, print_error, print_json, size
 from rlfast.cli.target import load_type
 from rlfast.cli.units import format_bytes
 from rlfast.events import AgentEvent
 
 __all__ = ["compact_command", "dead_letters_command", "redrive_command"]
-
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a capture (its --out).")]
 
 
 def compact_command(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rlfast.cli.common import Debug, Json, print_json
+from rlfast.cli.common import Debug, Folder, Json, print_json
 from rlfast.cli.running import describe_recovery
 from rlfast.cli.target import load_type
 
@@ -16,7 +15,7 @@ __all__ = ["recover_command"]
 
 
 def recover_command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a capture (its --out).")],
+    folder: Folder,
     types: Annotated[
         str | None,
         typer.Option(
