@@ -7,7 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,14 @@ def run(*arguments: str | Path, **extra: str) -> subprocess.CompletedProcess[str
     )
 
 
-async def start(*arguments: str | Path, **options: Any) -> asyncio.subprocess.Process:
+async def start(
+    *arguments: str | Path, prefix: Iterable[str] = (), **options: Any
+) -> asyncio.subprocess.Process:
     extra = options.pop("extra", {})
     options.setdefault("stdout", subprocess.PIPE)
     options.setdefault("stderr", subprocess.PIPE)
     return await asyncio.create_subprocess_exec(
-        *RLFAST, *map(str, arguments), env=environment(**extra), **options
+        *prefix, *RLFAST, *map(str, arguments), env=environment(**extra), **options
     )
 
 

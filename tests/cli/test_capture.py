@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 import os
+import select
+import shutil
 import signal
 import ssl
 import subprocess
@@ -17,6 +19,7 @@ import trustme
 from capture.helpers import column, part_files, rows, sent, stored
 from wsserver import CLOSE, PING, PONG, Peer, frame, serve
 
+from rlfast.capture import recover
 from rlfast.capture.manifest import read_manifest
 from rlfast.cli import main
 from rlfast.simulator.events import agent_events
@@ -175,24 +178,96 @@ def test_types_of_ones_own_and_dead_letters(tmp_path: Path) -> None:
     assert_one_line(err.decode(), "--types 'my_events:Broken'")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_with_everything_saved(
-    base_url: str, tmp_path: Path, number: signal.Signals
-) -> None:
+async def capture_in_full_run(
+    base_url: str, out: Path, *prefix: str, **options: Any
+) -> asyncio.subprocess.Process:
+    """A capture that has committed one segment. Its output is one JSON object."""
     process = await start(
-        "capture", *agent_arguments(base_url), "--out", tmp_path, "--json", "--rotate-interval", "300ms"
+        *("capture", *agent_arguments(base_url), "--out", out, "--json", "--rotate-interval", "300ms"),
+        prefix=prefix,
+        **options,
     )
-    # One segment is committed, so the capture is in full run.
-    while not await asyncio.to_thread(lambda: read_manifest(tmp_path).entries):
+    while not await asyncio.to_thread(lambda: read_manifest(out).entries):
         await asyncio.sleep(0.02)
-    process.send_signal(number)
-    out, err = await process.communicate()
-    assert (process.returncode, err) == (130, b"")
-    summary = json.loads(out)
+    return process
+
+
+def check_saved(out: Path, summary: dict[str, Any]) -> None:
+    """Everything that was received is committed, and nothing is left in the journal."""
     assert summary["interrupted"] is True
-    found = stored(tmp_path)
+    found = stored(out)
     assert len(found) == summary["events"] > 1000
     assert found == sent(payloads(len(found)))
+    assert not (out / "_journal").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("times", [1, 2, 5])
+async def test_a_signal_ends_with_everything_saved_however_often_it_comes(
+    base_url: str, tmp_path: Path, number: signal.Signals, times: int
+) -> None:
+    process = await capture_in_full_run(base_url, tmp_path)
+    for _ in range(times):
+        process.send_signal(number)
+        await asyncio.sleep(0)
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (130 if number == signal.SIGINT else 0, b"")
+    check_saved(tmp_path, json.loads(out))
+
+
+@pytest.mark.skipif(shutil.which("timeout") is None, reason="needs the command timeout of GNU coreutils")
+async def test_the_command_timeout_which_signals_twice(base_url: str, tmp_path: Path) -> None:
+    process = await capture_in_full_run(base_url, tmp_path, "timeout", "--preserve-status", "4")
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    check_saved(tmp_path, json.loads(out))
+
+
+@pytest.mark.skipif(shutil.which("nohup") is None, reason="needs the command nohup")
+async def test_an_end_of_the_terminal_that_is_ignored_stays_so(base_url: str, tmp_path: Path) -> None:
+    process = await capture_in_full_run(base_url, tmp_path, "nohup")
+    before = len(read_manifest(tmp_path).entries)
+    process.send_signal(signal.SIGHUP)
+    while len(await asyncio.to_thread(lambda: read_manifest(tmp_path).entries)) < before + 3:
+        await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    check_saved(tmp_path, json.loads(out))
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+async def test_a_terminal_that_is_gone_costs_nothing(base_url: str, tmp_path: Path, ignored: bool) -> None:
+    """Neither the data nor the exit code: with SIGHUP, and without it where it is ignored."""
+    import fcntl
+    import pty
+    import termios
+
+    master, slave = pty.openpty()
+
+    def take_terminal() -> None:
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        if ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = await start(
+        *("capture", *agent_arguments(base_url), "--out", tmp_path, "--rotate-interval", "300ms"),
+        *(("--duration", "4s") if ignored else ()),
+        **dict.fromkeys(("stdin", "stdout", "stderr"), slave),
+        start_new_session=True,
+        preexec_fn=take_terminal,
+        extra={"TERM": "xterm-256color", "COLUMNS": "200"},
+    )
+    os.close(slave)
+    while not await asyncio.to_thread(lambda: read_manifest(tmp_path).entries):
+        while select.select([master], [], [], 0.02)[0]:
+            os.read(master, 65536)
+    os.close(master)
+    assert await process.wait() == 0
+    found = stored(tmp_path)
+    assert found == sent(payloads(len(found)))
+    assert read_manifest(tmp_path).entries[-1].end_reason == "capture_stopped"
+    assert not (tmp_path / "_journal").exists()
 
 
 async def test_a_signal_before_there_is_a_connection(tmp_path: Path) -> None:
@@ -210,8 +285,8 @@ async def test_a_signal_before_there_is_a_connection(tmp_path: Path) -> None:
     assert (process.returncode, out, err) == (130, b"", b"")
 
 
-async def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
-    capturing, closing = asyncio.Event(), asyncio.Event()
+async def test_a_signal_after_a_second_ends_at_once(tmp_path: Path) -> None:
+    capturing = asyncio.Event()
 
     async def handler(peer: Peer) -> None:
         await peer.write(frame(b'{"a":1}'), frame(b"", PING))
@@ -219,19 +294,23 @@ async def test_the_second_signal_ends_at_once(tmp_path: Path) -> None:
         while (opcode := (await peer.read_frame())[0]) != CLOSE:
             if opcode == PONG:
                 capturing.set()
-        closing.set()
         await peer.hang()  # Never answers, so the capture waits for its close time-out.
 
     async with serve(handler) as server:
-        process = await start("capture", server.url, "--out", tmp_path, "--json")
+        process = await start("capture", server.url, "--out", tmp_path)
         await capturing.wait()
-        process.send_signal(signal.SIGINT)
-        await closing.wait()
-        process.send_signal(signal.SIGINT)
-        out, err = await process.communicate()
+        ending = asyncio.create_task(process.communicate())
+        while process.returncode is None:
+            process.send_signal(signal.SIGINT)
+            await asyncio.wait([ending], timeout=0.1)
+        out, err = await ending
     assert (process.returncode, out) == (1, b"")
-    assert_one_line(err.decode(), "stopped at once")
+    first, told, at_once = err.decode().splitlines()
+    assert first.startswith("capturing")
+    assert told == "stopping: saving what was received (a second signal stops at once)"
+    assert_one_line(f"{at_once}\n", "stopped at once; run rlfast recover")
     assert part_files(tmp_path) == []
+    assert recover(tmp_path).streams[0].messages == 1
 
 
 def test_a_token_is_taken_from_the_environment_and_not_shown(tmp_path: Path) -> None:

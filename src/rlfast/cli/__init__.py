@@ -15,8 +15,9 @@ _LIBRARIES = ("filelock", "xxhash", "typer", "rich")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code.
 
-    0: done. 1: failed, with one line on stderr that says what to do. 2: wrong usage. 130: interrupted, with
-    everything that was received saved.
+    0: done, also by SIGTERM or SIGHUP with everything that was received saved. 1: failed, with one line on
+    stderr that says what to do. 2: wrong usage. 130: interrupted by Ctrl-C, with everything that was received
+    saved.
 
     Args:
         arguments: the command line without the program's name; by default that of the process.

@@ -49,7 +49,8 @@ def _rlfast(
 
     [bold]Try it[/bold] without a platform: [cyan]rlfast demo[/cyan]
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted with everything received saved.
+    Exit codes: 0 done, or stopped by SIGTERM or SIGHUP with everything received saved, 1 failed, 2 wrong
+    usage, 130 stopped by Ctrl-C with everything received saved.
     """
 
 

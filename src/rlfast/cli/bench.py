@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlfast.cli.common import Debug, duration, path, print_error, print_json
-from rlfast.cli.running import Interrupts
+from rlfast.cli.interrupts import Interrupts
 from rlfast.cli.stream_options import (
     Agent,
     BaseUrl,
@@ -144,15 +144,21 @@ def bench_command(
         check_plotting()
     measure = StreamMeasure(None if timestamp == "-" else timestamp, timestamp != "-")
     note = "" if json == STDOUT else f"measuring {target.stream} for {time:g} s (Ctrl-C ends)"
-    facts, interrupted = asyncio.run(_measure(target, measure, time, events, note))
-    return _report(target, measure, facts, json, png, interrupted)
+    interrupts = Interrupts()
+    facts = asyncio.run(_measure(target, measure, time, events, note, interrupts))
+    return _report(target, measure, facts, json, png, interrupts)
 
 
 async def _measure(
-    target: Target, measure: StreamMeasure, seconds: float, events: int | None, note: str
-) -> tuple[dict[str, Any], bool]:
+    target: Target,
+    measure: StreamMeasure,
+    seconds: float,
+    events: int | None,
+    note: str,
+    interrupts: Interrupts,
+) -> dict[str, Any]:
     """Read until a bound, a signal or the end of the stream; return what rlfast itself took and saw."""
-    with Interrupts() as interrupts:
+    with interrupts:
         opening = asyncio.ensure_future(_open(target))
         stopping = asyncio.ensure_future(interrupts.stop.wait())
         try:
@@ -160,7 +166,7 @@ async def _measure(
             if not opening.done():
                 opening.cancel()
                 await asyncio.gather(opening, return_exceptions=True)
-                return {}, True
+                return {}
             ws = await opening
             used = clock.process_time()
             reading = asyncio.ensure_future(_read(ws, measure, events, note))
@@ -183,7 +189,7 @@ async def _measure(
             "peak_queued_bytes": stats.peak_queued_bytes,
             "error": None if error is None else str(error),
         }
-        return facts, interrupts.stop.is_set()
+        return facts
 
 
 async def _open(target: Target) -> WebSocketConnection[Any]:
@@ -207,14 +213,15 @@ def _report(
     facts: dict[str, Any],
     json: Path | None,
     png: Path | None,
-    interrupted: bool,
+    interrupts: Interrupts,
 ) -> int:
     if facts.get("error") is not None:
         print_error(f"the stream ended: {facts['error']}")
     if measure.events == 0:
-        if not interrupted:
-            print_error("no event arrived; is anything sent to this stream? --duration makes it wait longer")
-        return 130 if interrupted else 1
+        if interrupts.stop.is_set():
+            return interrupts.exit_code
+        print_error("no event arrived; is anything sent to this stream? --duration makes it wait longer")
+        return 1
     result = {"stream": target.stream, "typed": target.type is not None, **measure.as_dict(), **facts}
     if json == STDOUT:
         print_json(result)
@@ -237,4 +244,4 @@ def _report(
         if len(measure.latency):
             panels["latency"] = {"latency": measure.latency}
         save(percentile_curves(panels, target.stream), png)
-    return 130 if interrupted else 0
+    return interrupts.exit_code

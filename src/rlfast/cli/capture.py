@@ -9,9 +9,20 @@ from typing import Annotated, Literal
 import typer
 
 from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy
-from rlfast.cli.common import Debug, Json, duration, path, print_error, print_json, size, size_or_zero
+from rlfast.cli.common import (
+    Debug,
+    Json,
+    duration,
+    path,
+    print_error,
+    print_json,
+    size,
+    size_or_zero,
+    terminal_may_be_gone,
+)
 from rlfast.cli.display import Display, print_summary
-from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
+from rlfast.cli.interrupts import Interrupts
+from rlfast.cli.running import capture_until_stopped, exit_code, prepare
 from rlfast.cli.stream_options import (
     STREAM,
     Agent,
@@ -194,8 +205,9 @@ def capture_command(
 
     Name the stream by its URL, or by --agent, --cycle or --session with --base-url and --tenant. The
     connection is opened anew whenever it is lost. Ctrl-C ends the capture cleanly, with everything that
-    was received saved; a second Ctrl-C ends it at once. What is received is in a journal first: if the
-    process is killed, the next capture into the folder, or rlfast recover, saves it.
+    was received saved, and so do SIGTERM and the end of the terminal; a second Ctrl-C, more than a second
+    later, ends it at once. What is received is in a journal first: if the process is killed, the next capture
+    into the folder, or rlfast recover, saves it.
 
     [bold]Examples[/bold]
 
@@ -229,14 +241,17 @@ def capture_command(
     if target.warning is not None:
         print_error(target.warning)
     limits = {"idle_timeout": idle_timeout, "data_timeout": data_timeout}
-    summary = asyncio.run(_capture(target, out, options, limits, reconnect=not no_reconnect, quiet=as_json))
+    interrupts = Interrupts()
+    capturing = _capture(target, out, options, limits, interrupts, reconnect=not no_reconnect, quiet=as_json)
+    summary = asyncio.run(capturing)
     if summary is None:
-        return 130
-    if as_json:
-        print_json({"out": str(out), **summary.as_dict()})
-    else:
-        print_summary(summary, out)
-    return exit_code(summary)
+        return interrupts.exit_code
+    with terminal_may_be_gone():
+        if as_json:
+            print_json({"out": str(out), **summary.as_dict()})
+        else:
+            print_summary(summary, out)
+    return exit_code(summary, interrupts)
 
 
 async def _capture(
@@ -244,11 +259,12 @@ async def _capture(
     out: Path,
     options: CaptureOptions,
     limits: dict[str, float | None],
+    interrupts: Interrupts,
     *,
     reconnect: bool,
     quiet: bool,
 ) -> CaptureSummary | None:
-    with Interrupts() as interrupts:
+    with interrupts:
         state = await prepare(out, target.stream, target.type, options, quiet)
         display = Display(f"capturing {target.stream} into {out} (Ctrl-C ends)", quiet)
         connecting = target.connecting(state.next_seq, state.next_epoch, reconnect, **limits)

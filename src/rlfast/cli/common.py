@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,19 +16,21 @@ import typer
 
 from rlfast.capture.files import local_path
 from rlfast.cli.units import parse_duration, parse_size
-from rlfast.errors import ConfigError
+from rlfast.errors import ConfigError, RlfastError
 
 __all__ = [
     "Debug",
     "Folder",
     "Json",
     "duration",
+    "leave_terminal",
     "path",
     "print_error",
     "print_json",
     "size",
     "size_or_zero",
     "state",
+    "terminal_may_be_gone",
 ]
 
 T = TypeVar("T")
@@ -72,10 +78,32 @@ Folder = Annotated[
 ]
 
 
+@contextlib.contextmanager
+def terminal_may_be_gone() -> Iterator[None]:
+    """Print without an error when the terminal is closed; what follows is printed nowhere."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO or isinstance(error, RlfastError):
+            raise
+        leave_terminal()
+
+
+def leave_terminal() -> None:
+    """Let standard streams that are devices, such as a terminal, lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        with contextlib.suppress(OSError):  # It may be closed.
+            if stat.S_ISCHR(os.fstat(number).st_mode):
+                os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
 def print_error(message: str) -> None:
     """Print one line to stderr. Control characters, which may come from a server, are shown, not sent."""
     text = "".join(char if char.isprintable() else " " for char in message)
-    print(f"rlfast: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    with terminal_may_be_gone():
+        print(f"rlfast: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:

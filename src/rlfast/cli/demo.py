@@ -16,7 +16,8 @@ import typer
 from rlfast.capture import CaptureOptions, CaptureSummary
 from rlfast.cli.common import Debug, Json, duration, path, print_json
 from rlfast.cli.display import Display, make_console, print_summary
-from rlfast.cli.running import Interrupts, capture_until_stopped, exit_code, prepare
+from rlfast.cli.interrupts import Interrupts
+from rlfast.cli.running import capture_until_stopped, exit_code, prepare
 from rlfast.cli.target import TargetOptions, find_target
 from rlfast.errors import ConnectError
 from rlfast.events import AgentEvent
@@ -60,12 +61,13 @@ def demo_command(
     """
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="rlfast-demo-"))
-    summary = asyncio.run(_demo(out, seconds, rate, quiet=as_json))
+    interrupts = Interrupts()
+    summary = asyncio.run(_demo(out, seconds, rate, interrupts, quiet=as_json))
     if summary is None:
-        return 130
+        return interrupts.exit_code
     if as_json:
         print_json({"out": str(out), **summary.as_dict()})
-        return exit_code(summary)
+        return exit_code(summary, interrupts)
     print_summary(summary, out)
     console = make_console()
     for line in (
@@ -77,11 +79,13 @@ def demo_command(
         "  rlfast capture --help",
     ):
         console.print(line, markup=False, soft_wrap=True)
-    return exit_code(summary)
+    return exit_code(summary, interrupts)
 
 
-async def _demo(out: Path, seconds: float, rate: float | None, quiet: bool) -> CaptureSummary | None:
-    with Interrupts() as interrupts:
+async def _demo(
+    out: Path, seconds: float, rate: float | None, interrupts: Interrupts, quiet: bool
+) -> CaptureSummary | None:
+    with interrupts:
         options = CaptureOptions(duration=seconds)
         state = await prepare(out, f"agent_events:{AGENT}", AgentEvent, options, quiet)
         async with _simulator(interrupts, rate) as base_url:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rlfast.capture.summary import CaptureProgress, CaptureSummary
+from rlfast.cli.common import terminal_may_be_gone
 from rlfast.cli.units import format_bytes, format_seconds
 
 __all__ = ["Display", "make_console", "print_summary"]
@@ -67,12 +68,14 @@ class Display:
         """Take the live line away; also for a program that is about to end at once."""
         live, self._live = self._live, None
         if live is not None:
-            live.stop()
+            with terminal_may_be_gone():
+                live.stop()
 
     def note(self, text: str) -> None:
         """Print one line of its own."""
         if not self._quiet:
-            self._console.print(Text(text), soft_wrap=True)
+            with terminal_may_be_gone():
+                self._console.print(Text(text), soft_wrap=True)
 
     def show(self, progress: CaptureProgress) -> None:
         """Show the state of the capture."""
@@ -80,11 +83,12 @@ class Display:
             return
         if self._live is not None:
             self._measure(progress)
-            self._live.update(Text(f"{self._title}\n{self._line(progress)}"), refresh=True)
+            with terminal_may_be_gone():
+                self._live.update(Text(f"{self._title}\n{self._line(progress)}"), refresh=True)
         elif progress.seconds >= self._next_line:
             self._measure(progress)
             self._next_line = progress.seconds + LINE_INTERVAL
-            self._console.print(Text(self._line(progress)), soft_wrap=True)
+            self.note(self._line(progress))
 
     def _measure(self, progress: CaptureProgress) -> None:
         seconds, events, payload = self._before

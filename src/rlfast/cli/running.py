@@ -1,75 +1,22 @@
-"""One capture from the command line: signals, display, summary, exit code."""
+"""One capture from the command line: recovery, display, exit code."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 from rlfast.capture import CaptureOptions, CaptureSummary, StreamState, capture, prepare_folder, stream_state
 from rlfast.cli.common import print_error
 from rlfast.cli.display import Display
+from rlfast.cli.interrupts import Interrupts
 from rlfast.connection import Connecting
 
 if TYPE_CHECKING:
     from rlfast.capture.recovery import RecoveryReport
 
-__all__ = ["Interrupts", "capture_until_stopped", "describe_recovery", "exit_code", "prepare"]
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@final
-@dataclass
-class Interrupts:
-    """SIGINT and SIGTERM as an event. The second signal ends the process at once.
-
-    A context manager, for the main thread and a running loop.
-
-    Attributes:
-        stop: set by the first signal.
-        at_exit: called before the process ends at the second one, latest first.
-    """
-
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    at_exit: list[Callable[[], object]] = field(default_factory=list)
-    _signalled: bool = False
-    _previous: dict[int, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> Interrupts:
-        """Take over the signals."""
-        loop = asyncio.get_running_loop()
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            if self._signalled:
-                self._exit_at_once()
-            self._signalled = True
-            loop.call_soon_threadsafe(self.stop.set)
-
-        for number in _SIGNALS:
-            # signal.signal, not loop.add_signal_handler: the event loops of Windows have no such method.
-            self._previous[number] = signal.signal(number, on_signal)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the signals back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _exit_at_once(self) -> None:
-        for action in reversed(self.at_exit):
-            action()
-        print_error("stopped at once; run rlfast recover to save what was received since the last commit")
-        # Not 130, which promises that everything is saved.
-        os._exit(1)
+__all__ = ["capture_until_stopped", "describe_recovery", "exit_code", "prepare"]
 
 
 async def prepare(out: Path, stream: str, type_: Any, options: CaptureOptions, quiet: bool) -> StreamState:
@@ -142,6 +89,9 @@ async def capture_until_stopped(
     try:
         with display:
             interrupts.at_exit.append(display.stop)
+            interrupts.on_stop.append(
+                lambda: display.note("stopping: saving what was received (a second signal stops at once)")
+            )
             return await capture(ws, out, options, progress=display.show, stop=stop)
     finally:
         await ws.close()
@@ -156,9 +106,9 @@ def _report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
         loop.default_exception_handler(context)
 
 
-def exit_code(summary: CaptureSummary) -> int:
+def exit_code(summary: CaptureSummary, interrupts: Interrupts) -> int:
     """Return the exit code of a capture; a connection that was lost for good gets its line on stderr."""
     if summary.error is not None:
         print_error(f"the stream ended: {summary.error}; what was received before is saved")
         return 1
-    return 130 if summary.interrupted else 0
+    return interrupts.exit_code if summary.interrupted else 0

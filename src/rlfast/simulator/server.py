@@ -271,7 +271,7 @@ def _reachable(host: str) -> str:
 
 
 async def serve(options: SimulatorOptions, announce: Callable[[Simulator], None]) -> None:
-    """Run a simulator until SIGINT or SIGTERM; both end it cleanly.
+    """Run a simulator until SIGINT, SIGTERM or SIGHUP, which end it cleanly; those that are ignored stay so.
 
     Args:
         options: what to serve, and how.
@@ -282,9 +282,9 @@ async def serve(options: SimulatorOptions, announce: Callable[[Simulator], None]
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     previous = {}
-    for number in signals:
+    for number in (number for number in signals if signal.getsignal(number) != signal.SIG_IGN):
         # signal.signal, not loop.add_signal_handler: the event loops of Windows have no such method.
         previous[number] = signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     try:
