@@ -9,7 +9,7 @@ import pytest
 from sample_events import PAYLOADS
 
 from rlfast import AgentEvent, CaptureError
-from rlfast.capture import next_seq
+from rlfast.capture import compact, next_seq
 from rlfast.capture.burial import list_dead_letters, redrive
 from rlfast.capture.inspection import inspect_dataset
 from rlfast.capture.lock import DatasetLock
@@ -93,6 +93,23 @@ def test_all_of_a_file_may_fit(tmp_path: Path) -> None:
     assert redrive(tmp_path, NEWER).left == {}
     assert dead_letters(tmp_path) == []
     assert json.loads((tmp_path / "_manifest.jsonl").read_text().splitlines()[1])["kind"] == "redrive"
+
+
+def test_dead_letters_of_several_streams_are_not_mixed(tmp_path: Path) -> None:
+    write(tmp_path, [UNKNOWN % (1, 1)])
+    write(tmp_path, [UNKNOWN % (2, 2)], stream="other")
+    write(tmp_path, [UNKNOWN % (3, 3)], first_seq=1, stream="other")
+    compact(tmp_path)
+    write(tmp_path, PAYLOADS, stream="without")
+    with pytest.raises(CaptureError, match=rf"several streams: other, {STREAM}; .*--stream NAME"):
+        redrive(tmp_path, NEWER)
+    with pytest.raises(CaptureError, match="no stream othr; those with dead letters: other, test-stream"):
+        redrive(tmp_path, NEWER, stream="othr")
+    assert redrive(tmp_path, NEWER, stream="without").read == 0
+    assert redrive(tmp_path, NEWER, stream="other").events == {"plan_revised": 2}
+    assert column(tmp_path, "plan_revised", "stream") == ["other", "other"]
+    assert [row["stream"] for row in dead_letters(tmp_path)] == [STREAM]
+    assert redrive(tmp_path, NEWER).events == {"plan_revised": 1}
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

@@ -22,12 +22,20 @@ MIB = 1 << 20
 class Keeper:
     """A journal attached to a queue, without a network."""
 
-    def __init__(self, out: Path, *, max_bytes: int = 4 * MIB, max_spill: int = 0, **queue: int) -> None:
+    def __init__(
+        self,
+        out: Path,
+        info: JournalInfo = INFO,
+        *,
+        max_bytes: int = 4 * MIB,
+        max_spill: int = 0,
+        **queue: int,
+    ) -> None:
         self.full: list[bool] = []
         self.errors: list[OSError] = []
         self.journal = Journal(
             out,
-            INFO,
+            info,
             max_bytes=max_bytes,
             min_free=0,
             durable=False,

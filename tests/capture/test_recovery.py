@@ -16,7 +16,7 @@ import pytest
 from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve
 
-from rlfast import AgentEvent, CaptureError, Gap, connect
+from rlfast import AgentEvent, CaptureError, ConnectionOptions, Gap, UsageError, connect
 from rlfast.capture import CaptureOptions, capture, next_seq, recover, resume, stream_state
 from rlfast.capture.dataset import prepare_folder
 from rlfast.capture.inspection import inspect_dataset
@@ -24,8 +24,8 @@ from rlfast.capture.lock import OWNER, DatasetLock
 from rlfast.capture.manifest import read_manifest
 from rlfast.capture.type_names import name_type, resolve_type
 
-from .helpers import STREAM, dead_letters, files, gaps, part_files, rows, sent, stored, write
-from .test_journal import Keeper
+from .helpers import STREAM, column, dead_letters, files, gaps, part_files, rows, sent, stored, write
+from .test_journal import INFO, Keeper
 
 N = len(PAYLOADS)
 
@@ -42,10 +42,17 @@ class Strict(msgspec.Struct, tag="s"):
             raise RuntimeError("a hook that cannot cope")
 
 
-def leave(out: Path, *reads: list[bytes], first_seq: int = 0) -> Keeper:
+class Lenient(msgspec.Struct):
+    celsius: float | None = None
+
+
+MISSING = "no_such_module:Event"
+
+
+def leave(out: Path, *reads: list[bytes], first_seq: int = 0, **info: Any) -> Keeper:
     """Leave a journal behind, as a killed capture does."""
     out.mkdir(exist_ok=True)
-    keeper = Keeper(out, block_size=1 << 20)
+    keeper = Keeper(out, msgspec.structs.replace(INFO, **info), block_size=1 << 20)
     keeper.queue.detach()
     keeper.queue = type(keeper.queue)(1 << 20, 1 << 30, 1, first_seq)
     keeper.queue.begin_epoch(1)
@@ -134,21 +141,83 @@ def test_a_type_that_cannot_be_imported_keeps_the_journal(tmp_path: Path) -> Non
         n: int
 
     assert name_type(Local) == ""
-    keeper = leave(tmp_path, [b'{"type":"local","n":1}'])
-    (path,) = tmp_path.glob("_journal/*/segment-*.rlj")
-    data = path.read_bytes()
-    keeper.journal.close(delete=False)
-    from rlfast.capture import journal as journal_module
-
-    page = journal_module._decode_header(data[:4096])
-    assert page is not None
-    info = msgspec.structs.replace(page.info, type="no_such_module:Event")
-    path.write_bytes(journal_module._encode_header(msgspec.structs.replace(page, info=info)) + data[4096:])
+    leave(tmp_path, [b'{"type":"local","n":1}'], type=MISSING)
     with pytest.raises(CaptureError, match=r"no_such_module:Event, cannot be imported.*--types MODULE:TYPE"):
         recover(tmp_path)
     assert next_seq(tmp_path, STREAM) == 1
     assert recover(tmp_path, Local).streams[0].messages == 1
     assert rows(tmp_path) == {0: {"type": "local", "n": 1}}
+
+
+READING = [b'{"celsius":21.5}']
+
+
+def test_a_journal_is_decoded_by_its_own_type_whatever_is_given(tmp_path: Path) -> None:
+    for i, call in enumerate(
+        (
+            lambda out: resume(out, "trades", Lenient),
+            lambda out: resume(out, STREAM, Lenient),
+            lambda out: recover(out, Lenient),
+            lambda out: recover(out, Lenient, stream=STREAM),
+        )
+    ):
+        out = tmp_path / str(i)
+        leave(out, PAYLOADS)
+        call(out)
+        assert stored(out) == sent(PAYLOADS)
+
+
+def test_the_given_type_is_for_its_stream_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for type_ in ("", MISSING):
+        out = tmp_path / f"types-{type_}"
+        leave(out, READING, stream="weather", type=type_)
+        leave(out, READING, stream="trades", type=type_)
+        before = {path: path.read_bytes() for path in out.glob("_journal/*/*")}
+        # Neither stream is this one.
+        assert resume(out, STREAM, Lenient).first_seq == 0
+        assert {path: path.read_bytes() for path in out.glob("_journal/*/*")} == before
+        assert "the journal of weather stays" in caplog.text
+        # Whose type is it?
+        several = r"journals of (weather, trades|trades, weather) cannot .*--types .* --stream NAME"
+        with pytest.raises(CaptureError, match=several):
+            recover(out, Lenient)
+        with pytest.raises(CaptureError, match="no stream wheather"):
+            recover(out, Lenient, stream="wheather")
+        with pytest.raises(CaptureError, match=r"journal of weather cannot be decoded.*--types"):
+            resume(out, "weather")
+        assert {path: path.read_bytes() for path in out.glob("_journal/*/*")} == before
+        assert resume(out, "trades", Lenient).first_seq == 1
+        report = recover(out, Reading)
+        assert [found.stream for found in report.streams] == ["weather"]
+        assert column(out, "Reading", "stream") == ["weather"]
+        assert column(out, "Lenient", "stream") == ["trades"]
+        assert recover(out, Reading, stream="weather").nothing_to_do
+
+
+def test_a_type_of_that_very_name_is_taken(tmp_path: Path) -> None:
+    there = type(
+        "Event", (msgspec.Struct,), {"__annotations__": {"celsius": float}, "__module__": MISSING[:14]}
+    )
+    assert name_type(there) == MISSING
+    leave(tmp_path, READING, stream="weather", type=MISSING)
+    leave(tmp_path, READING, stream="trades", type=MISSING)
+    assert len(recover(tmp_path, there).streams) == 2
+
+
+def test_a_module_that_fails_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for i, text in enumerate(("1 / 0", "import sys; sys.exit(3)", "def")):
+        (tmp_path / f"failing_{i}.py").write_text(text)
+        out = tmp_path / str(i)
+        leave(out, READING, type=f"failing_{i}:Event")
+        with pytest.raises(CaptureError, match=f"failing_{i}:Event, cannot be imported"):
+            recover(out)
+        assert resume(out, STREAM, Lenient).first_seq == 1
+
+
+def test_a_stream_without_a_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="together with the type"):
+        recover(tmp_path, stream="weather")
 
 
 def test_types_have_names() -> None:
@@ -256,6 +325,26 @@ async def test_a_capture_recovers_and_records_the_gap(tmp_path: Path) -> None:
     report = inspect_dataset(tmp_path)
     assert report.gap_reasons == {"crashed": 1, "capture_stopped": 1}
     assert report.healthy
+
+
+async def test_a_capture_with_a_new_type_recovers_with_the_old_one(tmp_path: Path) -> None:
+    class Newer(msgspec.Struct):
+        celsius: float | None = None
+
+    leave(tmp_path, PAYLOADS)
+    leave(tmp_path, READING, stream="weather", type=MISSING)
+
+    async def handler(peer: Peer) -> None:
+        await peer.write(*map(frame, PAYLOADS))
+        await peer.close()
+
+    async with serve(handler) as server:
+        options = ConnectionOptions(first_seq=N, first_epoch=2)
+        async with connect(server.url, type=Newer, stream=STREAM, backoff=None, options=options) as ws:
+            await capture(ws, tmp_path, CaptureOptions(min_free=0))
+    assert column(tmp_path, "Newer", "seq") == list(range(N, 2 * N))
+    assert list(rows(tmp_path).values())[:N] == sent(PAYLOADS)
+    assert next_seq(tmp_path, "weather") == 1
 
 
 @pytest.mark.parametrize("durability", ["none", "process", "machine"])

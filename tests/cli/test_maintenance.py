@@ -41,6 +41,22 @@ def test_recover_saves_and_says_so(tmp_path: Path) -> None:
     assert report == {"commit": None, "streams": [], "removed": [], "left": []}
 
 
+def test_a_type_is_for_one_stream(tmp_path: Path) -> None:
+    for stream in ("weather", "trades"):
+        leave(tmp_path, [b'{"celsius":1.5}'], stream=stream, type="no_such_module:Reading")
+    typed = ("--types", "rlfast.events:OversightAlert")
+    done = run("recover", tmp_path, *typed)
+    assert (done.returncode, "--stream NAME" in done.stderr) == (1, True)
+    assert run("recover", tmp_path, "--stream", "trades").returncode == 2
+    done = run("recover", tmp_path, *typed, "--stream", "trades")
+    assert "recovered 1 messages of trades" in done.stdout
+    assert "left the journal of weather" in done.stdout
+    assert run("recover", tmp_path, *typed).returncode == 0
+    done = run("redrive", tmp_path, *typed)
+    assert (done.returncode, "--stream NAME" in done.stderr) == (1, True)
+    assert run("redrive", tmp_path, *typed, "--stream", "weather").stdout.startswith("1 dead letters")
+
+
 def test_recover_of_no_folder_is_one_line(tmp_path: Path) -> None:
     done = run("recover", tmp_path / "missing")
     assert done.returncode == 1

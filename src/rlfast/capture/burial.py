@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,23 +93,34 @@ def _sample(row: dict[str, Any], raw_chars: int) -> Sample:
     return Sample(row["stream"], row["seq"], row["received_at"], row["error"], shown)
 
 
-def _tables(out: Path, manifest: Manifest | None = None) -> Iterator[tuple[str, pa.Table]]:
-    """Yield path and content of each file of dead letters."""
+def _tables(out: Path, paths: Iterable[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+    """Yield path and content of each file of dead letters, or of those at `paths`."""
     if not out.is_dir():
         raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
     try:
-        for path in sorted((manifest or read_manifest(out)).files):
-            if path.startswith(f"{DEAD_LETTERS}/"):
-                with pq.ParquetFile(out / path) as file:
-                    yield path, file.read()
+        for path in sorted(_streams(read_manifest(out)) if paths is None else paths):
+            with pq.ParquetFile(out / path) as file:
+                yield path, file.read()
     except OSError as error:
         raise explain(error, out, "cannot read the dead letters in") from error
     except pa.ArrowException as error:
         raise CaptureError(f"cannot read the dead letters in {out}: {error}") from error
 
 
-def redrive(out: str | Path, type: Any, uuid: UUIDFormat = "binary") -> RedriveReport:  # noqa: A002
-    """Decode all dead letters again, with `type`, and commit what now fits; the rest stays.
+def _streams(manifest: Manifest) -> dict[str, str]:
+    """The stream of each file of dead letters, by path."""
+    streams = {file.path: entry.stream for entry in manifest.entries for file in entry.files}
+    return {path: streams[path] for path in manifest.files if path.startswith(f"{DEAD_LETTERS}/")}
+
+
+def redrive(
+    out: str | Path,
+    type: Any,  # noqa: A002 - as in `connect`
+    uuid: UUIDFormat = "binary",
+    *,
+    stream: str | None = None,
+) -> RedriveReport:
+    """Decode the dead letters of a stream again, with `type`, and commit what now fits; the rest stays.
 
     Events keep the seq, epoch and received_at of their dead letter. Each file of dead letters is one change:
     either its old state or its new one is there. May be killed, and called again.
@@ -118,9 +129,12 @@ def redrive(out: str | Path, type: Any, uuid: UUIDFormat = "binary") -> RedriveR
         out: folder of the data set; no capture may be running.
         type: struct type, tagged union of them, or None for any JSON.
         uuid: as in `CaptureOptions`.
+        stream: whose dead letters; needed if there are some of several streams, because the type of one can
+            take those of another for its own.
 
     Raises:
-        CaptureError: a capture is running, or a file cannot be read or written.
+        CaptureError: a capture is running, a file cannot be read or written, there are dead letters of
+            several streams and none is named, or there is no such stream.
         UnsupportedFieldError: a field of the type has no column type.
     """
     out = local_path(out)
@@ -133,7 +147,7 @@ def redrive(out: str | Path, type: Any, uuid: UUIDFormat = "binary") -> RedriveR
         recover_locked(out)
         manifest = read_manifest(out)
         options = CaptureOptions(uuid=uuid, partition_by=_partition_of(manifest))
-        for path, table in _tables(out, manifest):
+        for path, table in _tables(out, _files_of(manifest, stream)):
             assembler = BatchAssembler(type)
             assembler.buries_hook_errors = True
             work = _Redrive(out, path, table, assembler, options)
@@ -142,6 +156,22 @@ def redrive(out: str | Path, type: Any, uuid: UUIDFormat = "binary") -> RedriveR
             events.update(work.events)
             left.update(work.left)
     return RedriveReport(read, dict(events.most_common()), dict(left.most_common()))
+
+
+def _files_of(manifest: Manifest, stream: str | None) -> list[str]:
+    """The files of dead letters of a stream, or of the only one that has some."""
+    streams = _streams(manifest)
+    names = sorted(set(streams.values()))
+    if stream is None and len(names) > 1:
+        raise CaptureError(
+            f"there are dead letters of several streams: {', '.join(names)}; name the one whose events have "
+            "this type (--stream NAME)"
+        )
+    if stream is not None and all(entry.stream != stream for entry in manifest.entries):
+        raise CaptureError(
+            f"there is no stream {stream}; those with dead letters: {', '.join(names) or 'none'}"
+        )
+    return [path for path, name in streams.items() if stream in (None, name)]
 
 
 def _partition_of(manifest: Manifest) -> Partition | None:

@@ -5,11 +5,16 @@
 3. Temporary files are removed.
 
 Each step finds out by itself what is left to do, so that recovery may be killed, too, and called again.
+
+A journal is decoded by its own type, which stands in it by name. A type that the caller gives takes its place
+only where that one cannot be imported, and only for the stream that it was given for: decoded by the type of
+another stream, messages could become rows that nobody sent. A journal without a type is left as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,10 +37,11 @@ from rlfast.capture.options import CaptureOptions
 from rlfast.capture.rows import RowMaker, partition_spans
 from rlfast.capture.segment import DatasetWriter
 from rlfast.capture.transaction import recover_change
-from rlfast.capture.type_names import resolve_type
+from rlfast.capture.type_names import name_type, resolve_type
 from rlfast.decoding import BatchAssembler
-from rlfast.errors import CaptureError, ConfigError, UnsupportedFieldError
+from rlfast.errors import CaptureError, ConfigError, UnsupportedFieldError, UsageError
 from rlfast.options import ConnectionOptions, Gap
+from rlfast.schema import compile_plan
 
 __all__ = ["RecoveredStream", "RecoveryReport", "recover", "recover_locked", "resume"]
 
@@ -44,6 +50,8 @@ BATCH_BYTES = 64 << 20
 
 #: Stands for: the type that the journal names.
 BY_NAME: Any = object()
+
+_log = logging.getLogger("rlfast.capture")
 
 
 class RecoveredStream(msgspec.Struct, frozen=True):
@@ -93,31 +101,38 @@ def recover(
     out: str | Path,
     type: Any = BY_NAME,  # noqa: A002 - as in `connect`
     *,
+    stream: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RecoveryReport:
     """Make a data set whole that a capture left without an orderly end.
 
     Args:
         out: folder of the data set.
-        type: of the events, as in `rlfast.connect`; by default the one that the capture used, which must be
-            importable.
+        type: of the events, as in `rlfast.connect`, for a journal whose own type cannot be imported; every
+            other one is decoded by its own.
+        stream: whose type that is. Needed if there are several journals without a type; those of other
+            streams then stay, with a warning in the log.
         progress: called with the messages that were decoded so far.
 
     Raises:
-        CaptureError: a capture is running, a file cannot be read or written, or a journal's type is not to be
-            had.
+        CaptureError: a capture is running, a file cannot be read or written, a journal's type is not to be
+            had, or there is no such stream.
+        UsageError: there is a stream, and no type.
     """
     out = local_path(out)
+    if stream is not None and type is BY_NAME:
+        raise UsageError(f"all streams are recovered; name {stream} together with the type of its events")
     if not out.is_dir():
         raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
     with DatasetLock(out, "recovery"):
-        report = recover_locked(out, type, progress=progress)
-    if report.left:
-        stream, reason = report.left[0]
-        raise CaptureError(
-            f"the journal of {stream} cannot be decoded: {reason}; name the type of its events "
-            "(--types MODULE:TYPE), everything in it is kept until then"
-        )
+        report = recover_locked(out, type, only=stream, progress=progress)
+    if stream is None and report.left:
+        raise _cannot_decode(report.left)
+    if stream is not None:
+        streams = sorted({entry.stream for entry in read_manifest(out).entries} | dict(report.left).keys())
+        if stream not in streams:
+            raise CaptureError(f"{out} has no stream {stream}; it has: {', '.join(streams) or 'none'}")
+        _warn(report)
     return report
 
 
@@ -132,7 +147,8 @@ def resume(
     Args:
         out: folder of the data set.
         stream: name of the stream, as in `rlfast.connect`.
-        type: see `recover`.
+        type: of this stream's events, if that of its journal cannot be imported; see `recover`. Journals of
+            other streams whose type is not to be had stay, with a warning in the log.
         **options: further ones of the `ConnectionOptions`.
 
     Returns:
@@ -143,9 +159,29 @@ def resume(
     """
     out = local_path(out)
     prepare_folder(out)
-    recover(out, type)
-    state = stream_state(out, stream)
+    with DatasetLock(out, f"start of a capture of {stream}"):
+        _warn(recover_locked(out, type, only=stream))
+        state = stream_state(out, stream)
     return ConnectionOptions(first_seq=state.next_seq, first_epoch=state.next_epoch, **options)
+
+
+def _warn(report: RecoveryReport) -> None:
+    for stream, reason in report.left:
+        _log.warning("the journal of %s stays, because it cannot be decoded: %s", stream, reason)
+
+
+def _cannot_decode(left: tuple[tuple[str, str], ...]) -> CaptureError:
+    (stream, reason), *more = left
+    if not more:
+        return CaptureError(
+            f"the journal of {stream} cannot be decoded: {reason}; name the type of its events "
+            "(--types MODULE:TYPE), everything in it is kept until then"
+        )
+    return CaptureError(
+        f"the journals of {', '.join(stream for stream, _ in left)} cannot be decoded, the first because "
+        f"{reason}; name the type of each stream's events by itself (--types MODULE:TYPE --stream NAME), "
+        "everything in them is kept until then"
+    )
 
 
 def recover_locked(
@@ -155,35 +191,67 @@ def recover_locked(
     only: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RecoveryReport:
-    """Recover under a lock that the caller holds. `type_` is for all streams, or for the stream `only`.
+    """Recover under a lock that the caller holds. `type_` is that of the stream `only`; see `recover`.
 
     Raises:
-        CaptureError: a file cannot be read or written.
+        CaptureError: a file cannot be read or written, or the type of the stream `only` is not to be had.
     """
     try:
         commit = recover_change(out)
         removed = tuple(path.relative_to(out).as_posix() for path in temporary_files(out))
         for name in removed:
             (out / name).unlink(missing_ok=True)
+        journals = {folder: stored_segments(folder) for folder in journal_folders(out)}
+        types, left = _types([found[-1].info for found in journals.values() if found], type_, only)
         streams = []
-        left = []
-        for folder in journal_folders(out):
-            segments = stored_segments(folder)
+        for folder, segments in journals.items():
             if segments:
-                info = segments[-1].info
-                named = type_ is BY_NAME or (only is not None and info.stream != only)
-                try:
-                    replay = _Replay(out, segments, resolve_type(info.type) if named else type_, progress)
-                except (ConfigError, UnsupportedFieldError) as error:
-                    left.append((info.stream, str(error)))
+                stream = segments[-1].info.stream
+                if stream in left:
                     continue
-                found = replay.run()
+                found = _Replay(out, segments, types[stream], progress).run()
                 if found is not None:
                     streams.append(found)
             remove_journal(folder)
-        return RecoveryReport(commit, tuple(streams), removed, tuple(left))
     except OSError as error:
         raise explain(error, out, "cannot recover") from error
+    if only in left:
+        raise _cannot_decode(((only, left[only]),))
+    return RecoveryReport(commit, tuple(streams), removed, tuple(left.items()))
+
+
+def _types(
+    infos: Iterable[JournalInfo], given: Any, stream: str | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """By stream: the type of its events; or the reason why there is none.
+
+    `given` is the type of `stream`, or of the one stream whose own type is not to be had.
+    """
+    types: dict[str, Any] = {}
+    left: dict[str, str] = {}
+    for info in infos:
+        is_given = given is not BY_NAME and info.type and name_type(given) == info.type
+        try:
+            types[info.stream] = _checked(given if is_given else resolve_type(info.type))
+        except (ConfigError, UnsupportedFieldError) as error:
+            left[info.stream] = str(error)
+    if given is not BY_NAME:
+        if stream is None and len(left) == 1:
+            (stream,) = left
+        if stream in left:
+            try:
+                types[stream] = _checked(given)
+                del left[stream]
+            except UnsupportedFieldError as error:
+                left[stream] = str(error)
+    return types, left
+
+
+def _checked(type_: Any) -> Any:
+    """The type, which can become columns. Raises UnsupportedFieldError."""
+    if type_ is not None:
+        compile_plan(type_)
+    return type_
 
 
 class _Replay:

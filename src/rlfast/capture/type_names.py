@@ -55,7 +55,7 @@ def resolve_type(name: str | None) -> Any:
             found: Any = importlib.import_module(module)
             for attribute in path.split("."):
                 found = getattr(found, attribute)
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:  # A module may raise anything when it is run.
             raise ConfigError(f"the type of its events, {name}, cannot be imported: {error}") from error
         members.append(found)
     union = members[0]

@@ -117,6 +117,10 @@ def redrive_command(
             help="msgspec struct, or union of them, of the messages. Default: the agent events.",
         ),
     ] = None,
+    stream: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Whose dead letters, if there are some of several streams."),
+    ] = None,
     uuid: Annotated[
         Literal["binary", "text"], typer.Option(help="As the capture was told to write UUIDs.")
     ] = "binary",
@@ -132,10 +136,11 @@ def redrive_command(
     \b
       rlfast dead-letters events
       rlfast redrive events --types my_events:Event
+      rlfast redrive events --types weather:Reading --stream weather
     """
     from rlfast.capture.burial import redrive
 
-    report = redrive(folder, AgentEvent if types is None else load_type(types), uuid)
+    report = redrive(folder, AgentEvent if types is None else load_type(types), uuid, stream=stream)
     if as_json:
         print_json(report)
         return 0
