@@ -1,7 +1,7 @@
 /* A preloaded library that makes the file system fail below one folder, at a chosen call.
 
    FAULT_DIR     the folder; calls that concern other paths go through
-   FAULT_OPS     comma-separated: open write fsync rename unlink truncate allocate mkdir, or "any"
+   FAULT_OPS     comma-separated: open write fsync rename unlink truncate allocate mkdir rmdir, or "any"
    FAULT_AT      number of the call, from 1
    FAULT_DO      kill: SIGKILL instead of the call; tear: write a half, then SIGKILL; short: writes do a half, from that call on;
                  a number: fail with this errno, once; a number and "+": from that call on
@@ -156,6 +156,7 @@ int fdatasync(int fd) { return fd_below(fd) && fault("fsync") < 0 ? -1 : REAL(fd
 int rename(const char *from, const char *to) { return below(to) && fault("rename") < 0 ? -1 : REAL(rename)(from, to); }
 int unlink(const char *path) { return below(path) && fault("unlink") < 0 ? -1 : REAL(unlink)(path); }
 int mkdir(const char *path, mode_t mode) { return below(path) && fault("mkdir") < 0 ? -1 : REAL(mkdir)(path, mode); }
+int rmdir(const char *path) { return below(path) && fault("rmdir") < 0 ? -1 : REAL(rmdir)(path); }
 int ftruncate(int fd, off_t n) { return fd_below(fd) && fault("truncate") < 0 ? -1 : REAL(ftruncate)(fd, n); }
 int ftruncate64(int fd, off64_t n) { return fd_below(fd) && fault("truncate") < 0 ? -1 : REAL(ftruncate64)(fd, n); }
 

@@ -13,10 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from sample_events import PAYLOADS
 
-from rlfast.capture import next_seq, recover
+from rlfast.capture import CaptureOptions, compact, next_seq, recover
 from rlfast.capture.inspection import inspect_dataset
 from rlfast.simulator import Simulator, SimulatorOptions
 
@@ -36,6 +37,7 @@ from .crashing import (
 )
 from .helpers import STREAM, rows, sent, write
 from .test_burial import UNKNOWN
+from .test_recovery import leave
 
 KILLS = int(os.environ.get("RLFAST_KILLS", "50"))
 KILLED = -9
@@ -50,6 +52,11 @@ class PlanRevised(msgspec.Struct, tag="plan_revised", tag_field="type"):
 
 Event = AgentEvent | PlanRevised
 """
+
+
+class Typed(msgspec.Struct):
+    type: str
+
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="preloads a library; kills by SIGKILL")
 
@@ -189,6 +196,79 @@ async def test_killed_at_any_call_of_a_change_at_rest(tmp_path: Path, library: s
         assert_at_rest(out, redriven=work == "redrive")
         shutil.rmtree(out)
     assert killed
+
+
+LEFTOVERS = ("capture", "recover", "compact --unify", "redrive --types newer_events:Event")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("work", LEFTOVERS)
+async def test_nothing_is_left_after_a_kill_while_something_is_removed(
+    tmp_path: Path, library: str, work: str
+) -> None:
+    """A kill at each removal of a file or folder; `recover`, `compact` and the next capture all clean up."""
+    (tmp_path / "newer_events.py").write_text(TYPES)
+    paths = os.pathsep.join([str(tmp_path), str(TESTS), *filter(None, sys.path)])
+    left = tmp_path / "left"
+    if work.startswith("recover"):
+        leave(left, PAYLOADS)
+        (left / "type=gone" / "date=2026-01-01").mkdir(parents=True)
+        (left / "type=gone" / ".part-x.parquet.1b.tmp").touch()
+    elif work.startswith("compact"):
+        # The folder's name hides a column: its files move, as those of earlier versions do.
+        write(left, [b'{"type":"a"}'], type_=Typed, options=CaptureOptions(partition_by="day"))
+        (hidden,) = left.glob("rlfast_type=*")
+        moved = hidden.rename(left / hidden.name.removeprefix("rlfast_"))
+        manifest = left / "_manifest.jsonl"
+        manifest.write_text(manifest.read_text().replace(hidden.name, moved.name))
+    elif work.startswith("redrive"):
+        write(left, [UNKNOWN % (1, 2)])
+
+    async with Simulator(simulator_options(events=50, rate=100_000)) as simulator:
+
+        def capture(out: Path) -> list[str]:
+            return capture_command(agent_url(simulator.base_url), out)
+
+        def command(out: Path) -> list[str]:
+            if work == "capture":
+                return capture(out)
+            line = "import sys; from rlfast.cli import main; sys.exit(main())"
+            name, *arguments = work.split()
+            return [sys.executable, "-c", line, name, str(out), *arguments]
+
+        def copy(name: str) -> Path:
+            if left.exists():
+                shutil.copytree(left, tmp_path / name)
+            return tmp_path / name
+
+        out = copy("counted")
+        counted = tmp_path / "calls"
+        variables = preload(library, out, 0, "kill", "unlink,rmdir", FAULT_COUNT=str(counted))
+        assert await run(command(out), **variables, PYTHONPATH=paths) == (0, "")
+        assert leftovers(out) == []
+        calls = int(counted.read_text())
+        assert calls > 1
+        for at in range(1, calls + 1):
+            out = copy(f"at-{at}")
+            variables = preload(library, out, at, "kill", "unlink,rmdir", PYTHONPATH=paths)
+            assert (await run(command(out), **variables))[0] == KILLED
+            again = tmp_path / "again"
+            for clean_up in (recover, compact):
+                shutil.copytree(out, again)
+                clean_up(again)
+                assert leftovers(again) == []
+                shutil.rmtree(again)
+            if at in (1, calls - 1, calls):
+                assert await run(capture(out)) == (0, "")
+                assert leftovers(out) == []
+            shutil.rmtree(out)
+
+
+def leftovers(out: Path) -> list[str]:
+    """What has no place in a data set at rest."""
+    found = [path for path in out.rglob("*") if path.is_dir() and not any(path.iterdir())]
+    found += [*out.rglob(".*"), *out.glob("_journal*"), *out.glob("_commit*"), *out.glob("_lock.json")]
+    return sorted(path.relative_to(out).as_posix() for path in found)
 
 
 def assert_at_rest(out: Path, redriven: bool | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from rlfast._core.block import BlockQueue
 from rlfast.capture.arrow import pa, pc, pq
 from rlfast.capture.files import DEAD_LETTERS, explain, is_type_folder, local_path
+from rlfast.capture.leftovers import remove_empty_folders
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import Manifest, read_manifest
 from rlfast.capture.options import CaptureOptions, Partition, UUIDFormat
@@ -155,6 +156,7 @@ def redrive(
             read += table.num_rows
             events.update(work.events)
             left.update(work.left)
+        remove_empty_folders(out)
     return RedriveReport(read, dict(events.most_common()), dict(left.most_common()))
 
 

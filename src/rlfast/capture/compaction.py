@@ -20,6 +20,7 @@ from rlfast.capture.files import (
     type_of_folder,
 )
 from rlfast.capture.footer import Footer, read_footer, table_metadata
+from rlfast.capture.leftovers import remove_empty_folders
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import ManifestFile, read_manifest
 from rlfast.capture.options import CaptureOptions, Compression
@@ -133,6 +134,7 @@ def compact(
                 after += size
                 if progress is not None:
                     progress(merged, total)
+            remove_empty_folders(out)
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, OSError):
                 raise explain(error, out, "cannot compact") from error

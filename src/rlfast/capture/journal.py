@@ -359,4 +359,4 @@ def remove_journal(folder: Path) -> None:
             path.unlink()
         (folder / FINISHED).unlink(missing_ok=True)
         folder.rmdir()
-        folder.parent.rmdir()
+        folder.parent.rmdir()  # Fails if there are other journals.

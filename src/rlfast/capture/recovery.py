@@ -2,7 +2,7 @@
 
 1. A commit that was under way is completed, or taken back.
 2. The journal of each stream is decoded again and committed, from behind the last committed message on.
-3. Temporary files are removed.
+3. Temporary files are removed, and folders that are empty.
 
 Each step finds out by itself what is left to do, so that recovery may be killed, too, and called again.
 
@@ -31,6 +31,7 @@ from rlfast.capture.journal import (
     remove_journal,
     stored_segments,
 )
+from rlfast.capture.leftovers import remove_empty_folders
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import RunEnd, read_manifest
 from rlfast.capture.options import CaptureOptions
@@ -213,6 +214,7 @@ def recover_locked(
                 if found is not None:
                     streams.append(found)
             remove_journal(folder)
+        remove_empty_folders(out)
     except OSError as error:
         raise explain(error, out, "cannot recover") from error
     if only in left:
