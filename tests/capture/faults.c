@@ -5,6 +5,7 @@
    FAULT_AT      number of the call, from 1
    FAULT_DO      kill: SIGKILL instead of the call; tear: write a half, then SIGKILL; short: writes do a half, from that call on;
                  a number: fail with this errno, once; a number and "+": from that call on
+   FAULT_CLOCK   seconds that the clock is set forward; the only variable needed for that
    FAULT_COUNT   file that gets the number of calls, at exit */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_long calls;
@@ -82,6 +84,19 @@ __attribute__((destructor)) static void report(void)
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+int clock_gettime(clockid_t clock, struct timespec *to)
+{
+    static int (*real)(clockid_t, struct timespec *);
+    const char *seconds = getenv("FAULT_CLOCK");
+    int status;
+    if (!real)
+        real = REAL(clock_gettime);
+    status = real(clock, to);
+    if (seconds && clock == CLOCK_REALTIME)
+        to->tv_sec += atol(seconds);
+    return status;
+}
 
 ssize_t write(int fd, const void *data, size_t n)
 {

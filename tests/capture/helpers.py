@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from sample_events import assemble
 
 from rlfast import AgentEvent, ConnectionOptions, EventBatch
+from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.rows import RowMaker
 from rlfast.capture.segment import DatasetWriter
@@ -32,12 +33,13 @@ def write(
     stream: str = STREAM,
     options: CaptureOptions | None = None,
     type_: Any = AgentEvent,
+    end: RunEnd | None = None,
 ) -> DatasetWriter:
     """Commit payloads as one segment."""
     out.mkdir(exist_ok=True)
     writer = DatasetWriter(out, stream, options or CaptureOptions())
     add(writer, batch_of(payloads, first_seq, type_), stream=stream)
-    writer.commit()
+    writer.commit(end)
     return writer
 
 

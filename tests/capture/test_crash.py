@@ -19,6 +19,7 @@ from sample_events import PAYLOADS
 
 from rlfast.capture import CaptureOptions, compact, next_seq, recover
 from rlfast.capture.inspection import inspect_dataset
+from rlfast.capture.manifest import read_manifest
 from rlfast.simulator import Simulator, SimulatorOptions
 
 from .crashing import (
@@ -196,6 +197,32 @@ async def test_killed_at_any_call_of_a_change_at_rest(tmp_path: Path, library: s
         assert_at_rest(out, redriven=work == "redrive")
         shutil.rmtree(out)
     assert killed
+
+
+@pytest.mark.parametrize("end", ["stopped", "crashed"])
+async def test_a_clock_set_back_hides_no_interruption(tmp_path: Path, library: str, end: str) -> None:
+    out = tmp_path / "out"
+    hours = [3, 2, 0, 1]
+    async with Simulator(simulator_options(events=200, rate=100_000)) as simulator:
+        command = capture_command(
+            agent_url(simulator.base_url), out, batch_rows=20, rotation={"max_rows": 50}
+        )
+        for number, hour in enumerate(hours):
+            ahead = {"LD_PRELOAD": library, "FAULT_CLOCK": str(3600 * hour)}
+            if end == "crashed" and number < len(hours) - 1:
+                fault = preload(library, out, 30, "kill", "write,rename")
+                assert (await run(command, **{**fault, **ahead}))[0] == KILLED
+                assert await run(recover_command(out), **ahead) == (0, "")
+                assert recover(out).nothing_to_do
+            else:
+                assert await run(command, **ahead) == (0, "")
+    reason = "crashed" if end == "crashed" else "capture_stopped"
+    recorded = [gap for entry in read_manifest(out).entries for gap in entry.gaps]
+    assert [gap.reason for gap in recorded] == 3 * [reason]
+    assert [gap.epoch for gap in recorded] == [1, 2, 3]
+    assert inspect_dataset(out).gaps == tuple(recorded)
+    times = [gap.reconnected_at or 0 for gap in recorded]
+    assert times[0] > times[1] < times[2]
 
 
 LEFTOVERS = ("capture", "recover", "compact --unify", "redrive --types newer_events:Event")

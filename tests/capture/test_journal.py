@@ -202,6 +202,27 @@ def test_notes_stand_between_messages(tmp_path: Path) -> None:
     assert replayed(tmp_path) == {0: b"a", 1: b"b"}
 
 
+def test_news_of_an_old_gap_frees_no_segment_that_is_not_committed(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, max_bytes=64 * MIB, max_spill=64 * MIB, high_water=20_000)
+    keeper.journal._segment_bytes = MIB
+    sent = payloads(60, 200)
+    keeper.feed(*sent[:30])
+    gap = Gap(1, 29, 123, "protocol_error: " + 60_000 * "x")
+    keeper.journal.write_gap(gap)
+    keeper.queue.begin_epoch(2)
+    keeper.feed(*sent[30:])
+    # Told late: its note opens the next segment.
+    while len(list(tmp_path.glob("_journal/*/segment-*.rlj"))) == 1:
+        keeper.journal.write_gap(gap)
+    keeper.journal.release(29)
+    more = payloads(20_000, 200, 60)
+    keeper.feed(*more)
+    assert list(replayed(tmp_path).values()) == sent + more
+    assert keeper.take() == sent + more
+    keeper.journal.release(59)
+    assert len(keeper.journal._free) == 1
+
+
 def test_a_disk_without_room_is_refused_before_it_is_full(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"MiB left; a journal segment needs"):
         Journal(

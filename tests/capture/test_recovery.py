@@ -21,7 +21,7 @@ from rlfast.capture import CaptureOptions, capture, next_seq, recover, resume, s
 from rlfast.capture.dataset import prepare_folder
 from rlfast.capture.inspection import inspect_dataset
 from rlfast.capture.lock import OWNER, DatasetLock
-from rlfast.capture.manifest import read_manifest
+from rlfast.capture.manifest import RunEnd, read_manifest
 from rlfast.capture.type_names import name_type, resolve_type
 
 from .helpers import STREAM, column, dead_letters, files, gaps, part_files, rows, sent, stored, write
@@ -134,6 +134,33 @@ def test_gaps_in_the_journal_are_committed_once(tmp_path: Path) -> None:
     ]
     assert recover(tmp_path).nothing_to_do
     assert stream_state(tmp_path, STREAM).next_epoch == 3
+
+
+def test_the_end_of_a_run_is_known_whatever_the_clock_says(tmp_path: Path) -> None:
+    for committed in (0, 1):
+        out = tmp_path / f"ended-{committed}"
+        write(out, PAYLOADS, end=RunEnd(1 << 62, "capture_stopped"))
+        # The clock was set back before this run, or forward and back in it.
+        leave(out, PAYLOADS, first_seq=N, run=1 << (10 if committed else 62), segments=1)
+        write(out, PAYLOADS, first_seq=N, end=RunEnd(1 << 60, "capture_stopped") if not committed else None)
+        report = recover(out)
+        assert report.nothing_to_do == (not committed)
+        ends = [(entry.ended_at, entry.end_reason) for entry in read_manifest(out).entries]
+        if committed:
+            assert (len(ends), ends[2][1]) == (3, "crashed")
+        else:
+            assert ends == [(1 << 62, "capture_stopped"), (1 << 60, "capture_stopped")]
+
+
+def test_gaps_behind_the_last_committed_message_are_recovered(tmp_path: Path) -> None:
+    keeper = leave(tmp_path, PAYLOADS)
+    first = Gap(1, N - 1, 10, "connection_lost", reconnected_at=20)
+    keeper.journal.write_gap(first)
+    while len(list(tmp_path.glob("_journal/*/segment-*.rlj"))) == 1:
+        keeper.journal.write_gap(Gap(2, N - 1, 30, "protocol_error: " + 100_000 * "x"))
+    write(tmp_path, PAYLOADS)
+    assert recover(tmp_path).streams[0].gaps == 2
+    assert gaps(tmp_path)[0]["reconnected_at"] == 20
 
 
 def test_a_type_that_cannot_be_imported_keeps_the_journal(tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ class StreamState(NamedTuple):
     """Number of the next connection; 1 in a new data set."""
     end: RunEnd | None
     """How its last run ended; None if there was none. Without a record of it, the run has crashed."""
+    segments: int = 0
+    """Committed segments of the stream."""
 
 
 def stream_state(out: str | Path, stream: str) -> StreamState:
@@ -80,13 +82,14 @@ def stream_state(out: str | Path, stream: str) -> StreamState:
         raise explain(error, out, "cannot read the data set in") from error
     epoch = max((entry.epochs[1] for entry in segments), default=0)
     epoch = max([epoch, *(gap.epoch for entry in segments for gap in entry.gaps)])
-    return StreamState(last + 1, epoch + 1, _end(segments[-1]) if segments else None)
+    return StreamState(last + 1, epoch + 1, _end(segments[-1]) if segments else None, len(segments))
 
 
 def _end(entry: ManifestEntry) -> RunEnd:
     if entry.ended_at is not None:
         return RunEnd(entry.ended_at, entry.end_reason or "capture_stopped")
-    return RunEnd(entry.received_at[1], "crashed")
+    times = (gap.reconnected_at or gap.disconnected_at for gap in entry.gaps)
+    return RunEnd(max(entry.received_at[1], *times, 0), "crashed")
 
 
 def next_seq(out: str | Path, stream: str) -> int:

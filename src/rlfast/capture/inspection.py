@@ -101,7 +101,8 @@ class DatasetReport(msgspec.Struct, frozen=True):
     """Files that the manifest lists and that do not exist."""
     damaged_manifest_lines: tuple[int, ...]
     gaps: tuple[Gap, ...]
-    """Times in which messages may have been missed, the first `MAX_GAPS` of them, by time."""
+    """Times in which messages may have been missed, the first `MAX_GAPS` of them, in the order of the
+    commits."""
     num_gaps: int
     gap_reasons: dict[str, int]
     """Gaps by reason, the most frequent first."""
@@ -162,9 +163,7 @@ def _inspect(out: Path) -> DatasetReport:
     reasons, failed_too = _count_reasons(out, parts)
     bad = {file.path: file for file in (*unreadable, *failed, *failed_too)}
     parts = [part for part in parts if _relative(part.path, out) not in bad]
-    gaps = tuple(
-        sorted((gap for entry in manifest.entries for gap in entry.gaps), key=lambda gap: gap.disconnected_at)
-    )
+    gaps = tuple(gap for entry in manifest.entries for gap in entry.gaps)
     spans = [part.received_at for part in parts if part.received_at is not None]
     dead = [part for part in parts if part.folder == DEAD_LETTERS]
     return DatasetReport(

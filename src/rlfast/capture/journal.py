@@ -52,6 +52,8 @@ class JournalInfo(msgspec.Struct, frozen=True):
         compression: codec of the Parquet files.
         partition_by: ``hour``, ``day`` or None, as in `CaptureOptions`.
         run: nanoseconds since 1970-01-01 UTC at which the run began.
+        segments: committed segments of the stream at that moment; later ones are of this run, whatever the
+            clock said. -1: unknown, as earlier versions wrote it.
     """
 
     stream: str
@@ -60,6 +62,7 @@ class JournalInfo(msgspec.Struct, frozen=True):
     compression: str
     partition_by: str | None
     run: int
+    segments: int = -1
 
 
 class _SegmentHeader(msgspec.Struct, frozen=True):
@@ -174,7 +177,9 @@ class Journal:
 
     def write_gap(self, gap: Gap) -> None:
         """Record a gap; one of the same epoch and time takes the place of an earlier one."""
-        self.writer.write_note(msgspec.json.encode(gap), max(0, gap.last_seq + 1))
+        # News of an older gap may come after messages of the next connection, and open a segment.
+        seq = max(gap.last_seq, self.writer.last_seq) + 1
+        self.writer.write_note(msgspec.json.encode(gap), seq)
 
     # -- segments, for the writer ------------------------------------------------------------------------
 
@@ -334,7 +339,7 @@ def stored_segments(folder: Path) -> list[StoredSegment]:
             header = _decode_header(file.read(SEGMENT_HEADER_SIZE))
         if header is not None:
             segments.append(StoredSegment(path, header.generation, header.first_seq, header.info))
-    return sorted(segments, key=lambda segment: (segment.info.run, segment.generation))
+    return sorted(segments, key=lambda segment: (segment.info.segments, segment.info.run, segment.generation))
 
 
 def journal_end(out: Path, stream: str) -> int:

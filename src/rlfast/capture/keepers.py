@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from rlfast.capture.dataset import StreamState
 from rlfast.capture.files import explain
@@ -39,6 +40,7 @@ class JournalKeeper:
         ws: WebSocketConnection[Any],
         out: Path,
         options: CaptureOptions,
+        state: StreamState,
         fail: Callable[[CaptureError], None],
     ) -> None:
         self._ws = ws
@@ -53,6 +55,7 @@ class JournalKeeper:
             options.compression,
             options.partition_by,
             time.time_ns(),
+            state.segments,
         )
         self.journal = Journal(
             out,
@@ -97,6 +100,10 @@ class JournalKeeper:
         self._fail(explain(error, self._out, "cannot write the journal in"))
 
 
+#: By connection that was captured: its last message, and the epoch of its last gap, that were handed over.
+_left_off: WeakKeyDictionary[WebSocketConnection[Any], tuple[int, int]] = WeakKeyDictionary()
+
+
 class GapKeeper:
     """Hands gaps to the sink when they are over, and to the journal as soon as they are known.
 
@@ -114,11 +121,13 @@ class GapKeeper:
         self._sink = sink
         self._journal = journal
         self._noted: dict[int, Gap] = {}
-        self._done_epoch = -1
         self.count = 0
         ws.listen_to_gaps(self._heard)
         opened_at = ws.opened_at
-        if state.end is not None and opened_at is not None and opened_at > state.end.ended_at:
+        # Is it the connection of the last run still? Times cannot tell: clocks are set back.
+        last_seq, self._done_epoch = _left_off.pop(ws, (-2, -1))
+        self._last_seq = state.next_seq - 1
+        if state.end is not None and opened_at is not None and last_seq != self._last_seq:
             gap = Gap(
                 epoch=state.next_epoch - 1,
                 last_seq=state.next_seq - 1,
@@ -137,6 +146,7 @@ class GapKeeper:
 
     def update(self, last_seq: int | None = None) -> None:
         """Look for news. With `last_seq`: the messages up to this one are about to be handed to the sink."""
+        self._last_seq = self._last_seq if last_seq is None else last_seq
         news = []
         for gap in reversed(self._ws.gaps):
             if gap.epoch <= self._done_epoch:
@@ -157,6 +167,7 @@ class GapKeeper:
         self.update()
         for gap in list(self._noted.values()):
             self._hand_over(gap)
+        _left_off[self._ws] = self._last_seq, self._done_epoch
 
     def _hand_over(self, gap: Gap) -> None:
         self._sink.put_gap(gap)

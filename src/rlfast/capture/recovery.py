@@ -269,9 +269,11 @@ class _Replay:
         self._progress = progress
         self._state = stream_state(out, self._info.stream)
         entries = read_manifest(out).segments(self._info.stream)
+        if self._info.segments >= 0:
+            entries = entries[self._info.segments :]
         self._committed_gaps = {_identity(gap) for entry in entries for gap in entry.gaps}
         ended_at = entries[-1].ended_at if entries else None
-        self._was_ended = ended_at is not None and ended_at >= self._info.run
+        self._was_ended = ended_at is not None and (self._info.segments >= 0 or ended_at >= self._info.run)
         self._options = CaptureOptions(
             uuid=self._info.uuid,  # type: ignore[arg-type]
             compression=self._info.compression,  # type: ignore[arg-type]
@@ -296,10 +298,10 @@ class _Replay:
                 later = self._segments[i + 1 :]
                 if (
                     later
-                    and later[0].first_seq <= self._state.next_seq
+                    and later[0].first_seq < self._state.next_seq
                     and later[0].info.run == self._info.run
                 ):
-                    # All its messages are committed; and its gaps, which were before those messages.
+                    # All its messages are committed, and one behind them: its gaps are, too.
                     continue
                 for reader in segment.records(self._note_damage):
                     self._take(reader)

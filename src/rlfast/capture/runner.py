@@ -131,7 +131,9 @@ class _Run:
         self._discarded = 0
         self._failure: CaptureError | None = None
         self._failed = asyncio.Event()
-        self._journal = JournalKeeper(ws, out, options, self._fail) if options.durability != "none" else None
+        self._journal: JournalKeeper | None = None
+        if options.durability != "none":
+            self._journal = JournalKeeper(ws, out, options, state, self._fail)
         journal = self._journal.journal if self._journal is not None else None
         self._sink = ParquetSink(
             out,
