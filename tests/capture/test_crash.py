@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from sample_events import PAYLOADS
+from wsserver import Peer, frame, serve
 
 from rlfast.capture import CaptureOptions, compact, next_seq, recover
 from rlfast.capture.inspection import inspect_dataset
@@ -223,6 +224,54 @@ async def test_a_clock_set_back_hides_no_interruption(tmp_path: Path, library: s
     assert inspect_dataset(out).gaps == tuple(recorded)
     times = [gap.reconnected_at or 0 for gap in recorded]
     assert times[0] > times[1] < times[2]
+
+
+WIDE = """
+import asyncio, sys, typing
+import wide_events
+from rlfast import connect
+from rlfast.capture import CaptureOptions, capture
+
+async def main():
+    union = typing.Union[tuple(wide_events.TYPES)]
+    async with connect(sys.argv[1], type=union, stream="wide") as ws:
+        await capture(ws, sys.argv[2], CaptureOptions(min_free=0))
+
+asyncio.run(main())
+"""
+WIDE_EVENTS = """
+import msgspec
+
+TYPES = [
+    msgspec.defstruct(f"EventOfAVeryWideUnion{n}", [("n", int)], tag=f"e{n}", module=__name__)
+    for n in range(200)
+]
+globals().update({type_.__name__: type_ for type_ in TYPES})
+"""
+
+
+async def test_a_union_of_200_structs_is_recovered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wide_events.py").write_text(WIDE_EVENTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    out = tmp_path / "out"
+
+    async def handler(peer: Peer) -> None:
+        await peer.write(*(frame(b'{"type":"e%d","n":%d}' % (n, n)) for n in range(200)))
+        await peer.wait_closed()
+
+    async with serve(handler) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WIDE, server.url, str(out), env=environment()
+        )
+        while len(journal_messages(out)) < 200:
+            await asyncio.sleep(0.01)
+            assert process.returncode is None
+        process.kill()
+        await process.wait()
+    (found,) = recover(out).streams
+    assert (found.messages, found.dead_letters) == (200, 0)
+    assert rows(out) == {n: {"type": f"e{n}", "n": n} for n in range(200)}
+    assert leftovers(out) == []
 
 
 LEFTOVERS = ("capture", "recover", "compact --unify", "redrive --types newer_events:Event")

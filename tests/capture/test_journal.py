@@ -6,6 +6,7 @@ import os
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rlfast import CaptureError, Gap
@@ -221,6 +222,31 @@ def test_news_of_an_old_gap_frees_no_segment_that_is_not_committed(tmp_path: Pat
     assert keeper.take() == sent + more
     keeper.journal.release(59)
     assert len(keeper.journal._free) == 1
+
+
+def test_a_long_name_of_a_type_stands_beside_the_segments(tmp_path: Path) -> None:
+    name = "|".join(f"some.module:Event{n}" for n in range(500))
+    info = msgspec.structs.replace(INFO, type=name)
+    keeper = Keeper(tmp_path, info)
+    keeper.feed(*payloads(10_000, 400))
+    (folder,) = journal_folders(tmp_path)
+    segments = stored_segments(folder)
+    assert len(segments) > 1
+    assert {segment.info for segment in segments} == {info}
+    (path,) = folder.glob("type-*")
+    path.write_text(name[:-1])
+    assert {segment.info.type for segment in stored_segments(folder)} == {""}
+    path.unlink()
+    assert {segment.info.type for segment in stored_segments(folder)} == {""}
+    path.write_text(name)
+    keeper.journal.close(delete=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_long_a_name_of_a_stream_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="the name of the stream has 4000 characters; use a shorter one"):
+        Keeper(tmp_path, msgspec.structs.replace(INFO, stream=4000 * "s"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_without_room_is_refused_before_it_is_full(tmp_path: Path) -> None:

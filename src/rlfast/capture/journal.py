@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from rlfast._core.journal import SEGMENT_HEADER_SIZE, JournalReader, JournalWriter
 from rlfast.capture.files import ensure_folder, explain, stream_key, sync_folder
@@ -38,6 +38,9 @@ __all__ = [
 JOURNAL = "_journal"
 FINISHED = "finished"
 """A file that says: nothing in this journal is wanted any more."""
+TYPE_FILE = "type-{}.txt"
+"""The name of a type that is too long for a header, such as that of a wide union; with its XXH3."""
+LONGEST_TYPE = 256
 SEGMENT_BYTES = 64 << 20
 _MAGIC = b"RLFASTJ1"
 
@@ -69,6 +72,8 @@ class _SegmentHeader(msgspec.Struct, frozen=True):
     generation: int
     first_seq: int
     info: JournalInfo
+    type_file: str | None = None
+    """Name of the file with ``info.type``; None: that stands in `info`."""
 
 
 def _encode_header(header: _SegmentHeader) -> bytes:
@@ -155,6 +160,8 @@ class Journal:
         self.writer = JournalWriter(self._next_segment, self._read_segment, on_error)
         try:
             ensure_folder(self._folder)
+            self._type_file = self._write_type()
+            _encode_header(self._header(1 << 63, 1 << 63))  # Too long a name is told now.
             self._free.append(self._make_segment(self._segment_bytes))
         except OSError as error:
             self.close(delete=True)
@@ -181,6 +188,22 @@ class Journal:
         seq = max(gap.last_seq, self.writer.last_seq) + 1
         self.writer.write_note(msgspec.json.encode(gap), seq)
 
+    def _write_type(self) -> str | None:
+        name = (self._info.type or "").encode()
+        if len(name) <= LONGEST_TYPE:
+            return None
+        path = self._folder / TYPE_FILE.format(xxh3_64_hexdigest(name))
+        with path.open("wb") as file:
+            file.write(name)
+            if self._durable:
+                file.flush()
+                os.fsync(file.fileno())
+        self._info = msgspec.structs.replace(self._info, type="")
+        return path.name
+
+    def _header(self, generation: int, first_seq: int) -> _SegmentHeader:
+        return _SegmentHeader(generation, first_seq, self._info, self._type_file)
+
     # -- segments, for the writer ------------------------------------------------------------------------
 
     def _next_segment(self, wanted: int, seq: int) -> tuple[int, int, int]:
@@ -194,8 +217,7 @@ class Journal:
                 segment = self._make_segment(size)
             self._generation += 1
             segment.generation, segment.first_seq = self._generation, seq
-            header = _encode_header(_SegmentHeader(segment.generation, seq, self._info))
-            _write_at(segment.fd, header, 0)
+            _write_at(segment.fd, _encode_header(self._header(segment.generation, seq)), 0)
             segment.unsynced = True
             self._used.append(segment)
             full = sum(used.size for used in self._used) > self._max_bytes
@@ -338,8 +360,20 @@ def stored_segments(folder: Path) -> list[StoredSegment]:
         with path.open("rb") as file:
             header = _decode_header(file.read(SEGMENT_HEADER_SIZE))
         if header is not None:
-            segments.append(StoredSegment(path, header.generation, header.first_seq, header.info))
+            info = header.info
+            if header.type_file is not None:
+                info = msgspec.structs.replace(info, type=_read_type(folder / header.type_file))
+            segments.append(StoredSegment(path, header.generation, header.first_seq, info))
     return sorted(segments, key=lambda segment: (segment.info.segments, segment.info.run, segment.generation))
+
+
+def _read_type(path: Path) -> str:
+    """Name of a type; the empty text, which stands for a type without one, if it is not what was written."""
+    with suppress(FileNotFoundError):
+        name = path.read_bytes()
+        if path.name == TYPE_FILE.format(xxh3_64_hexdigest(name)):
+            return name.decode()
+    return ""
 
 
 def journal_end(out: Path, stream: str) -> int:
@@ -362,6 +396,7 @@ def remove_journal(folder: Path) -> None:
     with suppress(OSError):
         for path in folder.glob("segment-*.rlj"):
             path.unlink()
-        (folder / FINISHED).unlink(missing_ok=True)
+        for path in (folder / FINISHED, *folder.glob(TYPE_FILE.format("*"))):
+            path.unlink(missing_ok=True)
         folder.rmdir()
         folder.parent.rmdir()  # Fails if there are other journals.

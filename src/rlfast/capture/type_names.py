@@ -56,7 +56,7 @@ def resolve_type(name: str | None) -> Any:
             for attribute in path.split("."):
                 found = getattr(found, attribute)
         except (Exception, SystemExit) as error:  # A module may raise anything when it is run.
-            raise ConfigError(f"the type of its events, {name}, cannot be imported: {error}") from error
+            raise ConfigError(f"the type of its events, {part}, cannot be imported: {error}") from error
         members.append(found)
     union = members[0]
     for member in members[1:]:
