@@ -25,7 +25,7 @@ fuzz:      ## coverage-guided fuzzing: a minute of the decoder, a minute of the 
 	python -m fuzz --target frames --seconds 60
 stubs:     ## the .pyi files against the compiled modules
 	python -m mypy.stubtest --mypy-config-file pyproject.toml $(addprefix rlfast._core., arrow assembly block buildinfo columns \
-	  decode inflate journal messages objects plan reads structs values waiter wire worker)
+	  decode inflate journal messages objects plan reads structs uuids values waiter wire worker)
 bench:     ## all benchmarks, in short; see python -m benchmarks --help
 	python -m benchmarks all --quick
 lint:      ## linter, formatter, type checker

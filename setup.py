@@ -21,6 +21,7 @@ MODULES = (
     "waiter",
     "block",
     "columns",
+    "uuids",
     "arrow",
     "inflate",
     "assembly",

@@ -32,7 +32,7 @@ TEXTS = (
 """Columns with text of the wide table."""
 
 
-def capture(durability: str) -> Callable[[str, Path], int]:
+def capture(**options: Any) -> Callable[[str, Path], int]:
     """``rlfast capture`` of the agent events: a table for each type, the last commit included."""
 
     async def run(url: str, out: Path) -> int:
@@ -41,8 +41,7 @@ def capture(durability: str) -> Callable[[str, Path], int]:
         from rlfast.capture import capture as into
 
         async with rlfast.connect(url, type=rlfast.AgentEvent, backoff=None) as ws:
-            options = CaptureOptions(durability=durability)  # type: ignore[arg-type]
-            return (await into(ws, out / "events", options)).events
+            return (await into(ws, out / "events", CaptureOptions(**options))).events
 
     return lambda url, out: asyncio.run(run(url, out))
 
@@ -143,9 +142,14 @@ def _rows(out: Path) -> int:
 
 
 STREAMS: dict[str, tuple[str, Callable[[str, Path], int], int]] = {
-    "capture_none": ("rlfast capture, durability none", capture("none"), 1),
-    "capture_process": ("rlfast capture, durability process", capture("process"), 1),
-    "capture_machine": ("rlfast capture, durability machine", capture("machine"), 1),
+    "capture_none": ("rlfast capture, durability none", capture(durability="none"), 1),
+    "capture_process": ("rlfast capture, durability process", capture(durability="process"), 1),
+    "capture_machine": ("rlfast capture, durability machine", capture(durability="machine"), 1),
+    "capture_binary": (
+        "rlfast capture, --uuid binary --timestamps ns",
+        capture(durability="process", uuid="binary", timestamps="ns"),
+        1,
+    ),
     "websockets_json_pyarrow": ("script: websockets + json + pyarrow", websockets_json_pyarrow, 25),
     "aiohttp_orjson_polars": ("script: aiohttp + orjson + polars", aiohttp_orjson_polars, 25),
 }

@@ -3,10 +3,10 @@
     python -m benchmarks parquet --events 40_000_000 --file-events 5_000_000 --rounds 5
 
 A server in a process of its own sends the same events again and again; rlfast captures them into nine tables,
-16 bytes for an id, and commits them. The scripts write one wide table of text. Polars, DuckDB and pyarrow
-convert the same events from an NDJSON file, which is in the page cache, on all cores. Every contender is a
-process; they take turns in random order. Seconds count from the connection, or the first call, to the last
-file. README.md has the doubts.
+ids as text unless it is told otherwise, and commits them. The scripts write one wide table of text. Polars,
+DuckDB and pyarrow convert the same events from an NDJSON file, which is in the page cache, on all cores.
+Every contender is a process; they take turns in random order. Seconds count from the connection, or the first
+call, to the last file. README.md has the doubts.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def test_parquet(tmp_path: Path) -> None:
     found = bench("parquet", "--events", "1000", "--file-events", "1000", out=tmp_path)
     runs = found["runs"]
     assert isinstance(runs, dict)
-    assert len(runs) == 8
+    assert len(runs) == 9
     assert {run["events"] for each in runs.values() for run in each} == {1000}
     assert (tmp_path / "parquet.png").read_bytes().startswith(b"\x89PNG")
 

@@ -205,7 +205,7 @@ def _check_table(type_: str, table: pa.Table, firsts: dict[int, int], expected: 
     index = table["seq"].to_numpy() - np.array([firsts[e] for e in table["epoch"].to_numpy()], np.int64)
     if type_ == "connected":
         assert (index == 0).all()
-        assert set(table["agent_id"].to_pylist()) == {uuid.UUID(AGENT)}
+        assert set(map(str, table["agent_id"].to_pylist())) == {AGENT}
         return
     assert (index > 0).all()
     slots = (index - 1) % POOL

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from sample_events import assemble
 
@@ -73,13 +74,13 @@ def part_files(out: Path) -> list[Path]:
 
 
 def gaps(out: Path) -> list[dict[str, Any]]:
-    """All recorded gaps, times as int, in order."""
+    """All recorded gaps, times as int in nanoseconds, in order."""
     found: list[dict[str, Any]] = []
     for path in out.glob("_gaps/part-*.parquet"):
         table = pq.ParquetFile(path).read()
         for name in ("disconnected_at", "reconnected_at"):
             i = table.column_names.index(name)
-            table = table.set_column(i, name, table[name].cast("int64"))
+            table = table.set_column(i, name, table[name].cast(pa.timestamp("ns", "UTC")).cast("int64"))
         found += table.to_pylist()
     return sorted(found, key=lambda gap: gap["disconnected_at"])
 

@@ -54,7 +54,7 @@ def test_files_are_merged_up_to_the_target(tmp_path: Path) -> None:
 def test_streams_dead_letters_and_schemas_stay_apart(tmp_path: Path) -> None:
     grow(tmp_path, 2)
     write(tmp_path, PAYLOADS, stream="other")
-    grow(tmp_path, 1, uuid="text")
+    grow(tmp_path, 1, uuid="binary")
     write(tmp_path, [b"{", b"}"], first_seq=3 * N)
     write(tmp_path, [b"["], first_seq=3 * N + 2)
     compact(tmp_path)
@@ -65,7 +65,7 @@ def test_streams_dead_letters_and_schemas_stay_apart(tmp_path: Path) -> None:
         STREAM: 3 * N + 3,
         "other": N,
     }
-    # kb_change: two with binary ids in one file, one with text, one of the other stream.
+    # kb_change: two with text ids in one file, one with binary ones, one of the other stream.
     assert len(list((tmp_path / "type=kb_change").iterdir())) == 3
 
 

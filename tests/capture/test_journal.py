@@ -16,7 +16,7 @@ from rlfast.capture.journal import Journal, JournalInfo, journal_end, journal_fo
 from .crashing import journal_messages
 from .helpers import STREAM
 
-INFO = JournalInfo(STREAM, "rlfast.events:AgentEvent", "binary", "zstd", None, 1)
+INFO = JournalInfo(STREAM, "rlfast.events:AgentEvent", "text", "zstd", None, 1, timestamps="us")
 MIB = 1 << 20
 
 

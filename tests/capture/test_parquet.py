@@ -19,6 +19,7 @@ from rlfast import CategoryStr, UUIDStr, __version__
 from rlfast.capture import CaptureOptions
 from rlfast.capture import parquet as parquet_module
 from rlfast.capture.files import final_name
+from rlfast.capture.rows import RowMaker
 from rlfast.capture.segment import DatasetWriter
 
 from .helpers import STREAM, add, batch_of, dead_letters, rows, sent, stored, write
@@ -64,18 +65,18 @@ def test_the_columns_in_order(tmp_path: Path) -> None:
         [
             pa.field("seq", pa.int64(), nullable=False),
             pa.field("epoch", pa.int64(), nullable=False),
-            pa.field("received_at", pa.timestamp("ns", "UTC"), nullable=False),
+            pa.field("received_at", pa.timestamp("us", "UTC"), nullable=False),
             pa.field("stream", text, nullable=False),
-            pa.field("change_type", text, nullable=False),
-            pa.field("sort", pa.utf8(), nullable=False),
-            pa.field("term_id", pa.uuid(), nullable=False),
+            pa.field("change_type", text),
+            pa.field("sort", pa.utf8()),
+            pa.field("term_id", pa.utf8()),
             pa.field("_extra", pa.utf8()),
         ]
     )
 
 
-def test_uuids_have_the_logical_type_and_three_readers_know_it(tmp_path: Path) -> None:
-    write(tmp_path, PAYLOADS)
+def test_binary_uuids_have_the_logical_type_and_three_readers_know_it(tmp_path: Path) -> None:
+    write(tmp_path, PAYLOADS, options=CaptureOptions(uuid="binary"))
     path = tmp_path / "type=kb_change" / NAME
     column = pq.ParquetFile(path).schema.column(6)
     assert (column.name, column.physical_type, column.length) == ("term_id", "FIXED_LEN_BYTE_ARRAY", 16)
@@ -87,8 +88,8 @@ def test_uuids_have_the_logical_type_and_three_readers_know_it(tmp_path: Path) -
     assert pl.read_parquet(path)["term_id"].to_list() == [uuid.UUID(UUID_A).bytes]
 
 
-def test_lists_of_uuids(tmp_path: Path) -> None:
-    write(tmp_path, PAYLOADS)
+def test_lists_of_binary_uuids(tmp_path: Path) -> None:
+    write(tmp_path, PAYLOADS, options=CaptureOptions(uuid="binary"))
     path = tmp_path / "type=cycle_complete" / NAME
     reviews = [uuid.UUID(UUID_A), uuid.UUID(UUID_B)]
     assert pq.ParquetFile(path).read()["pending_reviews"].to_pylist() == [reviews]
@@ -131,10 +132,13 @@ def test_every_kind_of_column_with_nulls(tmp_path: Path, uuid_format: Literal["b
 
 def test_text_uuids_of_a_part_of_a_batch(tmp_path: Path) -> None:
     payloads = [json.dumps(everything(i)).encode() for i in range(20)]
-    writer = DatasetWriter(tmp_path, STREAM, CaptureOptions(uuid="text"))
-    add(writer, batch_of(payloads, type_=Everything), 12)
+    writer = DatasetWriter(tmp_path, STREAM, CaptureOptions())
+    batch = batch_of(payloads, type_=Everything)
+    # Cut at its end, and then at its beginning.
+    writer.add(RowMaker(STREAM).make(batch, 12))
+    writer.add(RowMaker(STREAM).make(batch, 17, 13))
     writer.commit()
-    expected = sent(payloads[:13])
+    expected = sent(payloads[:18])
     assert {seq: {**row, "type": "all/things"} for seq, row in rows(tmp_path).items()} == dict(
         enumerate(expected)
     )
@@ -180,14 +184,29 @@ def test_encodings_and_statistics_are_where_they_pay(tmp_path: Path) -> None:
     for name in ("seq", "epoch", "received_at"):
         assert "DELTA_BINARY_PACKED" in columns[name].encodings
         assert columns[name].is_stats_set
-    for name in ("stream", "action_sort", "deadline"):
+    for name in ("stream", "action_sort", "deadline", "review_id"):
         assert columns[name].has_dictionary_page
-        assert not columns[name].is_stats_set
-    for name in ("confidence", "review_id"):
-        assert not columns[name].has_dictionary_page
+        assert columns[name].is_stats_set == (name == "stream")
+    assert (columns["stream"].statistics.min, columns["stream"].statistics.max) == (STREAM, STREAM)
+    assert not columns["confidence"].has_dictionary_page
     assert columns["confidence"].is_stats_set
-    assert not columns["review_id"].is_stats_set
     assert {column.compression for column in columns.values()} == {"ZSTD"}
+
+
+@pytest.mark.parametrize(("distinct", "is_dictionary"), [(1, True), (50, True), (51, False), (100, False)])
+def test_text_has_a_dictionary_where_it_repeats(tmp_path: Path, distinct: int, is_dictionary: bool) -> None:
+    ids = [str(uuid.UUID(int=i % distinct)) for i in range(100)]
+    payloads = [
+        json.dumps({**everything(1), "maybe": id_, "ids": [id_], "texts": [id_, id_]}).encode() for id_ in ids
+    ]
+    write(tmp_path, payloads, type_=Everything)
+    group = pq.read_metadata(tmp_path / "type=all%2Fthings" / NAME).row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    for name in ("maybe", "ids.list.element"):
+        assert columns[name].has_dictionary_page == is_dictionary
+        assert ("DELTA_LENGTH_BYTE_ARRAY" in columns[name].encodings) == (not is_dictionary)
+    # Each of them twice.
+    assert columns["texts.list.element"].has_dictionary_page
 
 
 @pytest.mark.parametrize(("compression", "codec"), [("lz4", "LZ4"), ("none", "UNCOMPRESSED")])

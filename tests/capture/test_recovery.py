@@ -123,7 +123,7 @@ def test_a_damaged_journal_gives_what_is_whole_and_a_gap(tmp_path: Path) -> None
 
 
 def test_gaps_in_the_journal_are_committed_once(tmp_path: Path) -> None:
-    keeper = leave(tmp_path, PAYLOADS)
+    keeper = leave(tmp_path, PAYLOADS, timestamps="ns")
     keeper.journal.write_gap(Gap(1, N - 1, 10, "connection_lost"))
     keeper.journal.write_gap(Gap(1, N - 1, 10, "connection_lost", reconnected_at=20, attempts=2))
     keeper.journal.write_gap(Gap(2, N - 1, 30, "idle_timeout"))
@@ -153,7 +153,7 @@ def test_the_end_of_a_run_is_known_whatever_the_clock_says(tmp_path: Path) -> No
 
 
 def test_gaps_behind_the_last_committed_message_are_recovered(tmp_path: Path) -> None:
-    keeper = leave(tmp_path, PAYLOADS)
+    keeper = leave(tmp_path, PAYLOADS, timestamps="ns")
     first = Gap(1, N - 1, 10, "connection_lost", reconnected_at=20)
     keeper.journal.write_gap(first)
     while len(list(tmp_path.glob("_journal/*/segment-*.rlj"))) == 1:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsserver import Peer, frame, serve
 
-from rlfast import CaptureError, connect
+from rlfast import CaptureError, UUIDStr, connect
 from rlfast.capture import CaptureOptions, capture, compact, next_seq, redrive, resume
 from rlfast.capture.files import LONGEST_FOLDER
 from rlfast.capture.inspection import inspect_dataset
@@ -227,6 +227,30 @@ def test_a_type_that_does_not_fit_the_folder_is_refused_at_the_start(
     capture_all(tmp_path, old, type_)
     capture_all(tmp_path, old, OLD)
     assert inspect_dataset(tmp_path).schemas.keys() == {"Point"}
+
+
+def test_a_folder_in_another_form_is_told_with_the_options_of_that_form(tmp_path: Path) -> None:
+    """Earlier versions wrote nanoseconds and binary UUIDs."""
+    messages = payloads({"id": "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"})
+    form = CaptureOptions(uuid="binary", timestamps="ns")
+    capture_all(tmp_path, messages, WithId, form)
+    with pytest.raises(
+        CaptureError,
+        match=r"received_at is .*; choose another folder, or write what is there "
+        r"\(--uuid binary --timestamps ns\), or allow it",
+    ):
+        capture_all(tmp_path, messages, WithId)
+    capture_all(tmp_path, messages, WithId, form)
+    capture_all(tmp_path, messages, WithId, CaptureOptions(schema_change="allow"))
+    assert compact(tmp_path, unify=True).left == ()
+    table = pq.read_table(tmp_path / "type=WithId")
+    assert (table.schema.field("id").type, table.schema.field("received_at").type.unit) == (pa.utf8(), "ns")
+    assert set(table["id"].to_pylist()) == {"0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"}
+    capture_all(tmp_path, messages, WithId, CaptureOptions(timestamps="ns"))
+
+
+class WithId(msgspec.Struct):
+    id: UUIDStr
 
 
 @pytest.mark.parametrize("type_", [point(y=str, x=int), point(x=int | None, y=str | None)])

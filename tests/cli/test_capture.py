@@ -13,7 +13,9 @@ import ssl
 import subprocess
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import pyarrow.parquet as pq
 import pytest
 import trustme
 from capture.helpers import column, part_files, rows, sent, stored
@@ -117,13 +119,15 @@ def test_settings_of_the_environment(
 def test_files_are_rotated_and_formats_chosen(
     base_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    formats = ["--uuid", "text", "--compression", "none", "--rotate-rows", "300", "--rotate-interval", "10s"]
-    arguments = [*agent_arguments(base_url), "--out", tmp_path, "--max-events", "20000", *formats]
+    formats = ["--timestamps", "ns", "--uuid", "binary", "--compression", "none"]
+    rotation = ["--rotate-rows", "300", "--rotate-interval", "10s"]
+    arguments = [*agent_arguments(base_url), "--out", tmp_path, "--max-events", "20000", *formats, *rotation]
     summary = capture(capsys, *arguments)
     assert len(read_manifest(tmp_path).entries) > 1
     assert summary["files"] == len(part_files(tmp_path)) > len(summary["types"])
     assert stored(tmp_path) == sent(payloads(20_000))
-    assert all(isinstance(value, str) for value in column(tmp_path, "kb_change", "term_id"))
+    assert all(isinstance(value, UUID) for value in column(tmp_path, "kb_change", "term_id"))
+    assert {pq.read_schema(path).field("received_at").type.unit for path in part_files(tmp_path)} == {"ns"}
 
 
 def test_the_table_for_people(base_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import numpy as np
 
 from rlfast._core.block import BlockQueue
 from rlfast.capture.arrow import pa, pc, pq
-from rlfast.capture.files import DEAD_LETTERS, explain, is_type_folder, local_path
+from rlfast.capture.column_types import options_of
+from rlfast.capture.files import DEAD_LETTERS, GAPS, explain, is_type_folder, local_path
 from rlfast.capture.leftovers import remove_empty_folders
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import Manifest, read_manifest
-from rlfast.capture.options import CaptureOptions, Partition, UUIDFormat
+from rlfast.capture.options import CaptureOptions, Partition, Timestamps, UUIDFormat
 from rlfast.capture.recovery import recover_locked
 from rlfast.capture.rewriting import Rewrite
-from rlfast.capture.rows import RowMaker, partition_name, uuids_as_text
+from rlfast.capture.rows import RowMaker, partition_name
 from rlfast.decoding import BatchAssembler
 from rlfast.errors import CaptureError
 from rlfast.naming import OwnNames
@@ -84,7 +86,11 @@ def list_dead_letters(out: str | Path, samples: int = 3, raw_chars: int = 200) -
 
 def _plain_times(table: pa.Table) -> pa.Table:
     place = table.column_names.index("received_at")
-    return table.set_column(place, "received_at", table["received_at"].cast(pa.int64()))
+    return table.set_column(place, "received_at", _nanoseconds(table["received_at"]))
+
+
+def _nanoseconds(times: Any) -> Any:
+    return times.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
 
 
 def _sample(row: dict[str, Any], raw_chars: int) -> Sample:
@@ -117,7 +123,8 @@ def _streams(manifest: Manifest) -> dict[str, str]:
 def redrive(
     out: str | Path,
     type: Any,  # noqa: A002 - as in `connect`
-    uuid: UUIDFormat = "binary",
+    uuid: UUIDFormat | None = None,
+    timestamps: Timestamps | None = None,
     *,
     stream: str | None = None,
 ) -> RedriveReport:
@@ -129,7 +136,8 @@ def redrive(
     Args:
         out: folder of the data set; no capture may be running.
         type: struct type, tagged union of them, or None for any JSON.
-        uuid: as in `CaptureOptions`.
+        uuid: as in `CaptureOptions`; None for what the newest files have.
+        timestamps: the same.
         stream: whose dead letters; needed if there are some of several streams, because the type of one can
             take those of another for its own.
 
@@ -147,7 +155,9 @@ def redrive(
     with DatasetLock(out, "redrive"):
         recover_locked(out)
         manifest = read_manifest(out)
-        options = CaptureOptions(uuid=uuid, partition_by=_partition_of(manifest))
+        newest = (out / path for path in reversed(manifest.files) if not path.startswith(f"{GAPS}/"))
+        options = CaptureOptions(partition_by=_partition_of(manifest), **options_of(newest))
+        options = replace(options, uuid=uuid or options.uuid, timestamps=timestamps or options.timestamps)
         for path, table in _tables(out, _files_of(manifest, stream)):
             assembler = BatchAssembler(type)
             assembler.buries_hook_errors = True
@@ -195,7 +205,7 @@ class _Redrive:
         self._assembler = assembler
         self._options = options
         self._seq = table["seq"].to_numpy()
-        self._received_at = table["received_at"].cast(pa.int64()).to_numpy()
+        self._received_at = _nanoseconds(table["received_at"]).to_numpy()
 
     def run(self) -> None:
         stream = str(self._table["stream"][0].as_py())
@@ -261,5 +271,4 @@ class _Redrive:
         for own in ("seq", "epoch", "received_at"):
             i = batch.schema.get_field_index(getattr(names, own))
             columns[i] = source[own].combine_chunks().cast(batch.schema.field(i).type)
-        restored = pa.RecordBatch.from_arrays(columns, schema=batch.schema)
-        return uuids_as_text(restored) if self._options.uuid == "text" else restored
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from rlfast.capture.arrow import pa, pq
+from rlfast.capture.column_types import options_of
 from rlfast.capture.files import (
     DEAD_LETTERS,
     GAPS,
@@ -127,7 +129,8 @@ def compact(
             merges = list(_merges(_parts(out), targets, target_bytes))
             total = sum(len(merge.parts) for merge in merges)
             for merge in merges:
-                size = _merge(out, merge, options)
+                types = options_of([out / merge.parts[-1].file.path], merge.target and merge.target.schema)
+                size = _merge(out, merge, replace(options, **types))
                 merged += len(merge.parts)
                 written += 1
                 before += sum(part.file.bytes for part in merge.parts)

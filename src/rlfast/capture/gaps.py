@@ -14,15 +14,16 @@ _TIME = pa.timestamp("ns", "UTC")
 
 _FIELDS: list[pa.Field[Any]] = [
     pa.field("stream", pa.utf8(), nullable=False),
-    pa.field("epoch", pa.uint32(), nullable=False),
+    pa.field("epoch", pa.int64(), nullable=False),
     pa.field("last_seq", pa.int64(), nullable=False),
     pa.field("disconnected_at", _TIME, nullable=False),
     pa.field("reconnected_at", _TIME),
     pa.field("reason", pa.utf8(), nullable=False),
-    pa.field("close_code", pa.uint16()),
-    pa.field("attempts", pa.uint32(), nullable=False),
+    pa.field("close_code", pa.int32()),
+    pa.field("attempts", pa.int64(), nullable=False),
 ]
 
+# Integers are signed: Spark's and Delta's formats have no others.
 GAPS_SCHEMA = pa.schema(_FIELDS)
 """Columns: the connection that was lost; the last message before the gap (-1: none); from when to when, with
 null where no connection followed in that run; see `rlfast.Gap` for the reasons."""

@@ -90,7 +90,8 @@ class DatasetReport(msgspec.Struct, frozen=True):
     types: dict[str, TypeReport]
     """The most frequent first."""
     received_at: tuple[int, int] | None
-    """Earliest and latest time of receipt, in nanoseconds since 1970-01-01 UTC; None if there are no rows."""
+    """Earliest and latest time of receipt, in nanoseconds since 1970-01-01 UTC and as exact as the files have
+    it; None if there are no rows."""
     streams: dict[str, StreamReport]
     unreadable: tuple[UnreadableFile, ...]
     unfinished: tuple[str, ...]
@@ -235,13 +236,15 @@ def _read_footers(out: Path) -> tuple[list[_Part], list[UnreadableFile]]:
 
 
 def _received_span(footer: Any, name: str) -> tuple[int, int] | None:
-    """Range of the column `name`, from the statistics of all row groups."""
+    """Range of the times in column `name`, in nanoseconds, from the statistics of all row groups."""
     names = [footer.schema.column(i).path for i in range(footer.num_columns)]
     column = names.index(name)
     groups = [footer.row_group(i).column(column).statistics for i in range(footer.num_row_groups)]
     lows = [group.min_raw for group in groups if group is not None and group.has_min_max]
     highs = [group.max_raw for group in groups if group is not None and group.has_min_max]
-    return (min(lows), max(highs)) if lows else None
+    unit = footer.schema.to_arrow_schema().field(name).type.unit
+    scale = 1 if unit == "ns" else 1000
+    return (scale * min(lows), scale * max(highs)) if lows else None
 
 
 def _count_types(parts: Iterable[_Part]) -> dict[str, TypeReport]:

@@ -57,6 +57,8 @@ class JournalInfo(msgspec.Struct, frozen=True):
         run: nanoseconds since 1970-01-01 UTC at which the run began.
         segments: committed segments of the stream at that moment; later ones are of this run, whatever the
             clock said. -1: unknown, as earlier versions wrote it.
+        timestamps: ``us`` or ``ns``, as in `CaptureOptions`; a journal that does not say is from when there
+            was only ``ns``.
     """
 
     stream: str
@@ -66,6 +68,7 @@ class JournalInfo(msgspec.Struct, frozen=True):
     partition_by: str | None
     run: int
     segments: int = -1
+    timestamps: str = "ns"
 
 
 class _SegmentHeader(msgspec.Struct, frozen=True):

@@ -56,6 +56,7 @@ class JournalKeeper:
             options.partition_by,
             time.time_ns(),
             state.segments,
+            options.timestamps,
         )
         self.journal = Journal(
             out,

@@ -15,11 +15,13 @@ __all__ = [
     "Partition",
     "RotationPolicy",
     "SchemaChange",
+    "Timestamps",
     "UUIDFormat",
 ]
 
 Compression = Literal["zstd", "lz4", "none"]
-UUIDFormat = Literal["binary", "text"]
+Timestamps = Literal["us", "ns"]
+UUIDFormat = Literal["text", "binary"]
 Durability = Literal["none", "process", "machine"]
 Partition = Literal["hour", "day"]
 SchemaChange = Literal["refuse", "allow"]
@@ -66,8 +68,11 @@ class CaptureOptions:
         rotation: when files are closed and become visible.
         compression: codec of the Parquet pages; ``none`` writes fastest, ``zstd`` smallest.
         compression_level: level of the codec, None for its default (1 for zstd).
-        uuid: ``binary`` writes UUIDs as 16 bytes with the Parquet UUID logical type, ``text`` as canonical
-            text of 36 characters for readers that do not know that type.
+        timestamps: ``us`` writes times in whole microseconds, rounded down, which every reader takes; ``ns``
+            as they were measured, in nanoseconds, which Spark and Delta refuse.
+        uuid: ``text`` writes UUIDs as canonical text of 36 characters, which every reader takes and compares
+            with text; ``binary`` as 16 bytes with Parquet's UUID type, which is smaller and faster, and
+            which pandas, Spark and Delta refuse or take for bytes.
         max_events: events to write, then stop; None for no bound. Dead letters do not count.
         duration: seconds to capture, then stop; None for no bound.
         batch_rows: most messages per batch, which is the unit of work of the writing thread.
@@ -94,7 +99,8 @@ class CaptureOptions:
     rotation: RotationPolicy = field(default_factory=RotationPolicy)
     compression: Compression = "zstd"
     compression_level: int | None = None
-    uuid: UUIDFormat = "binary"
+    timestamps: Timestamps = "us"
+    uuid: UUIDFormat = "text"
     max_events: int | None = None
     duration: float | None = None
     batch_rows: int = 65_536
@@ -111,6 +117,7 @@ class CaptureOptions:
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check_choice("compression", self.compression, get_args(Compression))
+        _check_choice("timestamps", self.timestamps, get_args(Timestamps))
         _check_choice("uuid", self.uuid, get_args(UUIDFormat))
         if self.compression_level is not None:
             if self.compression != "zstd":

@@ -9,7 +9,8 @@ from typing import Any
 
 from xxhash import xxh3_64
 
-from rlfast.capture.arrow import pa, pq
+from rlfast.capture.arrow import pa, pc, pq
+from rlfast.capture.column_types import UUID_KEY, as_written
 from rlfast.capture.files import ensure_folder, temporary_name
 from rlfast.capture.options import CaptureOptions
 
@@ -17,6 +18,9 @@ __all__ = ["ROW_GROUP_ROWS", "ParquetFile", "file_checksum", "schema_fingerprint
 
 ROW_GROUP_ROWS = 262_144
 """Rows that are collected for a row group: more cost memory and gain neither size nor speed."""
+
+SAMPLE_ROWS = 4096
+"""Rows of a file's beginning that tell whether the texts of a column repeat."""
 
 
 class ParquetFile:
@@ -67,15 +71,15 @@ class ParquetFile:
         if not self._pending:
             return
         # One dictionary per row group: where it changes, the Parquet writer falls back to plain text.
-        table = pa.Table.from_batches(self._pending).unify_dictionaries()
-        writer = self._writer or self._open(table.schema)
+        table = as_written(pa.Table.from_batches(self._pending).unify_dictionaries(), self._options)
+        writer = self._writer or self._open(table)
         writer.write_table(table, row_group_size=max(table.num_rows, 1))
         self.written_bytes = self._sink.tell()
         self.flushed_bytes += self.pending_bytes
         self._pending.clear()
         self._pending_rows = self.pending_bytes = 0
 
-    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+    def _open(self, table: pa.Table) -> pq.ParquetWriter:
         ensure_folder(self.final.parent)
         path = self.final.with_name(temporary_name(self.final.name))
         # This descriptor is for fsync, and made first: a write error between another descriptor's close and
@@ -84,15 +88,15 @@ class ParquetFile:
         self._fd = os.open(path, flags, 0o666)
         self.temporary = path
         self._sink = pa.OSFile(str(path), "wb")
-        self.schema = schema_fingerprint(schema)
-        self._writer = pq.ParquetWriter(self._sink, schema, **_writer_settings(schema, self._options))
+        self.schema = schema_fingerprint(table.schema)
+        self._writer = pq.ParquetWriter(self._sink, table.schema, **_writer_settings(table, self._options))
         return self._writer
 
     def close(self, metadata: Mapping[str, str]) -> None:
         """Write what waits, and the footer with `metadata`. `sync` must follow."""
         self.flush()
         assert self._writer is not None
-        self._writer.add_key_value_metadata(dict(metadata))
+        self._writer.add_key_value_metadata({**metadata, UUID_KEY: self._options.uuid})
         self._writer.close()
         self._sink.close()
         self.written_bytes = os.fstat(self._fd).st_size
@@ -157,31 +161,42 @@ def _quietly(action: Any) -> None:
         pass
 
 
-def _writer_settings(schema: pa.Schema, options: CaptureOptions) -> dict[str, Any]:
-    """Encodings by type, as measured: dictionaries pay for text, deltas for integers and times.
+def _writer_settings(table: pa.Table, options: CaptureOptions) -> dict[str, Any]:
+    """Encodings by what the first rows hold, as measured.
 
-    Statistics are kept where a reader can skip row groups by them; for ids and text they cost and serve
-    nobody.
+    Dictionaries pay for text that repeats; deltas for integers and times, and for the lengths of other text,
+    because the lengths between the texts would keep the codec busy. Statistics are kept where a reader can
+    skip row groups by them; for ids and text they cost and serve nobody, but for the name of the stream.
     """
     dictionary: list[str] = []
-    delta: dict[str, str] = {}
-    statistics: list[str] = []
-    for field in schema:
-        kind = field.type
-        if pa.types.is_dictionary(kind) or pa.types.is_string(kind):
-            if field.name != "json":  # Whole messages of an untyped stream: all different.
-                dictionary.append(field.name)
-        elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-            dictionary.append(f"{field.name}.list.element")
+    encodings: dict[str, str] = {}
+    statistics: list[str] = ["stream"]
+    for field, column in zip(table.schema, table.columns, strict=True):
+        path, kind = field.name, field.type
+        values: Any = column
+        if pa.types.is_list(kind):
+            path, kind, values = f"{path}.list.element", kind.value_type, pc.list_flatten(column)
+        if pa.types.is_dictionary(kind) or (pa.types.is_string(kind) and _repeats(values)):
+            dictionary.append(path)
+        elif pa.types.is_string(kind):
+            encodings[path] = "DELTA_LENGTH_BYTE_ARRAY"
         elif pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
-            delta[field.name] = "DELTA_BINARY_PACKED"
-            statistics.append(field.name)
+            encodings[path] = "DELTA_BINARY_PACKED"
+            statistics.append(path)
         elif pa.types.is_floating(kind):
-            statistics.append(field.name)
+            statistics.append(path)
     return {
         "compression": options.compression,
         "compression_level": options.compression_level,
         "use_dictionary": dictionary,
-        "column_encoding": delta,
+        "column_encoding": encodings,
         "write_statistics": statistics,
     }
+
+
+def _repeats(texts: Any) -> bool:
+    """Whether at most half of the texts are distinct, judged by the first ones."""
+    sample = texts.slice(0, SAMPLE_ROWS)
+    distinct: int = pc.count_distinct(sample).as_py()
+    valid: int = len(sample) - sample.null_count
+    return 2 * distinct <= valid

@@ -275,6 +275,7 @@ class _Replay:
         ended_at = entries[-1].ended_at if entries else None
         self._was_ended = ended_at is not None and (self._info.segments >= 0 or ended_at >= self._info.run)
         self._options = CaptureOptions(
+            timestamps=self._info.timestamps,  # type: ignore[arg-type]
             uuid=self._info.uuid,  # type: ignore[arg-type]
             compression=self._info.compression,  # type: ignore[arg-type]
             partition_by=self._info.partition_by,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Event batches as rows of the files: record batches with the column `stream`, UUIDs as text if asked for.
+"""Event batches as rows of the files: record batches with the column `stream`.
 
 pyarrow gives up the GIL in nearly every call, and a thread that wants it back waits for milliseconds while
 the event loop decodes. So the many small calls here are made on the event loop, which has the GIL, and the
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rlfast.capture.arrow import pa, pc
+from rlfast.capture.arrow import pa
 from rlfast.capture.files import DEAD_LETTERS, type_folder
 from rlfast.capture.footer import table_metadata
 from rlfast.naming import OwnNames, distinct_names
@@ -27,7 +27,6 @@ __all__ = [
     "TableRows",
     "partition_name",
     "partition_spans",
-    "uuids_as_text",
 ]
 
 STREAM_COLUMN = 3
@@ -140,7 +139,9 @@ class RowMaker:
         schema = self._schemas.get(type_)
         if schema is None:
             names = table.own_names
-            fields = list(batch.schema)
+            # What not every table has is nullable, so that readers can put null where they read several at
+            # once, or files of a type that had fewer fields.
+            fields = [field.with_nullable(i >= STREAM_COLUMN) for i, field in enumerate(batch.schema)]
             fields.insert(STREAM_COLUMN, pa.field(names.stream, columns[STREAM_COLUMN].type, nullable=False))
             files_names = distinct_names(field.name for field in fields)
             schema = self._schemas[type_] = pa.schema(
@@ -153,46 +154,3 @@ class RowMaker:
         if len(self._zeros) < rows:
             self._zeros = np.zeros(rows, dtype=np.int32)
         return pa.DictionaryArray.from_arrays(self._zeros[:rows], self._stream)
-
-
-def uuids_as_text(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows with UUIDs, and lists of them, as canonical text; `batch` must not be a later slice."""
-    columns = [_uuids_as_text(column) for column in batch.columns]
-    fields = [field.with_type(column.type) for field, column in zip(batch.schema, columns, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields).with_metadata(batch.schema.metadata))
-
-
-# Arrays are Any below: which attributes one has depends on its Arrow type, which is known at run time.
-
-
-def _uuids_as_text(column: Any) -> Any:
-    """UUIDs, and lists of them, as canonical text; any other column as it is."""
-    if column.type == pa.uuid():
-        return _uuid_text(column.storage)
-    if pa.types.is_list(column.type) and column.type.value_type == pa.uuid():
-        type_ = pa.list_(pa.field("item", pa.utf8(), nullable=False))
-        mask = column.is_null() if column.null_count else None
-        texts = _uuid_text(column.values.storage)
-        return type(column).from_arrays(column.offsets, texts, type_, mask=mask)
-    return column
-
-
-_HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), dtype=np.uint16)
-#: Places, of the two digits of each byte, in the 36 characters of RFC 9562 section 4.
-_PLACES = np.array([0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34])
-
-
-def _uuid_text(storage: Any) -> Any:
-    rows = len(storage)
-    raw = np.zeros(0, np.uint8)
-    if rows:
-        raw = np.frombuffer(storage.buffers()[1], np.uint8, 16 * rows, 16 * storage.offset)
-    digits = _HEX[raw].view(np.uint8).reshape(rows, 16, 2)
-    text = np.full((rows, 36), ord("-"), dtype=np.uint8)
-    text[:, _PLACES] = digits[:, :, 0]
-    text[:, _PLACES + 1] = digits[:, :, 1]
-    offsets = np.arange(0, 36 * rows + 1, 36, dtype=np.int32)
-    out: Any = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets.data), pa.py_buffer(text.data))
-    if storage.null_count:
-        return pc.if_else(storage.is_valid(), out, pa.scalar(None, pa.utf8()))
-    return out

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
 from rlfast.batch import EventTable
 from rlfast.capture.arrow import pa, pq
+from rlfast.capture.column_types import as_text, as_written, has_uuids
 from rlfast.capture.files import DEAD_LETTERS, type_folder
 from rlfast.capture.manifest import Manifest, read_manifest
-from rlfast.capture.options import CaptureOptions
+from rlfast.capture.options import CaptureOptions, Timestamps, UUIDFormat
 from rlfast.capture.parquet import schema_fingerprint
-from rlfast.capture.rows import STREAM_COLUMN, RowMaker, uuids_as_text
+from rlfast.capture.rows import STREAM_COLUMN, RowMaker
 from rlfast.decoding import BatchAssembler
 from rlfast.errors import CaptureError
 from rlfast.naming import TYPE_KEYS, OwnNames, distinct_names, own_names
@@ -87,14 +90,20 @@ def check_columns(out: Path, type_: Any, options: CaptureOptions) -> None:
         _log.warning("fields of the type have names of rlfast's, which are %s here", ", ".join(stepped))
     if options.schema_change == "allow":
         return
-    unlike = unlike_files(out, read_manifest(out), wanted)
-    if unlike:
-        raise CaptureError(
-            "; ".join(f"{name or DEAD_LETTERS}: {', '.join(changes)}" for name, changes in unlike.items())
-            + f": the files in {out} have other columns than this capture would write, and readers take "
-            "those of one file for all; choose another folder, or allow it (--schema-change allow) and run "
-            "rlfast compact --unify later"
-        )
+    manifest = read_manifest(out)
+    unlike = unlike_files(out, manifest, wanted)
+    if not unlike:
+        return
+    remedy = "allow it (--schema-change allow) and run rlfast compact --unify later"
+    for uuid, timestamps in product(get_args(UUIDFormat), get_args(Timestamps)):
+        form = replace(options, uuid=uuid, timestamps=timestamps)
+        if not unlike_files(out, manifest, file_schemas(tables, form)):
+            remedy = f"write what is there (--uuid {uuid} --timestamps {timestamps}), or {remedy}"
+    raise CaptureError(
+        "; ".join(f"{name or DEAD_LETTERS}: {', '.join(changes)}" for name, changes in unlike.items())
+        + f": the files in {out} have other columns than this capture would write, and readers take "
+        f"those of one file for all; choose another folder, or {remedy}"
+    )
 
 
 def file_schemas(
@@ -102,10 +111,8 @@ def file_schemas(
 ) -> dict[str | None, pa.Schema]:
     """Return the schema of the files of each event type, and for None of the dead letters."""
     maker = RowMaker("")
-    rows = {name: maker.convert(name, table) for name, table in tables.items()}
-    if options.uuid == "text":
-        rows = {name: uuids_as_text(batch) for name, batch in rows.items()}
-    return {name: batch.schema for name, batch in rows.items()}
+    rows = {name: pa.Table.from_batches([maker.convert(name, table)]) for name, table in tables.items()}
+    return {name: as_written(table, options).schema for name, table in rows.items()}
 
 
 def column_changes(old: pa.Schema, new: pa.Schema) -> list[str]:
@@ -225,7 +232,6 @@ def convert(batch: pa.RecordBatch, names: OwnNames, target: UnifiedSchema) -> pa
         UnlikeColumnsError: a value has no place in its new column.
     """
     places = {key: i for i, key in enumerate(column_keys(batch.schema, names))}
-    texts: pa.RecordBatch | None = None
     columns = []
     for key, field in zip(target.keys, target.schema, strict=True):
         place = places.get(key)
@@ -234,9 +240,8 @@ def convert(batch: pa.RecordBatch, names: OwnNames, target: UnifiedSchema) -> pa
             continue
         column: Any = batch.column(place)
         if column.type != field.type:
-            if _is_uuid(column.type):
-                texts = texts or uuids_as_text(batch)
-                column = texts.column(place)
+            if has_uuids(column.type):
+                column = as_text(column)
             column = _cast(column, field)
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=target.schema)
@@ -253,7 +258,7 @@ def check_lossless(path: Path, names: OwnNames, target: UnifiedSchema) -> None:
         wanted = dict(zip(target.keys, target.schema, strict=True))
         for key, field in zip(column_keys(schema, names), schema, strict=True):
             kind = wanted[key].type
-            if kind != field.type and not _is_uuid(field.type):
+            if kind != field.type and not has_uuids(field.type):
                 for batch in file.iter_batches(columns=[field.name]):
                     _cast(batch.column(0), wanted[key])
 
@@ -263,7 +268,3 @@ def _cast(column: Any, field: pa.Field[Any]) -> Any:
         return column.cast(field.type)
     except pa.ArrowInvalid as error:
         raise UnlikeColumnsError(f"column {field.name}: {error}") from None
-
-
-def _is_uuid(kind: Any) -> bool:
-    return bool(kind == pa.uuid() or (pa.types.is_list(kind) and kind.value_type == pa.uuid()))

@@ -21,7 +21,7 @@ from rlfast.capture.gaps import gap_rows
 from rlfast.capture.manifest import ManifestEntry, ManifestFile, RunEnd
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.parquet import ParquetFile
-from rlfast.capture.rows import BatchRows, TableRows, uuids_as_text
+from rlfast.capture.rows import BatchRows, TableRows
 from rlfast.capture.summary import TypeSummary
 from rlfast.capture.transaction import Change, commit, is_under_way
 from rlfast.errors import CaptureError
@@ -103,9 +103,6 @@ class Segment:
                 path /= self.partition
             path /= final_name(self._stream, self.first_seq)
             file = self._files[folder] = ParquetFile(path, self._options)
-        if self._options.uuid == "text":
-            batch = uuids_as_text(batch)
-            nbytes = batch.nbytes
         file.add(batch, nbytes)
 
     def projected_bytes(self, ratio: float) -> int:

@@ -114,10 +114,20 @@ def capture_command(
             rich_help_panel=FILES,
         ),
     ] = RotationPolicy().interval,
+    timestamps: Annotated[
+        Literal["us", "ns"],
+        typer.Option(
+            help="Times in microseconds, or in nanoseconds, which Spark and Delta refuse.",
+            rich_help_panel=FILES,
+        ),
+    ] = DEFAULT.timestamps,
     uuid: Annotated[
-        Literal["binary", "text"],
-        typer.Option(help="UUIDs as 16 bytes with Parquet's UUID type, or text.", rich_help_panel=FILES),
-    ] = "binary",
+        Literal["text", "binary"],
+        typer.Option(
+            help="UUIDs as text, or as 16 bytes with Parquet's UUID type: smaller, and not for every reader.",
+            rich_help_panel=FILES,
+        ),
+    ] = DEFAULT.uuid,
     compression: Annotated[
         Literal["zstd", "lz4", "none"], typer.Option(help="Codec.", rich_help_panel=FILES)
     ] = "zstd",
@@ -224,6 +234,7 @@ def capture_command(
     options = CaptureOptions(
         rotation=RotationPolicy(max_bytes=rotate_bytes, max_rows=rotate_rows, interval=rotate_interval),
         compression=compression,
+        timestamps=timestamps,
         uuid=uuid,
         max_events=max_events,
         duration=time,

@@ -117,13 +117,18 @@ def redrive_command(
             help="msgspec struct, or union of them, of the messages. Default: the agent events.",
         ),
     ] = None,
+    timestamps: Annotated[
+        Literal["us", "ns"] | None,
+        typer.Option(help="As for capture.", show_default="as the newest files have them"),
+    ] = None,
     stream: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Whose dead letters, if there are some of several streams."),
     ] = None,
     uuid: Annotated[
-        Literal["binary", "text"], typer.Option(help="As the capture was told to write UUIDs.")
-    ] = "binary",
+        Literal["text", "binary"] | None,
+        typer.Option(help="As for capture.", show_default="as the newest files have them"),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -140,7 +145,9 @@ def redrive_command(
     """
     from rlfast.capture.burial import redrive
 
-    report = redrive(folder, AgentEvent if types is None else load_type(types), uuid, stream=stream)
+    report = redrive(
+        folder, AgentEvent if types is None else load_type(types), uuid, timestamps, stream=stream
+    )
     if as_json:
         print_json(report)
         return 0

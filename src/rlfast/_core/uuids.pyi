@@ -1,0 +1,5 @@
+from typing_extensions import Buffer
+
+UUID_CHARS: int
+
+def write_uuid_text(raw: Buffer, count: int, offsets: Buffer, text: Buffer) -> None: ...
