@@ -243,7 +243,7 @@ async def test_a_provider_must_return_a_token(wrong: Any) -> None:
         return wrong
 
     for provider in (lambda: wrong, later):
-        with pytest.raises(ConfigError, match=r"^what the token provider returned is ") as caught:
+        with pytest.raises(ConfigError, match=r"^what the token provider returned (is|must be) ") as caught:
             await client(auth=TokenProvider(provider)).headers()
         assert SECRET not in str(caught.value)
 
@@ -252,14 +252,14 @@ async def test_a_provider_must_return_a_token(wrong: Any) -> None:
     "wrong", ["", SECRET + "\r\n", f"Bearer {SECRET}", SECRET + "\0", SECRET + "ä", None, b"x"]
 )
 def test_a_bearer_token_must_be_visible_ascii(wrong: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^the token of Bearer is ") as caught:
+    with pytest.raises(ConfigError, match=r"^the token of Bearer (is|must be) ") as caught:
         Bearer(wrong)
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", ["", " ", f"a={SECRET}\r\nX: 1", f"a={SECRET}\0", f"a={SECRET}ä", None])
 def test_a_cookie_must_be_printable_ascii(wrong: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^the value of Cookie is ") as caught:
+    with pytest.raises(ConfigError, match=r"^the value of Cookie (is|must be) ") as caught:
         Cookie(wrong)
     assert SECRET not in str(caught.value)
 

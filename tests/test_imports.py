@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "rlfast"
 #: its modules.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"_core"}, set()),
-    "leaves": ({"errors", "version", "events", "backoff", "options", "patience"}, set()),
+    "leaves": ({"errors", "arguments", "version", "events", "backoff", "options", "patience"}, set()),
     "version check": ({"_compat"}, {"core"}),
     "columns": ({"naming", "schema", "structs", "batch"}, {"core", "leaves"}),
     "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
@@ -190,7 +190,7 @@ sys.meta_path.insert(0, Block())
 import asyncio, rlfast, rlfast.simulator, rlfast.capture, rlfast.sdk
 for action in (
     lambda: rlfast.sdk.to_sdk(rlfast.Heartbeat(timestamp="t")),
-    lambda: asyncio.run(rlfast.capture.capture(None, "/nowhere")),
+    lambda: asyncio.run(rlfast.capture.capture(rlfast.WebSocketConnection("ws://host/"), "/nowhere")),
 ):
     try:
         action()

@@ -10,7 +10,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rlfast.errors import ConfigError, HandshakeRejectedError
+from rlfast.arguments import check_bool, check_int, check_number, check_type
+from rlfast.errors import HandshakeRejectedError
 
 __all__ = ["Backoff"]
 
@@ -56,23 +57,20 @@ class Backoff:
     max_retry_after: float = 300.0
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        _check_range("initial", self.initial, 0.0, exclusive=True)
-        _check_range("factor", self.factor, 1.0)
-        _check_range("cap", self.cap, self.initial)
-        _check_range("reset_after", self.reset_after, 0.0)
-        _check_range("max_retry_after", self.max_retry_after, 0.0)
-        attempts = self.max_attempts
-        if attempts is not None and (not _is_int(attempts) or attempts < 1):
-            raise ConfigError(
-                f"Backoff.max_attempts must be an int of at least 1, or None for no limit, not {attempts!r}; "
-                "for no reconnect at all pass backoff=None"
-            )
-        statuses = self.fatal_statuses
-        if not isinstance(statuses, frozenset) or not all(_is_int(s) and 100 <= s <= 599 for s in statuses):
-            raise ConfigError(
-                f"Backoff.fatal_statuses must be a frozenset of HTTP statuses (100 to 599), not {statuses!r}"
-            )
+        """Check types and ranges."""
+        check_number("Backoff.initial", self.initial, 0, _LARGEST, above=True, note="s")
+        check_number("Backoff.factor", self.factor, 1, _LARGEST)
+        check_number("Backoff.cap", self.cap, self.initial, _LARGEST, note="s")
+        check_number("Backoff.reset_after", self.reset_after, 0, _LARGEST, note="s")
+        check_number("Backoff.max_retry_after", self.max_retry_after, 0, _LARGEST, note="s")
+        note = "(for no reconnect at all pass backoff=None)"
+        check_int("Backoff.max_attempts", self.max_attempts, 1, note=note, optional=True)
+        check_bool("Backoff.jitter", self.jitter)
+        check_bool("Backoff.honor_retry_after", self.honor_retry_after)
+        what = "a frozenset of HTTP statuses"
+        check_type("Backoff.fatal_statuses", self.fatal_statuses, frozenset, what=what)
+        for status in self.fatal_statuses:
+            check_int("Backoff.fatal_statuses", status, 100, 599, note="each")
 
     @classmethod
     def official(cls) -> Backoff:
@@ -127,18 +125,3 @@ class Backoff:
     def is_fatal(self, error: BaseException | None) -> bool:
         """Tell whether `error` ends the attempts: a refused upgrade with one of `fatal_statuses`."""
         return isinstance(error, HandshakeRejectedError) and error.status in self.fatal_statuses
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_range(name: str, value: float, minimum: float, *, exclusive: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    # A chain of <= is false for NaN, too; the upper end keeps infinity and integers beyond a float out.
-    if not number or not minimum <= value <= _LARGEST or (exclusive and value == minimum):
-        relation = "more than" if exclusive else "at least"
-        raise ConfigError(
-            f"Backoff.{name} must be a number of {relation} {minimum:g} and at most {_LARGEST:g}, "
-            f"not {value!r}"
-        )

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, overload
 from urllib.parse import quote, urlsplit
 
+from rlfast.arguments import check_bool, check_type, must_be
 from rlfast.connection import Connecting, connect
 from rlfast.errors import ConfigError
 from rlfast.events import AgentEvent, UnknownEvent
@@ -107,7 +108,9 @@ class TokenProvider:
     def __post_init__(self) -> None:
         """Check the provider."""
         if not callable(self.provider):
-            raise ConfigError("TokenProvider takes a function that returns a token; a fixed one is a Bearer")
+            raise must_be(
+                "provider", "a function that returns a token (a fixed one is a Bearer)", self.provider
+            )
 
     def __repr__(self) -> str:
         """Return a text without the function: a partial or a closure may show a token."""
@@ -160,10 +163,9 @@ class ClientConfig:
         _check_header("tenant_id", _id_text("tenant_id", self.tenant_id))
         kinds = (Bearer, Cookie, TokenProvider, _OfficialHeaders)
         if self.auth is not None and not isinstance(self.auth, kinds):
-            raise ConfigError(
-                "auth must be Bearer(token), Cookie(value), TokenProvider(function) or None, "
-                f"not {type(self.auth).__name__}"
-            )
+            what = "Bearer(token), Cookie(value), TokenProvider(function) or None"
+            raise must_be("auth", what, self.auth)
+        check_bool("send_sdk_headers", self.send_sdk_headers)
 
 
 class ReasoningLayerClient:
@@ -177,6 +179,7 @@ class ReasoningLayerClient:
 
     def __init__(self, config: ClientConfig) -> None:
         """Make a client; it connects to nothing yet."""
+        check_type("config", config, ClientConfig)
         self.config = config
         self.cognitive = CognitiveStreams(self)
         self.oversight = OversightStreams(self)
@@ -349,7 +352,7 @@ async def _auth_headers(auth: Auth | _OfficialHeaders | None) -> dict[str, str]:
 def _check_token(token: object, what: str) -> str:
     """Return `token` if it can be sent; the error does not show it."""
     if not isinstance(token, str):
-        raise ConfigError(f"{what} is no text but {type(token).__name__}")
+        raise must_be(what, "str", token)
     if not _VISIBLE.fullmatch(token):
         raise ConfigError(
             f"{what} is empty or has characters other than visible ASCII "
@@ -361,7 +364,7 @@ def _check_token(token: object, what: str) -> str:
 def _check_header(what: str, value: object) -> None:
     """Refuse what would end the header line or begin another one; the error does not show the value."""
     if not isinstance(value, str):
-        raise ConfigError(f"{what} is no text but {type(value).__name__}")
+        raise must_be(what, "str", value)
     if not _PRINTABLE.fullmatch(value):
         raise ConfigError(
             f"{what} is empty or has characters other than printable ASCII, such as a line break"
@@ -369,9 +372,8 @@ def _check_header(what: str, value: object) -> None:
 
 
 def _id_text(name: str, value: Id) -> str:
-    text = str(value) if isinstance(value, (str, uuid.UUID)) else None
-    if text is None:
-        raise ConfigError(f"{name} must be a str or a uuid.UUID, not {type(value).__name__}")
+    check_type(name, value, (str, uuid.UUID), what="a str or a uuid.UUID")
+    text = str(value)
     if not text.strip():
         raise ConfigError(f"{name} is empty")
     if _CONTROL.search(text):
@@ -399,7 +401,8 @@ def _websocket_base(base_url: str) -> str:
 
     The errors do not show the URL: what is wrong with it may be a password in it.
     """
-    if not isinstance(base_url, str) or not _URL.fullmatch(base_url):
+    check_type("base_url", base_url, str, what="a URL (str)")
+    if not _URL.fullmatch(base_url):
         raise ConfigError(
             "base_url must be a URL such as https://host/prefix, without spaces and non-ASCII characters "
             "(write an international host name in its xn-- form)"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rlfast._core.inflate import Inflater
-from rlfast.errors import ConfigError
+from rlfast.arguments import check_bool, check_int, must_be
 
 NAME = "permessage-deflate"
 
@@ -46,13 +46,12 @@ class Deflate:
     level: int = 6
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types and ranges."""
+        for name in ("server_no_context_takeover", "client_no_context_takeover"):
+            check_bool(f"Deflate.{name}", getattr(self, name))
         for name in ("server_max_window_bits", "client_max_window_bits"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 9 <= value <= 15:
-                raise ConfigError(f"Deflate.{name} must be an int from 9 to 15")
-        if not isinstance(self.level, int) or not 1 <= self.level <= 9:
-            raise ConfigError("Deflate.level must be an int from 1 to 9")
+            check_int(f"Deflate.{name}", getattr(self, name), 9, 15)
+        check_int("Deflate.level", self.level, 1, 9)
 
     @property
     def offer(self) -> str:
@@ -151,4 +150,4 @@ def check_compression(compression: str | Deflate | None) -> Deflate | None:
         return Deflate()
     if compression is None or isinstance(compression, Deflate):
         return compression
-    raise ConfigError('compression must be "deflate", a Deflate or None')
+    raise must_be("compression", '"deflate", a Deflate or None', compression)

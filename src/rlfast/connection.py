@@ -6,6 +6,7 @@ Semantics are those of the Rust SDK's client (``reasoninglayer`` 1.0.3, ``ws.rs`
 from __future__ import annotations
 
 import ssl as ssl_module
+import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
@@ -15,11 +16,12 @@ import msgspec
 
 from rlfast._core.block import BlockQueue, BlockTap
 from rlfast._core.messages import MessageReader, MessageSource
+from rlfast.arguments import check_bool, check_callable, check_int, check_number, check_type
 from rlfast.backoff import Backoff
 from rlfast.batches import BatchIterator
 from rlfast.block_decoding import BlockDecoding
 from rlfast.compression import Deflate, check_compression
-from rlfast.decoding import BatchAssembler, MessageDecoder
+from rlfast.decoding import BatchAssembler, MessageDecoder, check_message_type
 from rlfast.errors import ConfigError, NetworkError, NotConnectedError, UsageError
 from rlfast.gaps import OnGap
 from rlfast.home import Home
@@ -88,6 +90,14 @@ class WebSocketConnection(MessageSource, Generic[T]):
         url = check_url(url)
         if not callable(headers):
             headers = check_headers(headers)
+        check_message_type(type)
+        check_type("backoff", backoff, Backoff, optional=True)
+        check_callable("on_reconnect", on_reconnect, optional=True)
+        check_callable("on_gap", on_gap, optional=True)
+        check_type("ssl", ssl, ssl_module.SSLContext, optional=True)
+        check_type("stream", stream, str, optional=True)
+        check_type("options", options, ConnectionOptions, optional=True)
+        check_type("timing", timing, Timing, optional=True)
         options = options or ConnectionOptions()
         self._type = type
         self._stream = stream if stream is not None else display_url(url).split("://", 1)[1]
@@ -132,6 +142,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
         It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
         """
+        check_callable("callback", callback, optional=True)
         self._link.on_reconnect = callback
 
     def on_gap(self, callback: OnGap | None) -> None:
@@ -141,6 +152,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         is over: a new connection is open, or there will be none (``reconnected_at`` is None then). What it
         raises is logged. `close` waits ``options.close_timeout`` seconds for tasks, then cancels them.
         """
+        check_callable("callback", callback, optional=True)
         self._link.gaps.callback = callback
 
     # -- message mode ----------------------------------------------------------------------------------
@@ -165,8 +177,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         An empty list means that the stream is over. A message that cannot be decoded ends the list before it
         and is raised by the next call. Errors are those of `next_message`.
         """
-        if max_messages < 1:
-            raise ConfigError("max_messages must be at least 1")
+        check_int("max_messages", max_messages, 1, sys.maxsize)
         while True:
             messages: list[T] = self._reader.take_nowait(max_messages)
             if messages or self._queue.finished:
@@ -196,8 +207,9 @@ class WebSocketConnection(MessageSource, Generic[T]):
             UsageError: (from the iteration) another reader is at work; it was called from elsewhere than the
                 connection's event loop.
         """
-        if max_rows < 1 or not max_wait >= 0:
-            raise ConfigError("max_rows must be at least 1 and max_wait at least 0 seconds")
+        check_int("max_rows", max_rows, 1, sys.maxsize)
+        check_number("max_wait", max_wait, 0, note="seconds")
+        check_bool("bury_hook_errors", bury_hook_errors)
         if self._block_decoding is None:
             self._block_decoding = BlockDecoding(self._queue, BatchAssembler(self._type))
         self._block_decoding.assembler.buries_hook_errors = bury_hook_errors
@@ -248,6 +260,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
             ConfigError: the code may not be sent (RFC 6455 section 7.4), or the reason exceeds 123 bytes.
             UsageError: it was called from another thread or event loop.
         """
+        check_int("code", code, 1000, 4999)
+        check_type("reason", reason, str)
         if not (code in (1000, 1001) or 3000 <= code <= 4999) or len(reason.encode()) > 123:
             raise ConfigError("close takes code 1000, 1001 or 3000-4999 and a reason of at most 123 bytes")
         home = self._link.home
@@ -281,6 +295,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
         With `max_spill`, so many bytes may be in the tap's store only when ``options.high_water`` is reached.
         """
+        check_type("tap", tap, BlockTap)
+        check_int("max_spill", max_spill, 0, sys.maxsize, note="bytes")
         self._queue.attach(tap, max_spill)
 
     def detach(self) -> None:
@@ -294,10 +310,12 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     def listen_to_gaps(self, listener: Callable[[Gap], None] | None) -> None:
         """Tell `listener` of gaps, before the callback of `on_gap`; None: nobody."""
+        check_callable("listener", listener, optional=True)
         self._link.gaps.listeners[:] = [listener] if listener is not None else []
 
     def hold(self, held: bool) -> None:
         """Pause the socket whatever is queued, or end that."""
+        check_bool("held", held)
         self._queue.hold(held)
 
     # -- what is known ---------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from rlfast._core.objects import ObjectDecoder
 from rlfast._core.plan import CompiledPlan
 from rlfast._core.values import ValueDecoder
 from rlfast.batch import EventBatch, EventTable
-from rlfast.errors import DecodeError, MessageTooBigError
+from rlfast.errors import ConfigError, DecodeError, MessageTooBigError
 from rlfast.events import UnknownEvent
 from rlfast.naming import OwnNames
 from rlfast.schema import ColumnPlan, compile_plan
@@ -94,6 +94,25 @@ def classify(error: Exception, raw: bytes, tag_field: str | None, tags: frozense
         if type(tag) in {type(known) for known in tags} and tag not in tags:
             return Verdict("unknown_type", f"unknown {tag_field} {str(tag)[:100]!r}", str(tag))
     return Verdict("schema_mismatch", str(error))
+
+
+def check_message_type(type_: Any) -> None:
+    """Refuse what msgspec cannot decode to.
+
+    Raises:
+        ConfigError: the text says why.
+    """
+    if type_ is None:
+        return
+    try:
+        msgspec.json.Decoder(type_)
+    except TypeError as error:
+        was = type(type_).__name__
+        raise ConfigError(
+            f"type must be a type that msgspec can decode, or None, not {was}"
+            # Only the name of a text's type: texts may be secrets.
+            + ("" if isinstance(type_, (str, bytes)) else f": {error}")
+        ) from None
 
 
 def _tagging(type_: Any) -> tuple[str | None, frozenset[object]]:

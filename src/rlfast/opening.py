@@ -23,6 +23,7 @@ from picows import WSError, WSHandshakeError, WSParsedURL, WSUpgradeResponse, ws
 from python_socks import ProxyConnectionError, ProxyError
 
 from rlfast._core.wire import FrameLoop
+from rlfast.arguments import check_type
 from rlfast.compression import Deflate, NegotiationError
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
@@ -72,7 +73,8 @@ def check_url(url: str) -> str:
     Raises:
         ConfigError: another scheme, no host, a fragment, credentials or control characters in it.
     """
-    if not isinstance(url, str) or re.search(r"[\x00-\x20\x7f]", url):
+    check_type("url", url, str)
+    if re.search(r"[\x00-\x20\x7f]", url):
         raise ConfigError("the URL must be a str without spaces or control characters")
     try:
         parts = urlsplit(url)
@@ -96,13 +98,20 @@ def check_headers(headers: Headers) -> dict[str, str]:
     """Return a copy of `headers` if they are safe to send.
 
     Raises:
-        ConfigError: a name is no HTTP token, or a value holds CR, LF or NUL. The text never holds a value.
+        ConfigError: it is not a mapping of str to str, a name is no HTTP token, or a value holds CR, LF or
+            NUL. The text never holds a value, nor a name that may be one.
     """
+    check_type("headers", headers, Mapping, what="a mapping of str to str, or a callable that returns one")
     checked = {}
     for name, value in headers.items():
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise ConfigError(f"{name!r} is no HTTP header name")
-        if not isinstance(value, str) or _FORBIDDEN.search(value):
+        check_type("a header name", name, str)
+        if not _TOKEN.fullmatch(name):
+            raise ConfigError(
+                "a header name has a character that RFC 9110 section 5.6.2 does not allow; "
+                'write {"Name": "value"}'
+            )
+        check_type(f"the value of header {name}", value, str)
+        if _FORBIDDEN.search(value):
             raise ConfigError(f"the value of header {name} must be a str without CR, LF and NUL")
         checked[name] = value
     return checked

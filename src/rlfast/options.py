@@ -7,10 +7,11 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from rlfast.errors import ConfigError
+from rlfast.arguments import check_callable, check_int, check_number
 
 _MIB = 1 << 20
 _LARGEST = 1 << 30
@@ -57,25 +58,19 @@ class ConnectionOptions:
     first_epoch: int = 1
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check types and ranges."""
         for name in ("connect_timeout", "close_timeout", "pong_timeout", "idle_timeout", "data_timeout"):
-            value = getattr(self, name)
-            if value is None and name in ("idle_timeout", "data_timeout"):
-                continue
-            if not isinstance(value, (int, float)) or not 0 < value <= 86_400:
-                raise ConfigError(f"ConnectionOptions.{name} must be more than 0 and at most 86400 s")
+            optional = name in ("idle_timeout", "data_timeout")
+            self._check(check_number, name, 0, 86_400, above=True, note="s", optional=optional)
         for name in ("max_message_size", "high_water", "block_size", "read_buffer_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= _LARGEST:
-                raise ConfigError(f"ConnectionOptions.{name} must be an int from 1 to 2**30 bytes")
-        if not isinstance(self.busy_poll, (int, float)) or not 0 <= self.busy_poll <= 0.001:
-            raise ConfigError("ConnectionOptions.busy_poll must be from 0 to 0.001 s")
-        if not 0 <= self.low_water < self.high_water:
-            raise ConfigError("ConnectionOptions.low_water must be at least 0 and less than high_water")
-        if not 0 <= self.first_seq < 1 << 62:
-            raise ConfigError("ConnectionOptions.first_seq must be from 0 to 2**62")
-        if not isinstance(self.first_epoch, int) or not 1 <= self.first_epoch < 1 << 31:
-            raise ConfigError("ConnectionOptions.first_epoch must be an int from 1 to 2**31 - 1")
+            self._check(check_int, name, 1, _LARGEST, note="bytes")
+        self._check(check_number, "busy_poll", 0, 0.001, note="s")
+        self._check(check_int, "low_water", 0, self.high_water - 1, note="bytes, less than high_water")
+        self._check(check_int, "first_seq", 0, (1 << 62) - 1)
+        self._check(check_int, "first_epoch", 1, (1 << 31) - 1)
+
+    def _check(self, check: Callable[..., None], name: str, *bounds: Any, **arguments: Any) -> None:
+        check(f"ConnectionOptions.{name}", getattr(self, name), *bounds, **arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +86,11 @@ class Timing:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     random: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
+        """Check the types."""
+        for name in ("clock", "sleep", "random"):
+            check_callable(f"Timing.{name}", getattr(self, name))
 
 
 class Gap(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from rlfast.arguments import check_type
 from rlfast.errors import ConfigError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks4": 1080}
@@ -18,7 +19,8 @@ def check_proxy(proxy: str | None) -> str | None:
     """
     if proxy is None:
         return None
-    if not isinstance(proxy, str) or re.search(r"[\x00-\x20\x7f]", proxy):
+    check_type("proxy", proxy, str, what="a URL (str)", optional=True)
+    if re.search(r"[\x00-\x20\x7f]", proxy):
         raise ConfigError("the proxy must be a URL without spaces or control characters")
     try:
         parts = urlsplit(proxy)

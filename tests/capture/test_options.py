@@ -48,7 +48,7 @@ def test_a_policy_that_cannot_work_is_refused(arguments: dict[str, Any]) -> None
         ({"compression": "gzip"}, "compression must be one of zstd, lz4, none, not 'gzip'"),
         ({"timestamps": "ms"}, "timestamps must be one of us, ns"),
         ({"uuid": "hex"}, "uuid must be one of text, binary"),
-        ({"compression_level": 23}, "compression_level must be from 1 to 22"),
+        ({"compression_level": 23}, "compression_level must be int from 1 to 22, not 23"),
         ({"compression": "lz4", "compression_level": 1}, "compression_level has a meaning for zstd only"),
         ({"max_events": 0}, "max_events must be"),
         ({"duration": -1.0}, "duration must be"),

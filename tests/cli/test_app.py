@@ -107,7 +107,7 @@ def test_every_path_refuses_a_url(
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     out, err = capsys.readouterr()
-    assert "'s3://bucket/x' is a URL, and rlfast writes to local folders only" in err
+    assert "the path is a URL (s3://…), and rlfast writes to local folders only" in err
     assert (out, err.count("\n")) == ("", 1)
     assert list(tmp_path.iterdir()) == []
 

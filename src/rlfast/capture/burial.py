@@ -6,15 +6,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
 
 from rlfast._core.block import BlockQueue
+from rlfast.arguments import check_choice, check_int, check_path, check_type
 from rlfast.capture.arrow import pa, pc, pq
 from rlfast.capture.column_types import options_of
-from rlfast.capture.files import DEAD_LETTERS, GAPS, explain, is_type_folder, local_path
+from rlfast.capture.files import DEAD_LETTERS, GAPS, explain, is_type_folder
 from rlfast.capture.leftovers import remove_empty_folders
 from rlfast.capture.lock import DatasetLock
 from rlfast.capture.manifest import Manifest, read_manifest
@@ -22,7 +23,7 @@ from rlfast.capture.options import CaptureOptions, Partition, Timestamps, UUIDFo
 from rlfast.capture.recovery import recover_locked
 from rlfast.capture.rewriting import Rewrite
 from rlfast.capture.rows import RowMaker, partition_name
-from rlfast.decoding import BatchAssembler
+from rlfast.decoding import BatchAssembler, check_message_type
 from rlfast.errors import CaptureError
 from rlfast.naming import OwnNames
 
@@ -72,7 +73,9 @@ def list_dead_letters(out: str | Path, samples: int = 3, raw_chars: int = 200) -
     Raises:
         CaptureError: a file cannot be read.
     """
-    out = local_path(out)
+    out = check_path("out", out)
+    check_int("samples", samples, 0)
+    check_int("raw_chars", raw_chars, 0)
     counts: Counter[str] = Counter()
     found: dict[str, list[Sample]] = defaultdict(list)
     for _, table in _tables(out):
@@ -146,7 +149,11 @@ def redrive(
             several streams and none is named, or there is no such stream.
         UnsupportedFieldError: a field of the type has no column type.
     """
-    out = local_path(out)
+    out = check_path("out", out)
+    check_message_type(type)
+    check_choice("uuid", uuid, get_args(UUIDFormat), optional=True)
+    check_choice("timestamps", timestamps, get_args(Timestamps), optional=True)
+    check_type("stream", stream, str, optional=True)
     if not out.is_dir():
         raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
     events: Counter[str] = Counter()

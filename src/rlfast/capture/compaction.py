@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from rlfast.arguments import check_bool, check_callable, check_int, check_path
 from rlfast.capture.arrow import pa, pq
 from rlfast.capture.column_types import options_of
 from rlfast.capture.files import (
@@ -17,7 +18,6 @@ from rlfast.capture.files import (
     GAPS,
     explain,
     is_type_folder,
-    local_path,
     type_folder,
     type_of_folder,
 )
@@ -116,10 +116,13 @@ def compact(
     Raises:
         CaptureError: a capture is running, or a file cannot be read or written.
     """
-    out = local_path(out)
+    out = check_path("out", out)
+    check_int("target_bytes", target_bytes, 1)
+    check_bool("unify", unify)
+    check_callable("progress", progress, optional=True)
+    options = CaptureOptions(compression=compression)
     if not out.is_dir():
         raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
-    options = CaptureOptions(compression=compression)
     merged = written = before = after = 0
     left: list[tuple[str, str]] = []
     with DatasetLock(out, "compaction"):

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from rlfast.capture.files import ensure_folder, explain, local_path, part_files, temporary_name
+from rlfast.arguments import check_int, check_path, check_type
+from rlfast.capture.files import ensure_folder, explain, part_files, temporary_name
 from rlfast.capture.manifest import ManifestEntry, RunEnd, read_manifest
 from rlfast.errors import CaptureError
 
@@ -20,7 +21,8 @@ def prepare_folder(out: str | Path, min_free: int = 0) -> None:
     Raises:
         CaptureError: it is no folder, cannot be written to, or less than `min_free` bytes are free.
     """
-    out = local_path(out)
+    out = check_path("out", out)
+    check_int("min_free", min_free, 0)
     probe = out / temporary_name("probe")
     try:
         ensure_folder(out)
@@ -67,7 +69,8 @@ def stream_state(out: str | Path, stream: str) -> StreamState:
         CaptureError: the folder or a file of the stream cannot be read.
         MissingExtraError: pyarrow is needed and not installed.
     """
-    out = local_path(out)
+    out = check_path("out", out)
+    check_type("stream", stream, str)
     try:
         if not out.exists():
             return StreamState(0, 1, None)
@@ -103,7 +106,7 @@ def next_seq(out: str | Path, stream: str) -> int:
     """
     from rlfast.capture.journal import journal_end
 
-    out = local_path(out)
+    out = check_path("out", out)
     return max(stream_state(out, stream).next_seq, journal_end(out, stream))
 
 

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from rlfast.errors import CaptureError, ConfigError
+from rlfast.errors import CaptureError
 
 __all__ = [
     "DEAD_LETTERS",
@@ -40,7 +40,6 @@ __all__ = [
     "final_name",
     "gaps_name",
     "is_type_folder",
-    "local_path",
     "part_files",
     "stream_key",
     "sync_folder",
@@ -56,8 +55,6 @@ MANIFEST = "_manifest.jsonl"
 LONGEST_FOLDER = 200
 """Bytes of the name of a folder; a part of the path below it may be as long again."""
 
-#: Schemes have two letters at least here: one letter and a colon is a drive of Windows.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _TYPE_FOLDER = re.compile(r"(rlfast_)?type(_\d+)?=")
 
 _REMEDIES = {
@@ -85,24 +82,6 @@ def explain(error: OSError, path: Path, what: str = "cannot write") -> CaptureEr
     result = CaptureError(f"{what} {path}: {cause}; {remedy}")
     result.errno = error.errno
     return result
-
-
-def local_path(path: str | os.PathLike[str]) -> Path:
-    """Return the absolute path of a file or folder of this machine, so that ``chdir`` changes nothing.
-
-    Raises:
-        ConfigError: it is a URL, or no path.
-    """
-    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-    if not isinstance(text, str):
-        raise ConfigError(f"a path must be str or os.PathLike[str], not {type(path).__name__}")
-    # A Path has made one slash of two.
-    if _URL.match(text):
-        raise ConfigError(
-            f"{text!r} is a URL, and rlfast writes to local folders only; name one, "
-            f"and copy it from there (a folder of this name is ./{text})"
-        )
-    return Path(os.path.abspath(text))
 
 
 # -- names -------------------------------------------------------------------------------------------------

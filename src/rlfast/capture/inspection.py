@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
+from rlfast.arguments import check_path
 from rlfast.capture.arrow import pa, pq
 from rlfast.capture.files import (
     DEAD_LETTERS,
     GAPS,
     MANIFEST,
     explain,
-    local_path,
     part_files,
     temporary_files,
     type_of_folder,
@@ -140,7 +140,7 @@ def inspect_dataset(out: str | Path) -> DatasetReport:
         CaptureError: it is no data set folder, or cannot be read.
         MissingExtraError: pyarrow is not installed.
     """
-    out = local_path(out)
+    out = check_path("out", out)
     try:
         if not out.is_dir():
             raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from rlfast.arguments import check_choice, check_int, check_number, check_type
 from rlfast.errors import ConfigError
 
 __all__ = [
@@ -50,9 +50,9 @@ class RotationPolicy:
     interval: float = 60.0
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        _check_count("RotationPolicy.max_bytes", self.max_bytes, 1)
-        _check_count("RotationPolicy.max_rows", self.max_rows, 1)
+        """Check types and ranges."""
+        check_int("RotationPolicy.max_bytes", self.max_bytes, 1)
+        check_int("RotationPolicy.max_rows", self.max_rows, 1)
         _check_seconds("RotationPolicy.interval", self.interval)
 
     def due(self, nbytes: int, rows: int, age: float) -> bool:
@@ -115,53 +115,34 @@ class CaptureOptions:
     schema_change: SchemaChange = "refuse"
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
-        _check_choice("compression", self.compression, get_args(Compression))
-        _check_choice("timestamps", self.timestamps, get_args(Timestamps))
-        _check_choice("uuid", self.uuid, get_args(UUIDFormat))
+        """Check types and ranges."""
+        check_type("rotation", self.rotation, RotationPolicy)
+        check_choice("compression", self.compression, get_args(Compression))
+        check_choice("timestamps", self.timestamps, get_args(Timestamps))
+        check_choice("uuid", self.uuid, get_args(UUIDFormat))
         if self.compression_level is not None:
             if self.compression != "zstd":
                 raise ConfigError(
                     f"compression_level has a meaning for zstd only, not for {self.compression}"
                 )
-            if not _is_int(self.compression_level) or not 1 <= self.compression_level <= 22:
-                raise ConfigError(f"compression_level must be from 1 to 22, not {self.compression_level!r}")
-        if self.max_events is not None:
-            _check_count("max_events", self.max_events, 1)
-        if self.duration is not None:
-            _check_seconds("duration", self.duration)
-        _check_count("batch_rows", self.batch_rows, 1)
+            check_int("compression_level", self.compression_level, 1, 22)
+        check_int("max_events", self.max_events, 1, optional=True)
+        _check_seconds("duration", self.duration, optional=True)
+        check_int("batch_rows", self.batch_rows, 1)
         _check_seconds("batch_wait", self.batch_wait)
         _check_seconds("progress_interval", self.progress_interval)
-        _check_choice("durability", self.durability, get_args(Durability))
+        check_choice("durability", self.durability, get_args(Durability))
         _check_seconds("sync_interval", self.sync_interval)
-        _check_count("journal_bytes", self.journal_bytes, 4 * MIB)
-        _check_count("max_backlog", self.max_backlog, 0)
-        _check_count("min_free", self.min_free, 0)
+        check_int("journal_bytes", self.journal_bytes, 4 * MIB)
+        check_int("max_backlog", self.max_backlog, 0)
+        check_int("min_free", self.min_free, 0)
         if self.max_backlog and self.durability == "none":
             raise ConfigError("max_backlog needs a journal; set durability to process or machine")
         if self.max_backlog >= self.journal_bytes // 2 and self.max_backlog:
             raise ConfigError("max_backlog must be less than half of journal_bytes")
-        if self.partition_by is not None:
-            _check_choice("partition_by", self.partition_by, get_args(Partition))
-        _check_choice("schema_change", self.schema_change, get_args(SchemaChange))
+        check_choice("partition_by", self.partition_by, get_args(Partition), optional=True)
+        check_choice("schema_change", self.schema_change, get_args(SchemaChange))
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-
-
-def _check_count(name: str, value: int, least: int) -> None:
-    if not _is_int(value) or value < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}")
-
-
-def _check_seconds(name: str, value: float) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 < value <= LONGEST_INTERVAL:
-        raise ConfigError(f"{name} must be a number of seconds above 0 and up to a year, not {value!r}")
+def _check_seconds(name: str, value: float | None, *, optional: bool = False) -> None:
+    check_number(name, value, 0, LONGEST_INTERVAL, above=True, note="seconds", optional=optional)

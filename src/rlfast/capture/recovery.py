@@ -22,8 +22,9 @@ import msgspec
 
 from rlfast._core.block import Block
 from rlfast._core.journal import JournalReader
+from rlfast.arguments import check_callable, check_path, check_type
 from rlfast.capture.dataset import prepare_folder, stream_state
-from rlfast.capture.files import explain, local_path, temporary_files
+from rlfast.capture.files import explain, temporary_files
 from rlfast.capture.journal import (
     JournalInfo,
     StoredSegment,
@@ -39,7 +40,7 @@ from rlfast.capture.rows import RowMaker, partition_spans
 from rlfast.capture.segment import DatasetWriter
 from rlfast.capture.transaction import recover_change
 from rlfast.capture.type_names import name_type, resolve_type
-from rlfast.decoding import BatchAssembler
+from rlfast.decoding import BatchAssembler, check_message_type
 from rlfast.errors import CaptureError, ConfigError, UnsupportedFieldError, UsageError
 from rlfast.options import ConnectionOptions, Gap
 from rlfast.schema import compile_plan
@@ -120,7 +121,10 @@ def recover(
             had, or there is no such stream.
         UsageError: there is a stream, and no type.
     """
-    out = local_path(out)
+    out = check_path("out", out)
+    _check_event_type(type)
+    check_type("stream", stream, str, optional=True)
+    check_callable("progress", progress, optional=True)
     if stream is not None and type is BY_NAME:
         raise UsageError(f"all streams are recovered; name {stream} together with the type of its events")
     if not out.is_dir():
@@ -158,7 +162,10 @@ def resume(
     Raises:
         CaptureError: see `recover`; or the folder cannot be written to.
     """
-    out = local_path(out)
+    out = check_path("out", out)
+    check_type("stream", stream, str)
+    _check_event_type(type)
+    ConnectionOptions(first_seq=0, first_epoch=1, **options)
     prepare_folder(out)
     with DatasetLock(out, f"start of a capture of {stream}"):
         _warn(recover_locked(out, type, only=stream))
@@ -183,6 +190,11 @@ def _cannot_decode(left: tuple[tuple[str, str], ...]) -> CaptureError:
         f"{reason}; name the type of each stream's events by itself (--types MODULE:TYPE --stream NAME), "
         "everything in them is kept until then"
     )
+
+
+def _check_event_type(type_: Any) -> None:
+    if type_ is not BY_NAME:
+        check_message_type(type_)
 
 
 def recover_locked(

@@ -11,17 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlfast.arguments import check_callable, check_path, check_type
 from rlfast.capture.dataset import StreamState, disk_is_full, prepare_folder, stream_state
-from rlfast.capture.files import DEAD_LETTERS, GAPS, local_path
+from rlfast.capture.files import DEAD_LETTERS, GAPS
 from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
 from rlfast.capture.summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
+from rlfast.connection import WebSocketConnection
 from rlfast.errors import CaptureError, UsageError
 
 if TYPE_CHECKING:
     from rlfast.batch import EventBatch
     from rlfast.capture.lock import DatasetLock
-    from rlfast.connection import WebSocketConnection
 
 __all__ = ["OnProgress", "capture"]
 
@@ -69,8 +70,12 @@ async def capture(
         MissingExtraError: pyarrow is not installed.
         UsageError: the folder already holds these sequence numbers.
     """
+    check_type("ws", ws, WebSocketConnection)
+    out = check_path("out", out)
+    check_type("options", options, CaptureOptions, optional=True)
+    check_callable("progress", progress, optional=True)
+    check_type("stop", stop, asyncio.Event, what="an asyncio.Event", optional=True)
     options = options or CaptureOptions()
-    out = local_path(out)
     # On a thread, because it takes its time: loads pyarrow.
     await asyncio.to_thread(importlib.import_module, "rlfast.capture.recovery")
     lock = await asyncio.to_thread(_prepare, out, ws, options)

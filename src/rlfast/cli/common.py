@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 
-from rlfast.capture.files import local_path
+from rlfast.arguments import check_path
 from rlfast.cli.units import parse_duration, parse_size
 from rlfast.errors import ConfigError, RlfastError
 
@@ -69,7 +69,7 @@ def _parser(parse: Callable[[str], T]) -> Callable[[Any], T]:
 size = _parser(parse_size)
 size_or_zero = _parser(lambda text: 0 if text.strip() == "0" else parse_size(text))
 duration = _parser(parse_duration)
-path = _parser(lambda text: local_path(text) and Path(text))
+path = _parser(lambda text: check_path("the path", text) and Path(text))
 """Paths stay as they were written, for what is printed of them."""
 
 Folder = Annotated[
