@@ -64,7 +64,8 @@ def _next_message(typed: bool) -> Callable[[Any], Run]:
         async def run(url: str, ssl: Ssl) -> int:
             count = 0
             async with rlfast.connect(url, type=type_ if typed else None, backoff=None, ssl=ssl) as ws:
-                while await ws.next_message() is not None:
+                # The road of next_message, and ends where the stream does.
+                async for _ in ws:
                     count += 1
             return count
 

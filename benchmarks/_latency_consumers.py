@@ -72,7 +72,7 @@ def next_message(busy_poll: float) -> Callable[[str], Awaitable[Latencies]]:
         add, now = out.append, time.monotonic_ns
         options = rlfast.ConnectionOptions(busy_poll=busy_poll)
         async with rlfast.connect(url, type=Tick, backoff=None, options=options) as ws:
-            while (event := await ws.next_message()) is not None:
+            while isinstance(event := await ws.next_message(), Tick):
                 add(now() - event.due)
         return out
 

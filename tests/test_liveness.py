@@ -150,9 +150,7 @@ async def test_our_own_backpressure_is_no_silence() -> None:
         await asyncio.sleep(0.5)
         assert ws.connected
         assert ws.gaps == ()
-        received = 1
-        while await ws.next_message() is not None:
-            received += 1
+        received = 1 + len([message async for message in ws])
         assert (received, ws.gaps) == (count, ())
 
 

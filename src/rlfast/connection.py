@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import msgspec
 
@@ -44,8 +44,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
     - When the connection is closed or lost, it is opened anew by `backoff`: for each attempt the
       `on_reconnect` callback first, then the delay, then the attempt. Reading simply goes on with the first
       message of the new connection; each disconnect is recorded in `gaps`. When every attempt failed (or
-      there is no `backoff`), `next_message` returns None, `async for` and `batches` end, and `last_error`
-      says why.
+      there is no `backoff`), the stream is over: `async for` and `batches` end, `next_messages` returns an
+      empty list, `next_message` None, as for a JSON null, and `last_error` says why.
     - `send` while disconnected raises `NotConnectedError`; it never reconnects.
     - `close` sends a close frame, never fails, and ends the stream: what was received before can still be
       read, then None.
@@ -157,25 +157,20 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     # -- message mode ----------------------------------------------------------------------------------
 
-    # next_message is the base class's, compiled; this is its type.
-    next_message: Callable[[], Awaitable[T | None]]
-    """Awaitable of the next message, decoded; None when the stream is over.
+    if TYPE_CHECKING:
+        # The base class's, compiled, have the documentation, but do not know of T.
+        def next_message(self) -> Awaitable[T | None]:  # noqa: D102
+            ...
 
-    Completes without suspending when a message is there. Cancelling or timing out the await loses no message.
-    In typed mode an event of a type that is not known comes as an `UnknownEvent`.
+        def __aiter__(self) -> AsyncIterator[T]: ...
 
-    Raises:
-        DecodeError: the message is not JSON or does not fit the type; the next call goes on behind it.
-        MessageTooBigError: the message exceeded ``max_message_size``; the connection was closed with 1009.
-        UsageError: another task waits for a message, or `batches` is reading; it would have to wait, and was
-            called from elsewhere than its event loop.
-    """
+        def __anext__(self) -> Awaitable[T]: ...
 
     async def next_messages(self, max_messages: int = 1024) -> list[T]:
         """Wait for a message and return it with those that are there too, up to `max_messages`.
 
-        An empty list means that the stream is over. A message that cannot be decoded ends the list before it
-        and is raised by the next call. Errors are those of `next_message`.
+        An empty list means that the stream is over; a JSON null is None in the list. A message that cannot be
+        decoded ends the list before it and is raised by the next call. Errors are those of `next_message`.
         """
         check_int("max_messages", max_messages, 1, sys.maxsize)
         while True:
@@ -183,10 +178,6 @@ class WebSocketConnection(MessageSource, Generic[T]):
             if messages or self._queue.finished:
                 return messages
             await self._reader.wait("next_messages")
-
-    # The base class's, too.
-    __aiter__: Callable[[], AsyncIterator[T]]
-    __anext__: Callable[[], Awaitable[T]]
 
     # -- batch mode ------------------------------------------------------------------------------------
 

@@ -201,7 +201,21 @@ cdef class MessageSource:
     cdef public MessageReader _reader
 
     def next_message(self):
-        """Awaitable of the next message, decoded; None when the stream is over."""
+        """Awaitable of the next message, decoded; None when the stream is over.
+
+        It completes without suspending when a message is there. Cancelling or timing out the await loses none.
+
+        A JSON null is None, too. Where a stream may hold one, `async for` tells it from the end, and so do
+        ``anext(ws)``, which raises StopAsyncIteration at the end, and `next_messages`.
+
+        In typed mode an event of a type that is not known comes as an `UnknownEvent`.
+
+        Raises:
+            DecodeError: the message is not JSON or does not fit the type; the next call goes on behind it.
+            MessageTooBigError: the message exceeded ``max_message_size``; the connection was closed with 1009.
+            UsageError: another task waits for a message, or `batches` is reading; it would have to wait, and was
+                called from elsewhere than its event loop.
+        """
         return _message_of(self, False)
 
     def __aiter__(self):
