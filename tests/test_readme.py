@@ -1,21 +1,28 @@
-"""The Python examples of the README and of docs/ are accepted by mypy in a user's strict project."""
+"""The Python examples of the README and of docs/: mypy takes them, and they do what is said of them."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from streams import FakeTiming
+from wsserver import Peer, close_frame, frame, serve
 
 import rlfast
 
 ROOT = Path(__file__).parent.parent
 
 IMPORTS = """\
+import contextlib
 import msgspec
 import polars
 import rlfast
@@ -104,3 +111,60 @@ def test_mypy_knows_what_a_message_is(tmp_path: Path) -> None:
     errors = [line for line in result.stdout.splitlines() if "error:" in line]
     assert len(errors) == 1, result.stdout + result.stderr
     assert 'has no attribute "symbol"' in errors[0]
+
+
+# -- subscriptions -----------------------------------------------------------------------------------------
+
+CONNECTIONS = 15
+
+
+class SubscriptionServer:
+    """Says nothing on a connection before it is asked to, sends three ticks, and drops it; in turns hard."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.subscriptions: list[tuple[int, object]] = []
+        self.is_over = asyncio.Event()
+
+    async def __call__(self, peer: Peer) -> None:
+        self.connections += 1
+        number = self.connections
+        if number % 5 == 4:
+            peer.reset()  # before it can be asked
+            return
+        _, payload = await peer.read_frame()
+        self.subscriptions.append((number, json.loads(payload)))
+        await peer.write(*[frame(b'{"symbol":"EUR/USD","price":%d}' % number)] * 3)
+        if number >= CONNECTIONS:
+            await self.is_over.wait()
+        elif number % 2:
+            await peer.write(close_frame(1012))
+            await peer.hang()
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/connection.md"])
+async def test_the_subscription_is_renewed_on_every_connection(document: str) -> None:
+    (block,) = (block for block in python_blocks(ROOT / document) if "subscribe" in block)
+    block = re.sub(r'connect\((url|"wss:[^"]*")', "connect(url, timing=timing", block)
+    block = re.sub(r"    async for .*", "", block, flags=re.DOTALL)
+    block += "    await read(ws)\n"
+    server, received = SubscriptionServer(), []
+
+    async def read(ws: rlfast.WebSocketConnection[Any]) -> None:
+        async for tick in ws:
+            received.append(int(msgspec.to_builtins(tick)["price"]))
+            if received[-3:] == [CONNECTIONS] * 3:
+                server.is_over.set()
+                break
+
+    names: dict[str, Any] = {}
+    program = f"{IMPORTS}\nasync def example(key, url, timing, read):\n{textwrap.indent(block, '    ')}"
+    exec(compile(program, document, "exec", dont_inherit=True), names)
+    async with serve(server) as served:
+        await names["example"]("k", served.url, FakeTiming().timing, read)
+    wanted = {"subscribe": ["EUR/USD"]}
+    asked = [number for number in range(1, CONNECTIONS + 1) if number % 5 != 4]
+    assert server.subscriptions == [(number, wanted) for number in asked]
+    assert received == [number for number in asked for _ in range(3)][-len(received) :]
+    # The block itself has taken a few.
+    assert len(received) >= 3 * (len(asked) - 2)

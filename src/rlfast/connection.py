@@ -141,6 +141,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """Set the callback for reconnect attempts.
 
         It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
+        There is no connection then, so `send` raises NotConnectedError: what a server wants to be told on
+        each connection, such as a subscription, is sent by a callback of `on_gap`.
         """
         check_callable("callback", callback, optional=True)
         self._link.on_reconnect = callback
@@ -149,8 +151,9 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """Set the callback for gaps.
 
         It is called, or awaited in a task, with the `Gap` when a connection is lost, and again when the gap
-        is over: a new connection is open, or there will be none (``reconnected_at`` is None then). What it
-        raises is logged. `close` waits ``options.close_timeout`` seconds for tasks, then cancels them.
+        is over: a new connection is open, or there will be none (``reconnected_at`` is None then). With
+        ``reconnected_at`` set `send` works: subscribe again. What it raises is logged. `close` waits
+        ``options.close_timeout`` seconds for tasks, then cancels them.
         """
         check_callable("callback", callback, optional=True)
         self._link.gaps.callback = callback
@@ -431,7 +434,8 @@ def connect(url: str, **arguments: Any) -> Connecting[Any]:
             Python values.
         headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
         backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
-        on_reconnect: called with the number of each reconnect attempt, before its delay.
+        on_reconnect: called with the number of each reconnect attempt, before its delay, when nothing can be
+            sent: see `WebSocketConnection.on_reconnect`.
         on_gap: called with each `Gap`, when it begins and when it is over; see `WebSocketConnection.on_gap`.
         ssl: context for ``wss://``; by default the system's certificates, verified.
         proxy: URL of a proxy (``http://``, ``https://``, ``socks5://``, ``socks4://``), with credentials if
