@@ -20,7 +20,10 @@ PACKAGE = Path(__file__).parent.parent / "src" / "rlfast"
 #: its modules.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"_core"}, set()),
-    "leaves": ({"errors", "arguments", "version", "events", "backoff", "options", "patience"}, set()),
+    "leaves": (
+        {"errors", "arguments", "stream_names", "version", "events", "backoff", "options", "patience"},
+        set(),
+    ),
     "version check": ({"_compat"}, {"core"}),
     "columns": ({"naming", "schema", "structs", "batch"}, {"core", "leaves"}),
     "decoding": ({"decoding"}, {"core", "leaves", "columns"}),

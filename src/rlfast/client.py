@@ -23,6 +23,7 @@ from rlfast.arguments import check_bool, check_type, must_be
 from rlfast.connection import Connecting, connect
 from rlfast.errors import ConfigError
 from rlfast.events import AgentEvent, UnknownEvent
+from rlfast.stream_names import AGENT_EVENTS_PATH
 from rlfast.version import __version__
 
 __all__ = [
@@ -242,7 +243,7 @@ class CognitiveStreams:
         Raises:
             ConfigError: the id is empty or holds a line break.
         """
-        return self._client._url("/api/v1/cognitive/agents/ws", agent_id=_id_text("agent_id", agent_id))
+        return self._client._url(AGENT_EVENTS_PATH, agent_id=_id_text("agent_id", agent_id))
 
     def cycle_url(self, agent_id: Id) -> str:
         """Return the URL of an agent's cognitive cycle: ``/ws/cognitive/{agent_id}?tenant_id=…``.

@@ -26,9 +26,10 @@ from rlfast.errors import ConfigError, NetworkError, NotConnectedError, UsageErr
 from rlfast.gaps import OnGap
 from rlfast.home import Home
 from rlfast.link import Link, OnReconnect
-from rlfast.opening import HeaderProvider, Headers, check_headers, check_url, display_url
+from rlfast.opening import HeaderProvider, Headers, check_headers, check_url
 from rlfast.options import ConnectionOptions, ConnectionStats, Gap, Timing
 from rlfast.proxy import check_proxy
+from rlfast.stream_names import default_stream_name
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         check_type("timing", timing, Timing, optional=True)
         options = options or ConnectionOptions()
         self._type = type
-        self._stream = stream if stream is not None else display_url(url).split("://", 1)[1]
+        self._stream = stream if stream is not None else default_stream_name(url)
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
         self._decoder = MessageDecoder(type)
         self._reader = MessageReader(
@@ -442,7 +443,8 @@ def connect(url: str, **arguments: Any) -> Connecting[Any]:
             it wants them; None: directly, whatever the environment says.
         compression: ``"deflate"`` or a `Deflate` offers permessage-deflate (RFC 7692) to the server. It saves
             bandwidth, and costs about a microsecond for each small message; None on a fast network.
-        stream: name of the stream; by default host and path of the URL.
+        stream: name of the stream; by default host and path of the URL, and a hash of its query, without what
+            is a credential or changes with each connection: see `rlfast.stream_names`.
         options: a `ConnectionOptions`: time-outs, sizes, first sequence number.
         timing: a `Timing`: clock, sleep and randomness, for tests.
 

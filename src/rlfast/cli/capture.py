@@ -66,7 +66,10 @@ def capture_command(
     stream: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Name for the column stream; its seq goes on.", rich_help_panel=STREAM
+            metavar="NAME",
+            help="Name for the column stream; its seq goes on. Default: agent_events:ID and the like, or "
+            "host and path of the URL with a hash of its query.",
+            rich_help_panel=STREAM,
         ),
     ] = None,
     proxy: Proxy = None,

@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import typer
 
@@ -17,14 +17,14 @@ from rlfast.client import Bearer, ClientConfig, ReasoningLayerClient
 from rlfast.connection import Connecting, connect
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.events import AgentEvent
-from rlfast.opening import HeaderProvider, Headers, check_url, display_url
+from rlfast.opening import HeaderProvider, Headers, check_url
 from rlfast.options import ConnectionOptions
 from rlfast.proxy import check_proxy
 from rlfast.schema import compile_plan
+from rlfast.stream_names import AGENT_EVENTS_PATH, default_stream_name
 
 __all__ = ["Target", "TargetOptions", "find_target", "load_type"]
 
-AGENT_EVENTS_PATH = "/api/v1/cognitive/agents/ws"
 DEFAULT_TOKEN_ENV = "RLFAST_TOKEN"  # noqa: S105 (the name of a variable)
 
 
@@ -119,12 +119,10 @@ def _url_target(options: TargetOptions, url: str, type_: Any, token: Bearer | No
             "of a platform use --agent ID --tenant ID --base-url URL"
         )
     parts = urlsplit(check_url(url))
-    stream = display_url(url).partition("://")[2]
+    # Of an agent's events the name that --agent gives: the sequence goes on either way.
+    stream = default_stream_name(url)
     if parts.path.endswith(AGENT_EVENTS_PATH):
         type_ = AgentEvent if type_ is None else type_
-        agent = parse_qs(parts.query).get("agent_id")
-        # The name that --agent gives: the sequence goes on either way. Without it all agents would be one.
-        stream = f"agent_events:{agent[0]}" if agent else stream
     headers = {"Authorization": f"Bearer {token.token}"} if token is not None else {}
     warning = None
     if token is not None and parts.scheme == "ws" and not _is_this_machine(parts.hostname or ""):
