@@ -39,6 +39,7 @@ WRONG_FOR: dict[str, list[Any]] = {
     "headers": [3, SECRET, [(SECRET, SECRET)], {3: SECRET}, {"X": 3}, {SECRET + ": x": "y"}, None],
     "type": [3, SECRET, [int], {"a": int}],
     "choice": [3, "zip", None, ["zstd"]],
+    "optional choice": [3, "zip", ["zstd"]],
 }
 
 Call = Callable[..., Any]
@@ -184,6 +185,9 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
             "journal_bytes": "int",
             "max_backlog": "int",
             "min_free": "int",
+            "timestamps": "choice",
+            "schema_change": "choice",
+            "partition_by": "optional choice",
         },
     ),
     "capture": (capture, {"ws": "object"}),
@@ -202,15 +206,27 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
     ),
     "recover": (
         lambda **given: captures.recover(**{"out": "/nowhere", **given}),
-        {"out": "path", "type": "type", "progress": "optional callable"},
+        {"out": "path", "type": "type", "stream": "optional str", "progress": "optional callable"},
     ),
     "compact": (
         lambda **given: captures.compact(**{"out": "/nowhere", **given}),
-        {"out": "path", "target_bytes": "int", "compression": "choice", "progress": "optional callable"},
+        {
+            "out": "path",
+            "target_bytes": "int",
+            "compression": "choice",
+            "unify": "bool",
+            "progress": "optional callable",
+        },
     ),
     "redrive": (
         lambda **given: captures.redrive(**{"out": "/nowhere", "type": None, **given}),
-        {"out": "path", "type": "type", "uuid": "choice"},
+        {
+            "out": "path",
+            "type": "type",
+            "uuid": "optional choice",
+            "timestamps": "optional choice",
+            "stream": "optional str",
+        },
     ),
     "inspect_dataset": (captures.inspect_dataset, {"out": "path"}),
     "list_dead_letters": (
