@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -48,16 +52,14 @@ def dead_listener(host: str, port: int) -> Iterator[None]:
 async def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Names of this test's own and their addresses, beside those of the system's resolver."""
     known: dict[str, list[str]] = {}
-    loop = asyncio.get_running_loop()
-    resolve = loop.getaddrinfo
+    system = socket.getaddrinfo
 
-    async def getaddrinfo(host: Any, port: Any, **kwargs: Any) -> Any:
+    def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        found = [await resolve(address, port, **kwargs) for address in known.get(name, [host])]
+        found = [system(address, port, *args, **kwargs) for address in known.get(name, [host])]
         return [entry for entries in found for entry in entries]
 
-    # The loop's, not the socket module's: uvloop has a resolver of its own.
-    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return known
 
 
@@ -110,12 +112,68 @@ async def test_all_addresses_refusing_says_so_once(names: dict[str, list[str]]) 
 async def test_a_resolver_that_does_not_answer_is_bounded_by_connect_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    done = threading.Event()
+    asked = []
 
-    async def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
-        await done.wait()
+    def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
+        asked.append(args)
+        assert done.wait(60)
+        return []
 
-    monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
-    with pytest.raises(rlfast.ConnectError, match=r"no answer within 0\.2 s"):
-        await rlfast.connect("ws://slow.example/", options=ConnectionOptions(connect_timeout=0.2))
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        for _ in range(3):
+            with pytest.raises(rlfast.ConnectError, match=r"no answer within 0\.2 s"):
+                await rlfast.connect("ws://slow.example/", options=ConnectionOptions(connect_timeout=0.2))
+        assert len(asked) == 1  # The attempts wait for the same look-up: no thread for each.
+    finally:
+        done.set()
+
+
+HANGING = """
+import asyncio, socket, sys, threading
+import rlfast
+
+def getaddrinfo(*args, **kwargs):
+    print("asked", flush=True)
+    threading.Event().wait()
+
+socket.getaddrinfo = getaddrinfo
+kind, url, proxy = sys.argv[1:]
+if kind == "uvloop":
+    import uvloop
+    uvloop.install()
+
+async def main():
+    await rlfast.connect(url, proxy=proxy or None)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "",
+        "http://slow.example:1",
+        "https://slow.example:1",
+        "socks5://slow.example:1",
+        "socks4://slow.example:1",
+    ],
+)
+async def test_ctrl_c_ends_the_process_while_the_resolver_hangs(kind: str, proxy: str) -> None:
+    """The threads of the loop's executor would be waited for, by the loop's end and by the process's."""
+    arguments = ("-W", "ignore::DeprecationWarning", "-c", HANGING, kind, "ws://slow.example/", proxy)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"asked\n"
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+        assert (process.returncode, out) == (-signal.SIGINT, b""), err.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()

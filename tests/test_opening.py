@@ -52,6 +52,8 @@ async def accept(peer: Peer) -> None:
         ("ws:///path", "looks like"),
         ("ws://localhost:99999/", "host or port"),
         ("ws://localhost:port/", "host or port"),
+        (f"ws://{'a' * 64}.example/", "host or port"),
+        ("ws://a..example/", "host or port"),
         ("ws://user:pass@localhost/", "credentials"),
         ("ws://user:s3cret", "host or port"),
         ("ws://localhost/#part", "fragment"),

@@ -29,6 +29,7 @@ from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
 from rlfast.patience import finish_within
 from rlfast.proxy import display_proxy
+from rlfast.resolver import resolve
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -78,7 +79,7 @@ def check_url(url: str) -> str:
         raise ConfigError("the URL must be a str without spaces or control characters")
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _ = parts.port, (parts.hostname or "").encode("idna")
     except ValueError:
         # The parser's own text may quote a password.
         raise ConfigError("the URL has an invalid host or port") from None
@@ -207,16 +208,13 @@ class _Opening:
         raise self.failed(f"more than {MAX_REDIRECTS} redirects")
 
     async def _try(self, target: str, headers: dict[str, str]) -> None:
-        options = self._options
-        # To a SOCKS proxy its library connects.
-        through_socks = self._proxy is not None and self._proxy.startswith("socks")
         _, listener = await ws_connect(
             self._accept,
             target,
             ssl_context=self._ssl,
             proxy=self._proxy,
-            # Time is kept by `open_connection`, and `drop` hangs up, if it knows the socket.
-            websocket_handshake_timeout=options.connect_timeout if through_socks else None,
+            # Time is kept by `open_connection`, and `drop` hangs up.
+            websocket_handshake_timeout=None,
             logger_name=_WireLogger(_log, {}),
             # The frame loop answers pings itself: with picows' auto-pong, a ping that ends a socket read
             # would swallow the wake-up. Its pinger does not know of our backpressure.
@@ -228,7 +226,7 @@ class _Opening:
             max_redirects=0,
             # For the answer to the upgrade; then only control frames come to picows.
             read_buffer_init_size=READ_BUFFER_SIZE,
-            socket_factory=None if through_socks else self._connect_socket,
+            socket_factory=self._connect_socket,
         )
         if listener is None:
             # picows reports a connection that is lost before the answer as a success without listener.
@@ -268,10 +266,8 @@ class _Opening:
         Not left to create_connection: cancelled at the wrong moment, its staggered race forgets an open
         socket.
         """
-        loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         self._socket = await start_connection(
-            addresses, happy_eyeballs_delay=NEXT_ADDRESS_DELAY, interleave=1
+            await resolve(url.host, url.port), happy_eyeballs_delay=NEXT_ADDRESS_DELAY, interleave=1
         )
         return self._socket
 

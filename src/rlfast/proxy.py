@@ -25,6 +25,7 @@ def check_proxy(proxy: str | None) -> str | None:
     try:
         parts = urlsplit(proxy)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError:
         raise ConfigError("the URL of the proxy has an invalid host or port") from None
     if parts.scheme not in _DEFAULT_PORTS or not host:
