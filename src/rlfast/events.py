@@ -35,7 +35,8 @@ __all__ = [
 ]
 
 UUIDStr: TypeAlias = Annotated[str, msgspec.Meta(extra={"rlfast": "uuid"})]
-"""A UUID as text. In columns it is a 16-byte UUID; a value that is no UUID makes the event a dead letter."""
+"""A UUID as text, with its hyphens (RFC 9562 section 4) or without. In columns it is a 16-byte UUID; a value
+that is none makes the event a dead letter."""
 
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 ChangeType: TypeAlias = Literal["added", "updated", "deleted", "feature_modified"]

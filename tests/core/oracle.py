@@ -43,7 +43,7 @@ BAD_UUIDS = (
     "",
     "0" * 36,
     "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c1",
-    "0b5c6f0e6e554e6ca9a54f5a0f6f1c11",
+    "0b5c6f0e6e55-4e6ca9a54f5a0f6f1c11",
     7,
     b"x" * 16,
 )

@@ -179,10 +179,12 @@ def test_uuid_with_one_wrong_character_is_refused(position: int, char: str) -> N
 @given(
     text=st.text(alphabet="0123456789abcdefABCDEFg-é", min_size=30, max_size=38)
     | st.from_regex(r"\A[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z")
+    | st.from_regex(r"\A[0-9a-fA-F]{32}\Z")
 )
 @settings(deadline=None, max_examples=300)
-def test_uuid_text_is_taken_exactly_in_canonical_form(text: str) -> None:
-    canonical = re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE | re.ASCII)
+def test_uuid_text_is_taken_with_all_hyphens_or_none(text: str) -> None:
+    forms = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}"
+    canonical = re.fullmatch(forms, text, re.IGNORECASE | re.ASCII)
     builder = ColumnBuilder("c", ColumnKind.UUID)
     if canonical:
         builder.push(text)

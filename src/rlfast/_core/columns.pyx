@@ -101,9 +101,10 @@ cdef class OwnedBuffer:
 # -- values ----------------------------------------------------------------------------------------------
 
 cdef int _parse_uuid(object value, uint8_t* out) except -1:
-    """The 16 bytes of a UUID in its canonical text form (RFC 9562 section 4), either case."""
+    """The 16 bytes of a UUID in its text form (RFC 9562 section 4), either case, or without the hyphens."""
     cdef Py_ssize_t n
     cdef const char* text
+    cdef uint8_t canonical[36]
     if not isinstance(value, str):
         # uuid.UUID, where the struct asks for it
         raw = getattr(value, "bytes", None)
@@ -114,6 +115,15 @@ cdef int _parse_uuid(object value, uint8_t* out) except -1:
     text = PyUnicode_AsUTF8AndSize(value, &n)
     if n == 36 and rl_parse_uuid_bytewise(<const uint8_t*>text, out):
         return 0
+    if n == 32:
+        memset(canonical, 45, 36)
+        memcpy(canonical, text, 8)
+        memcpy(canonical + 9, text + 8, 4)
+        memcpy(canonical + 14, text + 12, 4)
+        memcpy(canonical + 19, text + 16, 4)
+        memcpy(canonical + 24, text + 20, 12)
+        if rl_parse_uuid_bytewise(canonical, out):
+            return 0
     raise ValueError(f"not a UUID: {value[:64]!r}")
 
 
