@@ -101,7 +101,7 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
         lambda **given: new().attach(**{"tap": None, **given}),
         {"tap": "object"},
     ),
-    "listen_to_gaps": (lambda **given: new().listen_to_gaps(**given), {"listener": "optional callable"}),
+    "listen": (lambda **given: new().listen(**given), {"listener": "optional callable"}),
     "hold": (lambda **given: new().hold(**given), {"held": "bool"}),
     "ConnectionOptions": (
         ConnectionOptions,

@@ -50,13 +50,7 @@ class BatchIterator:
             self._reader.check_caller("batches")
         if self._running:
             raise UsageError("this batch iterator is already being awaited by another task")
-        if not self._owner:
-            if not self._queue.enter_batch_mode():
-                raise UsageError(
-                    "another reader is at work on this connection; "
-                    "message mode and batch mode, or two batch iterators, cannot be mixed"
-                )
-            self._owner = True
+        self.claim()
         self._running = True
         try:
             batch = await self._collect()
@@ -66,6 +60,28 @@ class BatchIterator:
             self._leave()
             raise StopAsyncIteration
         return batch
+
+    def claim(self) -> None:
+        """Take the reading end now, and not at the first ``__anext__``.
+
+        Raises:
+            UsageError: another reader is at work.
+        """
+        if not self._owner:
+            if not self._queue.enter_batch_mode():
+                raise UsageError(
+                    "another reader is at work on this connection; "
+                    "message mode and batch mode, or two batch iterators, cannot be mixed"
+                )
+            self._owner = True
+
+    async def settle(self) -> None:
+        """Wait until nothing is being decoded any more. For the owner of the reading end."""
+        await self._decoding.finish()
+
+    def take_decoded(self) -> EventBatch | None:
+        """Return what is decoded and not handed out, as a batch; None if nothing is."""
+        return self._hand_over() if self._assembler.num_rows else None
 
     async def _collect(self) -> EventBatch | None:
         """Decode until a batch is full or due; None when the stream is over and everything is delivered."""

@@ -18,7 +18,7 @@ from rlfast._core.block import BlockQueue, BlockTap
 from rlfast._core.messages import MessageReader, MessageSource
 from rlfast.arguments import check_bool, check_callable, check_int, check_number, check_type
 from rlfast.backoff import Backoff
-from rlfast.batches import BatchIterator
+from rlfast.batches import BatchIterator as BatchIterator  # for a capture, too
 from rlfast.block_decoding import BlockDecoding
 from rlfast.compression import Deflate, check_compression
 from rlfast.decoding import BatchAssembler, MessageDecoder, check_message_type
@@ -301,10 +301,38 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def next_unread_seq(self) -> int:
         """Sequence number of the next message that a reader gets."""
+        decoding = self._block_decoding
+        if decoding is not None and decoding.assembler.num_rows:
+            return decoding.assembler.first_seq
         return int(self._queue.unread_seq)
 
-    def listen_to_gaps(self, listener: Callable[[Gap], None] | None) -> None:
-        """Tell `listener` of gaps, before the callback of `on_gap`; None: nobody."""
+    def renumber(self, seq: int, epoch: int) -> None:
+        """Let the next message that a reader gets have the number `seq`; those behind it, and `gaps`, follow.
+
+        If no connection was open yet, and ``options.first_epoch`` does not say otherwise, the first one gets
+        the number `epoch`.
+
+        Raises:
+            UsageError: messages have been decoded for a batch, with their numbers, and nobody has read it.
+        """
+        if self.opened_at is None and self._link.epoch == 0:
+            self._link.epoch = epoch - 1
+        shift = seq - self.next_unread_seq
+        if shift == 0:
+            return
+        if self._block_decoding is not None and self._block_decoding.assembler.num_rows:
+            raise UsageError(
+                f"messages from seq {self.next_unread_seq} on are decoded for batches(), and cannot get the "
+                f"numbers from {seq} on; read them first, or open the connection where the stream goes on"
+            )
+        self._queue.renumber(seq)
+        self._link.gaps.renumber(shift, seq - 1)
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        """Call `listener` when a connection opens, before its first message, and when one is lost.
+
+        Before the callback of `on_gap`. None: nobody is called.
+        """
         check_callable("listener", listener, optional=True)
         self._link.gaps.listeners[:] = [listener] if listener is not None else []
 
@@ -397,6 +425,11 @@ class Connecting(Generic[T]):
 
     def __init__(self, connection: WebSocketConnection[T]) -> None:
         self._connection = connection
+
+    @property
+    def connection(self) -> WebSocketConnection[T]:
+        """What awaiting this opens."""
+        return self._connection
 
     async def _run(self) -> WebSocketConnection[T]:
         try:

@@ -349,6 +349,11 @@ class BatchAssembler:
         return self._last_seq - self._first_seq + 1 if self._first_seq >= 0 else 0
 
     @property
+    def first_seq(self) -> int:
+        """Sequence number of the first of them; -1: there are none."""
+        return self._first_seq
+
+    @property
     def payload_bytes(self) -> int:
         """Their payloads, in bytes."""
         return self._payload_bytes

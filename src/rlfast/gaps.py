@@ -26,14 +26,14 @@ _log = logging.getLogger("rlfast.connection")
 class GapLog:
     """Every gap so far, oldest first; the last `MAX_GAPS` are kept.
 
-    The callback and the listeners are told of a gap when it begins, and again when it is over: a new
-    connection is open, or there will be none.
+    The callback is told of a gap when it begins, and again when it is over: a new connection is open, or
+    there will be none. The listeners are called then, too, and when the first connection opens.
     """
 
     def __init__(self, callback: OnGap | None) -> None:
         self.callback = callback
-        #: like the callback, for our own layers
-        self.listeners: list[Callable[[Gap], None]] = []
+        #: before the callback, for our own layers
+        self.listeners: list[Callable[[], None]] = []
         self._gaps: deque[Gap] = deque(maxlen=MAX_GAPS)
         self._is_open = False
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -45,6 +45,7 @@ class GapLog:
         """A connection is lost."""
         self._gaps.append(gap)
         self._is_open = True
+        self._call_listeners()
         self._tell()
 
     def attempt(self) -> None:
@@ -53,11 +54,19 @@ class GapLog:
             self._replace(attempts=self._gaps[-1].attempts + 1)
 
     def end(self, reconnected_at: int | None) -> None:
-        """A new connection is open; None: there will be none. Does nothing if there is no open gap."""
-        if self._is_open:
-            self._is_open = False
+        """A connection is open; None: there will be none. That is the end of the gap, if there is one."""
+        was_open, self._is_open = self._is_open, False
+        if was_open:
             self._replace(reconnected_at=reconnected_at)
+        self._call_listeners()
+        if was_open:
             self._tell()
+
+    def renumber(self, shift: int, least: int) -> None:
+        """Messages behind `least` have got numbers that are higher by `shift`; those before have none."""
+        replace = msgspec.structs.replace
+        gaps = [replace(gap, last_seq=max(gap.last_seq + shift, least)) for gap in self._gaps]
+        self._gaps = deque(gaps, maxlen=MAX_GAPS)
 
     async def settle(self, timeout: float) -> None:
         """Wait `timeout` seconds for the callbacks that are still running, then cancel them."""
@@ -80,12 +89,14 @@ class GapLog:
     def _replace(self, **changes: Any) -> None:
         self._gaps[-1] = msgspec.structs.replace(self._gaps[-1], **changes)
 
-    def _tell(self) -> None:
-        gap = self._gaps[-1]
+    def _call_listeners(self) -> None:
         for listener in self.listeners:
-            listener(gap)
+            listener()
+
+    def _tell(self) -> None:
         if self.callback is None:
             return
+        gap = self._gaps[-1]
         try:
             result = self.callback(gap)
         except Exception:

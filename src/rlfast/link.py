@@ -148,15 +148,16 @@ class Link:
         self.frame_loop = frame_loop
         self.epoch = frame_loop.epoch
         self._opened_at = self._timing.clock()
-        if self.first_opened_at is None:
-            self.first_opened_at = time.time_ns()
         self.last_error = None
         self._connection_lost = asyncio.get_running_loop().create_future()
         self._silence = None
         self.liveness.start(frame_loop)
-        if self.epoch > self._options.first_epoch:
+        now = time.time_ns()
+        if self.first_opened_at is None:
+            self.first_opened_at = now
+        else:
             self.reconnects += 1
-            self.gaps.end(time.time_ns())
+        self.gaps.end(now)
 
     # -- losing ----------------------------------------------------------------------------------------
 

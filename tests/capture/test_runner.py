@@ -135,6 +135,18 @@ async def test_a_duration_ends_the_capture(tmp_path: Path) -> None:
     assert len(rows(tmp_path)) == summary.events > 0
 
 
+async def test_the_time_of_receiving_does_not_count_the_closing(tmp_path: Path) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.write(*map(frame, payloads(5)))
+        await peer.hang()  # Never answers the CLOSE frame.
+
+    async with serve(handler) as server:
+        connecting = connect(server.url, options=ConnectionOptions(close_timeout=0.5))
+        summary = await capture(connecting, tmp_path, CaptureOptions(max_events=5))
+    assert summary.events == 5
+    assert 0 < summary.receiving_seconds < summary.seconds - 0.4
+
+
 async def test_a_quiet_stream_becomes_visible_by_the_interval(tmp_path: Path) -> None:
     quiet = asyncio.Event()
 

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,3 +172,17 @@ def test_without_the_extra_the_command_says_what_to_install(package: str, argume
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert_one_line(done.stderr, "is not installed; run: pip install 'rlfast[bench]'")
+
+
+def test_the_examples_with_a_simulator_work_as_the_help_shows_them() -> None:
+    """Every line of the help that names this machine, with ids and a port of this test's own."""
+    shown = run("bench", "--help", COLUMNS="200").stdout
+    examples = [line.split() for line in shown.replace("│", " ").splitlines() if "127.0.0.1" in line]
+    assert examples
+    with simulator("--rate", "5000") as base_url:
+        for program, command, *arguments in examples:
+            assert (program, command) == ("rlfast", "bench")
+            words = [word.replace("http://127.0.0.1:8765", base_url) for word in arguments]
+            words = [str(uuid.uuid4()) if word == "ID" else word for word in words]
+            found = measured(*words, "--events", "20")
+            assert found["events"] >= 20

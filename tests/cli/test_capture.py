@@ -309,9 +309,12 @@ async def test_a_signal_after_a_second_ends_at_once(tmp_path: Path) -> None:
             await asyncio.wait([ending], timeout=0.1)
         out, err = await ending
     assert (process.returncode, out) == (1, b"")
-    first, told, at_once = err.decode().splitlines()
-    assert first.startswith("capturing")
-    assert told == "stopping: saving what was received (a second signal stops at once)"
+    *told, at_once = err.decode().splitlines()
+    # The line that tells of the connection comes with the first progress: mostly before, not always.
+    assert len(told) <= 2
+    assert [line for line in told if not line.startswith("capturing")] == [
+        "stopping: saving what was received (a second signal stops at once)"
+    ]
     assert_one_line(f"{at_once}\n", "stopped at once; run rlfast recover")
     assert part_files(tmp_path) == []
     assert recover(tmp_path).streams[0].messages == 1

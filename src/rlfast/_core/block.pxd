@@ -56,6 +56,7 @@ cdef class Block:
     cdef void _shrink(self) noexcept
     cdef int _stamp(self, int64_t now) except -1
     cdef void _reset(self, uint64_t first_seq, uint32_t epoch) noexcept
+    cdef void _forget_taken(self) noexcept
     cdef str _rejection(self, uint32_t index)
     cdef uint32_t _next_rejected(self, uint32_t index) except? 0
 
@@ -113,7 +114,9 @@ cdef class BlockQueue:
     cdef int _show(self, Block block) except -1
     cdef int _spill_tail(self) except -1
     cdef int _read_back(self) except -1
+    cdef bint _is_full(self) except -1
     cdef int _pause_if_full(self) except -1
+    cdef int _resume_if_not_full(self) except -1
     cdef int append(self, const char* payload, size_t n) except -1
     cdef const uint8_t* append_frames(
         self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary) except NULL

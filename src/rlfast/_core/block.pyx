@@ -5,7 +5,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.time cimport monotonic
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from collections import deque
 
@@ -130,6 +130,34 @@ cdef class Block:
         self.n_stamps += 1
         self.n_stamped = self.count
         return 0
+
+    cdef void _forget_taken(self) noexcept:
+        """Remove the messages that were handed out. Pointers into the block are invalid afterwards."""
+        cdef uint32_t n = self.taken
+        cdef uint32_t start = self.offsets[n]
+        cdef uint32_t left = n
+        cdef uint32_t read = 0
+        cdef uint32_t i
+        if n == 0:
+            return
+        memmove(self.data, self.data + start, self.size - start)
+        for i in range(self.count - n + 1):
+            self.offsets[i] = self.offsets[i + n] - start
+        while read < self.n_stamps and self.stamps[read].count <= left:
+            left -= self.stamps[read].count
+            read += 1
+        if read < self.n_stamps:
+            self.stamps[read].count -= left
+        memmove(self.stamps, self.stamps + read, (self.n_stamps - read) * sizeof(ReadStamp))
+        self.n_stamps -= read
+        self.n_tapped -= min(read, self.n_tapped)
+        self.n_stamped -= min(n, self.n_stamped)
+        if self.rejected is not None:
+            self.rejected = [(index - n, error) for index, error in self.rejected if index >= n]
+        self.first_seq += n
+        self.count -= n
+        self.size -= start
+        self.taken = 0
 
     cdef str _rejection(self, uint32_t index):
         """The error of a message that was cut short, or None for a whole one."""
@@ -287,12 +315,11 @@ cdef class BlockQueue:
         return 0
 
     cdef int _show(self, Block block) except -1:
-        cdef uint32_t start = 0
+        cdef uint32_t start = block.n_stamped
         cdef uint32_t i
-        if block.n_tapped == block.n_stamps:
-            return 0
-        for i in range(block.n_tapped):
-            start += block.stamps[i].count
+        # Mostly there is one new stamp, behind many that the tap has seen.
+        for i in range(block.n_stamps, block.n_tapped, -1):
+            start -= block.stamps[i - 1].count
         while block.n_tapped < block.n_stamps:
             i = block.n_tapped
             if not self.tap.see(block, start, start + block.stamps[i].count, block.stamps[i].received_at):
@@ -338,6 +365,21 @@ cdef class BlockQueue:
             self.head = <Block>self._blocks[0]
         return 0
 
+    def renumber(self, uint64_t seq):
+        """Let the message that is read next have the number `seq`; those behind it follow.
+
+        The messages of a block that was taken and not given back keep their numbers.
+        """
+        cdef Block block
+        if self.spilling:
+            raise ValueError("what is in the tap's store has its numbers")
+        cdef uint64_t unread = self.unread_seq
+        cdef uint64_t shift = seq - unread      # modulo 2**64
+        for block in self._blocks:
+            block._forget_taken()
+            block.first_seq += shift
+        self.next_seq += shift
+
     def attach(self, BlockTap tap not None, size_t max_spill=0):
         """Show every message that is waiting, and every later one, to `tap`.
 
@@ -347,12 +389,10 @@ cdef class BlockQueue:
         self.tap = tap
         self.max_spill = max_spill
         for block in self._blocks:
+            block._forget_taken()
             self._show(block)
-        if self.paused and max_spill and not self._held:
-            self.paused = False
-            self._pause_if_full()
-            if not self.paused and self._on_resume is not None:
-                self._on_resume()
+        if max_spill:
+            self._resume_if_not_full()
 
     def detach(self):
         """Forget the tap. What is in its store only stays there, and is lost to this queue."""
@@ -375,8 +415,16 @@ cdef class BlockQueue:
         self._held = held
         if held:
             self._pause_if_full()
-        elif self.paused:
-            self._resume_if_low()
+        else:
+            self._resume_if_not_full()
+
+    cdef int _resume_if_not_full(self) except -1:
+        """What the pause was for may be over."""
+        if self.paused and not self._held and not self._is_full():
+            self.paused = False
+            if self._on_resume is not None:
+                self._on_resume()
+        return 0
 
     cdef int append(self, const char* payload, size_t n) except -1:
         cdef Block tail = self.tail
@@ -469,7 +517,8 @@ cdef class BlockQueue:
         self.wake(at_once)
         return 0
 
-    cdef int _pause_if_full(self) except -1:
+    cdef bint _is_full(self) except -1:
+        """Whether there is no room; begins to spill if that makes room."""
         cdef bint full = self.queued_bytes >= self.high_water or len(self._blocks) >= MAX_BLOCKS
         if full and not self.spilling and self.max_spill and self.tail is not None and self.head is not None:
             # What is in memory is taken first; from now on messages pass through a block of their own.
@@ -479,7 +528,10 @@ cdef class BlockQueue:
                 self.tail = self._new_block(0)
         if self.spilling:
             full = self.spilled_bytes >= self.max_spill or len(self._late) > 0
-        if (full or self._held) and not self.paused:
+        return full
+
+    cdef int _pause_if_full(self) except -1:
+        if (self._is_full() or self._held) and not self.paused:
             self.paused = True
             self.pauses += 1
             if self._on_pause is not None:

@@ -222,7 +222,8 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         self._filled = <size_t>(end - p) if not frame_loop.dead else 0
         if self._filled and p != self._data:
             memmove(self._data, p, self._filled)
-        if complete:
+        # What fails a connection may have left its message in the queue, and may have come before a whole frame.
+        if complete or frame_loop.dead:
             frame_loop.queue.end_read(True)
         return 0
 

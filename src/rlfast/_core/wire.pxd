@@ -27,7 +27,6 @@ cdef class FrameLoop(WSListener):
         uint64_t frames                     # that picows has delivered
         size_t tail                         # bytes that picows holds behind the last one
         readonly uint64_t reads             # socket reads since the upgrade
-        readonly uint64_t first_seq         # of this connection
         readonly object close_code          #: int | None, what the peer's CLOSE frame said (None: no code)
         readonly str close_reason
         readonly bint close_received

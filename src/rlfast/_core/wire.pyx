@@ -68,7 +68,6 @@ cdef class FrameLoop(WSListener):
         if self._abandoned:
             transport.disconnect(False)
             return
-        self.first_seq = self.queue.next_seq
         self.queue.begin_epoch(self.epoch)
         if self.queue.paused:
             self.pause()

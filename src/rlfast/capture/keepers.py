@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import msgspec
+
 from rlfast.capture.dataset import StreamState
 from rlfast.capture.files import explain
 from rlfast.capture.journal import Journal, JournalInfo
@@ -68,9 +70,12 @@ class JournalKeeper:
             on_error=self._has_failed,
         )
 
-    def start(self) -> list[asyncio.Task[None]]:
-        """Attach the journal to the connection. Returns tasks to be cancelled before `close`."""
+    def attach(self) -> None:
+        """Attach the journal to the connection: from now on it has every message before a reader has."""
         self._ws.attach(self.journal.writer, self._options.max_backlog)
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Return tasks to be cancelled before `close`."""
         if self._options.durability == "machine":
             return [asyncio.create_task(self._sync())]
         return []
@@ -98,6 +103,8 @@ class JournalKeeper:
             self._loop.call_soon_threadsafe(self._ws.hold, held)
 
     def _has_failed(self, error: OSError) -> None:
+        # What cannot be written stays in the kernel, or with the server.
+        self._ws.hold(True)
         self._fail(explain(error, self._out, "cannot write the journal in"))
 
 
@@ -111,6 +118,9 @@ class GapKeeper:
     A gap is handed to the sink before the messages behind it, so that no segment has messages from behind a
     gap and not the gap.
 
+    The gap between the last run and this one is in the journal before the connection opens, and again, with
+    its end, before the connection's first message.
+
     Attributes:
         count: gaps so far, that between the last run and this one included.
     """
@@ -122,32 +132,23 @@ class GapKeeper:
         self._sink = sink
         self._journal = journal
         self._noted: dict[int, Gap] = {}
+        self._before: Gap | None = None
         self.count = 0
-        ws.listen_to_gaps(self._heard)
-        opened_at = ws.opened_at
         # Is it the connection of the last run still? Times cannot tell: clocks are set back.
         last_seq, self._done_epoch = _left_off.pop(ws, (-2, -1))
         self._last_seq = state.next_seq - 1
-        if state.end is not None and opened_at is not None and last_seq != self._last_seq:
-            gap = Gap(
-                epoch=state.next_epoch - 1,
-                last_seq=state.next_seq - 1,
-                disconnected_at=state.end.ended_at,
-                reason=state.end.reason,
-                reconnected_at=opened_at,
-            )
-            self.count += 1
-            self._note(gap)
-            sink.put_gap(gap)
-        self.update()
-
-    def _heard(self, _: Gap) -> None:
+        if state.end is not None and last_seq != self._last_seq:
+            self._before = Gap(state.next_epoch - 1, state.next_seq - 1, state.end.ended_at, state.end.reason)
+            if ws.opened_at is None:
+                self._note(self._before)
         # At once into the journal: the process may be killed before it is over.
+        ws.listen(self.update)
         self.update()
 
     def update(self, last_seq: int | None = None) -> None:
         """Look for news. With `last_seq`: the messages up to this one are about to be handed to the sink."""
         self._last_seq = self._last_seq if last_seq is None else last_seq
+        self._end_before()
         news = []
         for gap in reversed(self._ws.gaps):
             if gap.epoch <= self._done_epoch:
@@ -164,11 +165,21 @@ class GapKeeper:
 
     def finish(self) -> None:
         """Hand over what is left: gaps that no connection followed."""
-        self._ws.listen_to_gaps(None)
+        self._ws.listen(None)
         self.update()
         for gap in list(self._noted.values()):
             self._hand_over(gap)
         _left_off[self._ws] = self._last_seq, self._done_epoch
+
+    def _end_before(self) -> None:
+        opened_at, gap = self._ws.opened_at, self._before
+        if gap is None or opened_at is None:
+            return
+        self._before = None
+        gap = msgspec.structs.replace(gap, reconnected_at=opened_at)
+        self.count += 1
+        self._note(gap)
+        self._sink.put_gap(gap)
 
     def _hand_over(self, gap: Gap) -> None:
         self._sink.put_gap(gap)

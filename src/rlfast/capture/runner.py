@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import shutil
 import time
@@ -12,53 +11,66 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlfast.arguments import check_callable, check_path, check_type
-from rlfast.capture.dataset import StreamState, disk_is_full, prepare_folder, stream_state
+from rlfast.capture.dataset import StreamState, disk_is_full
 from rlfast.capture.files import DEAD_LETTERS, GAPS
 from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
+from rlfast.capture.start import load, number, open_unless, prepare
 from rlfast.capture.summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
-from rlfast.connection import WebSocketConnection
+from rlfast.connection import BatchIterator, Connecting, WebSocketConnection
 from rlfast.errors import CaptureError, UsageError
 
 if TYPE_CHECKING:
     from rlfast.batch import EventBatch
-    from rlfast.capture.lock import DatasetLock
+    from rlfast.capture.recovery import RecoveryReport
 
-__all__ = ["OnProgress", "capture"]
+__all__ = ["OnProgress", "OnRecovery", "capture"]
 
 _log = logging.getLogger("rlfast.capture")
 
 OnProgress = Callable[[CaptureProgress], None]
+OnRecovery = Callable[["RecoveryReport"], None]
 
 
 async def capture(
-    ws: WebSocketConnection[Any],
+    ws: Connecting[Any] | WebSocketConnection[Any],
     out: str | Path,
     options: CaptureOptions | None = None,
     *,
     progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
+    on_recovery: OnRecovery | None = None,
 ) -> CaptureSummary:
     """Write what a connection receives as Parquet files, until the stream is over or told to stop.
 
-    At a stop (by `stop`, ``options.max_events`` or ``options.duration``) the connection is closed, what was
-    received before is written, and everything is committed. When the capture is cancelled, what was taken
-    from the connection is committed before the cancellation goes on.
+    Give it what `rlfast.connect` returns, not awaited: ``await capture(connect(url, type=T), "events")``.
+    Then everything that takes its time is done first, the connection is opened when its journal is there, and
+    closed at the end. `seq` and `epoch` go on where the last capture into the folder ended.
 
-    What is received is in the journal before it is decoded (``options.durability``). If the process is
-    killed,
-    the next capture into the folder, or `recover`, commits it: once, and all of it. So does this one, at its
-    start, with what an earlier one left.
+    A connection that is open already, because something must be sent or read on it first, works too. What it
+    has received is in the journal as soon as there is one; no more is received until then. Open it with the
+    options of `rlfast.capture.resume`. What was read from it is not captured and leaves no hole: the other
+    messages are numbered from where the stream goes on, and ``ws.gaps`` with them.
+
+    At a stop (by `stop`, ``options.max_events`` or ``options.duration``) the connection is closed, what was
+    received before is written, and everything is committed. So it is when the capture is cancelled, except
+    that a connection that was open already stays open, and what nobody took from it stays there.
+
+    What is received is in the journal before anything else is done with it (``options.durability``). If the
+    process is killed, the next capture into the folder, or `recover`, commits it: once, and all of it. So
+    does this one, at its start, with what an earlier one left.
 
     Memory is bounded: when the disk is slower than the stream, the socket is paused.
 
     Args:
-        ws: the connection, opened with the options that `rlfast.capture.resume` gives, so that the sequence
-            goes on where the last capture into this folder ended. Nobody else may read it.
+        ws: what `rlfast.connect` returns, or an open connection. Nobody else may read it.
         out: the data set's folder; made if it does not exist.
         options: rotation, format, durability and bounds.
-        progress: called on the event loop every ``options.progress_interval`` seconds, and once at the end.
-        stop: ends the capture when it is set.
+        progress: called on the event loop when the connection is open, every ``options.progress_interval``
+            seconds, and once at the end.
+        stop: ends the capture when it is set; before the connection is open, too.
+        on_recovery: called on the event loop, before the connection is opened, with what was done about what
+            an earlier capture left.
 
     Returns:
         What was written. Where the connection was lost for good, its error is in ``summary.error``.
@@ -68,48 +80,56 @@ async def capture(
             than those that are there (``options.schema_change``), or a file cannot be written. What was
             committed before stays, and what is in the journal is committed by the next capture or `recover`.
         MissingExtraError: pyarrow is not installed.
-        UsageError: the folder already holds these sequence numbers.
+        UnsupportedFieldError: a field of the type has no column type.
+        NetworkError: the connection cannot be opened; the folder is as it was. See `rlfast.connect`.
+        UsageError: the folder already holds these sequence numbers; somebody else reads the connection.
     """
-    check_type("ws", ws, WebSocketConnection)
+    check_type("ws", ws, (Connecting, WebSocketConnection), what="what connect() returns, or a connection")
     out = check_path("out", out)
     check_type("options", options, CaptureOptions, optional=True)
     check_callable("progress", progress, optional=True)
     check_type("stop", stop, asyncio.Event, what="an asyncio.Event", optional=True)
+    check_callable("on_recovery", on_recovery, optional=True)
     options = options or CaptureOptions()
-    # On a thread, because it takes its time: loads pyarrow.
-    await asyncio.to_thread(importlib.import_module, "rlfast.capture.recovery")
-    lock = await asyncio.to_thread(_prepare, out, ws, options)
+    batches: BatchIterator | None = None
+    if isinstance(ws, WebSocketConnection):
+        batches = _claim(ws, options)
+        ws.hold(True)
     try:
-        state = await asyncio.to_thread(stream_state, out, ws.stream)
-        if ws.next_unread_seq < state.next_seq:
-            raise UsageError(
-                f"the folder already holds this stream up to seq {state.next_seq - 1}; "
-                "open the connection with the options of rlfast.capture.resume(out, stream)"
-            )
-        run = _Run(ws, out, options, state)
-        return await run.run(progress, stop or asyncio.Event())
+        await asyncio.to_thread(load)
+        connecting: Connecting[Any] | None = None
+        if isinstance(ws, Connecting):
+            connecting, ws = ws, ws.connection
+            if ws.opened_at is not None or ws.closed:
+                raise UsageError(
+                    "the connection was opened before; give capture() what a new connect(...) returns, "
+                    "or the open connection itself"
+                )
+            batches = _claim(ws, options)
+        assert batches is not None
+        lock, report, state = await prepare(out, ws, options)
+        try:
+            for stream, reason in report.left:
+                _log.warning("the journal of %s stays, because it cannot be decoded: %s", stream, reason)
+            if on_recovery is not None:
+                on_recovery(report)
+            await batches.settle()
+            number(ws, state)
+            run = _Run(ws, batches, out, options, state)
+            return await run.run(connecting, progress, stop or asyncio.Event())
+        finally:
+            lock.release()
     finally:
-        lock.release()
+        if batches is not None:
+            await batches.aclose()
+        if isinstance(ws, WebSocketConnection):
+            ws.hold(False)
 
 
-def _prepare(out: Path, ws: WebSocketConnection[Any], options: CaptureOptions) -> DatasetLock:
-    """Lock the folder and commit what an earlier capture left there."""
-    from rlfast.capture.lock import DatasetLock
-    from rlfast.capture.recovery import recover_locked
-    from rlfast.capture.schemas import check_columns
-
-    prepare_folder(out, options.min_free)
-    lock = DatasetLock(out, f"capture of {ws.stream}")
-    lock.acquire()
-    try:
-        report = recover_locked(out, ws.type, only=ws.stream)
-        check_columns(out, ws.type, options)
-    except BaseException:
-        lock.release()
-        raise
-    for stream, reason in report.left:
-        _log.warning("the journal of %s stays, because it cannot be decoded: %s", stream, reason)
-    return lock
+def _claim(ws: WebSocketConnection[Any], options: CaptureOptions) -> BatchIterator:
+    batches = ws.batches(options.batch_rows, options.batch_wait, bury_hook_errors=True)
+    batches.claim()
+    return batches
 
 
 class _Run:
@@ -118,6 +138,7 @@ class _Run:
     def __init__(
         self,
         ws: WebSocketConnection[Any],
+        batches: BatchIterator,
         out: Path,
         options: CaptureOptions,
         state: StreamState,
@@ -126,14 +147,21 @@ class _Run:
         from rlfast.capture.sink import ParquetSink
 
         self._ws = ws
+        self._batches = batches
+        self._owned = ws.opened_at is None
         self._out = out
         self._options = options
         self._started = time.monotonic()
         self._reason: StopReason | None = None
+        self._received_until: float | None = None
         self._events = 0
         self._dead_letters = 0
         self._payload_bytes = 0
         self._discarded = 0
+        self._in_hand: tuple[EventBatch, int] | None = None
+        self._all_taken = False
+        #: when the connection was being opened
+        self._cancelled = False
         self._failure: CaptureError | None = None
         self._failed = asyncio.Event()
         self._journal: JournalKeeper | None = None
@@ -150,21 +178,25 @@ class _Run:
         )
         self._gaps = GapKeeper(ws, self._sink, journal, state)
 
-    async def run(self, progress: OnProgress | None, stop: asyncio.Event) -> CaptureSummary:
+    async def run(
+        self, connecting: Connecting[Any] | None, progress: OnProgress | None, stop: asyncio.Event
+    ) -> CaptureSummary:
+        if self._journal is not None:
+            self._journal.attach()
+        if connecting is None:
+            self._ws.hold(False)
+        elif not await self._open(connecting, stop):
+            self._reason = "stopped"
+            return self._summary()
         self._sink.start()
         tasks = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._watch_disk())]
         if self._journal is not None:
             tasks += self._journal.start()
         if progress is not None:
             tasks.append(asyncio.create_task(self._report(progress)))
-        taken = False
         try:
             try:
                 await self._take_all()
-                taken = True
-            except asyncio.CancelledError:
-                taken = True  # What is still in the connection stays its reader's.
-                raise
             finally:
                 # Also after a cancellation: what was received is worth more than a quick end.
                 self._gaps.finish()
@@ -180,10 +212,31 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._journal is not None:
-                self._journal.close(taken and self._sink.is_complete)
+                self._journal.close(self._all_taken and self._sink.is_complete)
+            if self._owned:
+                await self._ws.close()
         if progress is not None:
             progress(self._progress())
         return self._summary()
+
+    async def _open(self, connecting: Connecting[Any], stop: asyncio.Event) -> bool:
+        """Open the connection. Returns False if told to stop before it was open."""
+        opened = False
+        try:
+            # When told to stop it may have been open for a moment, and have brought messages.
+            opened = await open_unless(stop, connecting) or self._ws.opened_at is not None
+        except asyncio.CancelledError:
+            opened = self._cancelled = self._ws.opened_at is not None
+            if not opened:
+                raise
+        finally:
+            if not opened:
+                await self._ws.close()
+                self._ws.listen(None)
+                if self._journal is not None:
+                    self._journal.close(self._ws.stats.messages == 0)
+        self._started = time.monotonic()
+        return opened
 
     def _fail(self, error: CaptureError) -> None:
         """Stop, and raise `error` when everything that can be saved is saved."""
@@ -192,13 +245,34 @@ class _Run:
         self._failed.set()
 
     async def _take_all(self) -> None:
-        options = self._options
-        batches = self._ws.batches(options.batch_rows, options.batch_wait, bury_hook_errors=True)
         try:
-            async for batch in batches:
-                await self._take(batch)
-        finally:
-            await batches.aclose()
+            if self._cancelled:
+                raise asyncio.CancelledError
+            await self._take_batches()
+        except asyncio.CancelledError:
+            if self._in_hand is not None:
+                await self._put()
+            if self._owned:
+                # Nobody else will read the rest.
+                await self._ws.close()
+                await self._take_batches()
+            else:
+                # What is in the journal only is lost to the connection when that is detached.
+                self._ws.hold(True)
+                while self._ws.stats.spilled_bytes:
+                    await self._take(await self._batches.__anext__())
+                await self._batches.settle()
+                batch = self._batches.take_decoded()
+                if batch is not None:
+                    await self._take(batch)
+                self._all_taken = True
+            raise
+
+    async def _take_batches(self) -> None:
+        async for batch in self._batches:
+            await self._take(batch)
+        self._stop_clock()
+        self._all_taken = True
 
     async def _take(self, batch: EventBatch) -> None:
         wanted = self._options.max_events
@@ -219,10 +293,23 @@ class _Run:
             self._dead_letters -= int((dead >= batch.first_seq + kept).sum())
             self._payload_bytes -= batch.payload_bytes * (batch.num_rows - kept) // batch.num_rows
         self._gaps.update(batch.last_seq)
-        await self._sink.put(batch, batch.first_seq + kept - 1)
+        self._in_hand = batch, batch.first_seq + kept - 1
+        await self._put()
         if self._events == wanted and self._reason is None:
             self._reason = "max_events"
+            self._stop_clock()
             await self._ws.close()
+
+    def _stop_clock(self) -> None:
+        """Rates end here: closing and writing may take seconds, in which nothing is received."""
+        if self._received_until is None:
+            self._received_until = time.monotonic()
+
+    async def _put(self) -> None:
+        """Hand over the batch in hand. One that was not, because of a cancellation, stays there."""
+        assert self._in_hand is not None
+        await self._sink.put(*self._in_hand)
+        self._in_hand = None
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Close the connection at the stop event, when the time is over, or when the writer has failed."""
@@ -241,6 +328,7 @@ class _Run:
                 task.cancel()
         if self._reason is None:
             self._reason = next((waits[task] for task in waits if task in done), None)
+        self._stop_clock()
         await self._ws.close()
 
     async def _watch_disk(self) -> None:
@@ -254,9 +342,9 @@ class _Run:
 
     async def _report(self, progress: OnProgress) -> None:
         while True:
-            await asyncio.sleep(self._options.progress_interval)
             self._gaps.update()
             progress(self._progress())
+            await asyncio.sleep(self._options.progress_interval)
 
     def _progress(self) -> CaptureProgress:
         stats, sink = self._ws.stats, self._sink
@@ -298,7 +386,7 @@ class _Run:
             for folder, table in writer.tables.items()
             if folder not in (DEAD_LETTERS, GAPS)
         }
-        stats, error = ws.stats, ws.last_error
+        stats, error, now = ws.stats, ws.last_error, time.monotonic()
         reason = self._reason or ("end_of_stream" if error is None else "connection_failed")
         return CaptureSummary(
             stream=ws.stream,
@@ -312,7 +400,8 @@ class _Run:
             gaps=self._gaps.count,
             reconnects=stats.reconnects,
             discarded=self._discarded + stats.discarded_messages,
-            seconds=time.monotonic() - self._started,
+            receiving_seconds=(now if self._received_until is None else self._received_until) - self._started,
+            seconds=now - self._started,
             first_seq=writer.first_seq,
             last_seq=writer.last_seq,
             error=str(error) if error is not None and reason == "connection_failed" else None,

@@ -72,8 +72,10 @@ class CaptureSummary(msgspec.Struct, frozen=True):
     reconnects: int
     discarded: int
     """Messages received beyond `max_events`, or after the close was sent, and not written."""
+    receiving_seconds: float
+    """From the open connection until nothing more was taken from it: the stop, or the end of the stream."""
     seconds: float
-    """From the start to the last commit."""
+    """From the open connection to the last commit, the closing included."""
     first_seq: int | None
     """Sequence number of the first message written; None if there was none."""
     last_seq: int | None

@@ -125,7 +125,8 @@ def bench_command(
 
     \b
       rlfast simulate --rate 50000 &
-      rlfast bench ws://127.0.0.1:8765/api/v1/cognitive/agents/ws?agent_id=…
+      rlfast bench --agent ID --tenant ID --base-url http://127.0.0.1:8765
+      (the simulator takes any UUIDs)
     """
     if types is not None and untyped:
         raise typer.BadParameter("give --types or --untyped, not both")
@@ -193,7 +194,7 @@ async def _measure(
 
 
 async def _open(target: Target) -> WebSocketConnection[Any]:
-    return await target.connecting(0, 1, reconnect=False)
+    return await target.connecting(reconnect=False)
 
 
 async def _read(ws: WebSocketConnection[Any], measure: StreamMeasure, events: int | None, note: str) -> None:

@@ -22,7 +22,7 @@ from rlfast.cli.common import (
 )
 from rlfast.cli.display import Display, print_summary
 from rlfast.cli.interrupts import Interrupts
-from rlfast.cli.running import capture_until_stopped, exit_code, prepare
+from rlfast.cli.running import capture_until_stopped, exit_code
 from rlfast.cli.stream_options import (
     STREAM,
     Agent,
@@ -279,7 +279,6 @@ async def _capture(
     quiet: bool,
 ) -> CaptureSummary | None:
     with interrupts:
-        state = await prepare(out, target.stream, target.type, options, quiet)
         display = Display(f"capturing {target.stream} into {out} (Ctrl-C ends)", quiet)
-        connecting = target.connecting(state.next_seq, state.next_epoch, reconnect, **limits)
+        connecting = target.connecting(reconnect, **limits)
         return await capture_until_stopped(connecting, out, options, interrupts, display)

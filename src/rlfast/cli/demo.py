@@ -17,10 +17,9 @@ from rlfast.capture import CaptureOptions, CaptureSummary
 from rlfast.cli.common import Debug, Json, duration, path, print_json
 from rlfast.cli.display import Display, make_console, print_summary
 from rlfast.cli.interrupts import Interrupts
-from rlfast.cli.running import capture_until_stopped, exit_code, prepare
+from rlfast.cli.running import capture_until_stopped, exit_code
 from rlfast.cli.target import TargetOptions, find_target
 from rlfast.errors import ConnectError
-from rlfast.events import AgentEvent
 from rlfast.simulator import SimulatorOptions
 
 __all__ = ["demo_command"]
@@ -87,13 +86,12 @@ async def _demo(
 ) -> CaptureSummary | None:
     with interrupts:
         options = CaptureOptions(duration=seconds)
-        state = await prepare(out, f"agent_events:{AGENT}", AgentEvent, options, quiet)
         async with _simulator(interrupts, rate) as base_url:
             if base_url is None:
                 return None
             target = find_target(TargetOptions(agent=AGENT, base_url=base_url, tenant=TENANT))
             display = Display(f"capturing simulated events into {out} for {seconds:g} s", quiet)
-            connecting = target.connecting(state.next_seq, state.next_epoch, reconnect=False)
+            connecting = target.connecting(reconnect=False)
             return await capture_until_stopped(connecting, out, options, interrupts, display)
 
 

@@ -34,7 +34,8 @@ def make_console(stderr: bool = False) -> Console:
 class Display:
     """Progress on stderr: a live line on a terminal, otherwise a plain line every few seconds.
 
-    A context manager; `show` is a progress callback of `rlfast.capture.capture`.
+    A context manager; `show` is a progress callback of `rlfast.capture.capture`. Where stderr is no terminal,
+    the first line says that there is a connection.
     """
 
     def __init__(self, title: str, quiet: bool = False) -> None:
@@ -43,6 +44,7 @@ class Display:
         self._console = make_console(stderr=True)
         self._quiet = quiet
         self._live: Live | None = None
+        self._titled = False
         self._before = (0.0, 0, 0)
         self._rates = (0.0, 0.0)
         self._next_line = LINE_INTERVAL
@@ -54,8 +56,7 @@ class Display:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
-        else:
-            self.note(self._title)
+            self.status("preparing")
         return self
 
     def __exit__(
@@ -77,10 +78,18 @@ class Display:
             with terminal_may_be_gone():
                 self._console.print(Text(text), soft_wrap=True)
 
+    def status(self, text: str) -> None:
+        """Show on the live line what is done before there is a connection."""
+        if self._live is not None:
+            self._live.update(Text(f"{self._title}\n{text}"), refresh=True)
+
     def show(self, progress: CaptureProgress) -> None:
         """Show the state of the capture."""
         if self._quiet:
             return
+        if self._live is None and not self._titled:
+            self.note(self._title)
+        self._titled = True
         if self._live is not None:
             self._measure(progress)
             with terminal_may_be_gone():
@@ -133,7 +142,7 @@ def _summary_table(summary: CaptureSummary, out: Path) -> Table:
     table.add_column("type")
     for name in ("events", "share", "events/s", "files", "size", "bytes/event"):
         table.add_column(name, justify="right")
-    seconds = summary.seconds or 1.0
+    seconds = summary.receiving_seconds or 1.0
     for name, found in summary.types.items():
         table.add_row(
             Text(name),
@@ -165,10 +174,11 @@ def print_summary(summary: CaptureSummary, out: Path) -> None:
     span = "nothing received"
     if summary.first_seq is not None:
         span = f"seq {summary.first_seq:,} to {summary.last_seq:,}"
-    received = summary.payload_bytes
+    received, seconds = summary.payload_bytes, summary.receiving_seconds
+    rate = received / (seconds or 1.0)
     lines = [
-        f"{span}; {format_bytes(received)} of JSON in {format_seconds(summary.seconds)} "
-        f"({format_bytes(received / summary.seconds)}/s) as {format_bytes(summary.bytes)} of Parquet",
+        f"{span}; {format_bytes(received)} of JSON in {format_seconds(seconds)} "
+        f"({format_bytes(rate)}/s) as {format_bytes(summary.bytes)} of Parquet",
         f"gaps {summary.gaps}, reconnects {summary.reconnects}, dead letters {summary.dead_letters:,}",
     ]
     if summary.dead_letters:

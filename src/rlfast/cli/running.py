@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlfast.capture import CaptureOptions, CaptureSummary, StreamState, capture, prepare_folder, stream_state
+from rlfast.capture import CaptureOptions, CaptureSummary, capture
 from rlfast.cli.common import print_error
 from rlfast.cli.display import Display
 from rlfast.cli.interrupts import Interrupts
@@ -16,36 +15,7 @@ from rlfast.connection import Connecting
 if TYPE_CHECKING:
     from rlfast.capture.recovery import RecoveryReport
 
-__all__ = ["capture_until_stopped", "describe_recovery", "exit_code", "prepare"]
-
-
-async def prepare(out: Path, stream: str, type_: Any, options: CaptureOptions, quiet: bool) -> StreamState:
-    """Do what is slow or may fail before there is a connection, so that it costs no event.
-
-    What a killed capture left in the folder is recovered, and told on stderr unless `quiet`.
-
-    Returns:
-        Where the stream goes on.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-        CaptureError: the folder cannot be written to, another capture uses it, or it holds files that cannot
-            be read.
-    """
-
-    def work() -> tuple[RecoveryReport, StreamState]:
-        from rlfast.capture.lock import DatasetLock
-        from rlfast.capture.recovery import recover_locked
-
-        prepare_folder(out, options.min_free)
-        with DatasetLock(out, f"start of a capture of {stream}"):
-            return recover_locked(out, type_, only=stream), stream_state(out, stream)
-
-    report, state = await asyncio.to_thread(work)
-    if not quiet:
-        for line in describe_recovery(report):
-            print(line, file=sys.stderr)
-    return state
+__all__ = ["capture_until_stopped", "describe_recovery", "exit_code"]
 
 
 def describe_recovery(report: RecoveryReport) -> list[str]:
@@ -69,32 +39,31 @@ def describe_recovery(report: RecoveryReport) -> list[str]:
 async def capture_until_stopped(
     connecting: Connecting[Any], out: Path, options: CaptureOptions, interrupts: Interrupts, display: Display
 ) -> CaptureSummary | None:
-    """Connect and capture. Returns None if a signal came before there was a connection.
+    """Capture. Returns None if a signal came before there was a connection.
+
+    What a killed capture left in the folder is recovered first, and told by the display.
 
     Raises:
         NetworkError: the connection cannot be opened.
         CaptureError: a file cannot be written.
+        MissingExtraError: pyarrow is not installed.
     """
     asyncio.get_running_loop().set_exception_handler(_report_unhandled)
-    stop = interrupts.stop
-    opening = asyncio.ensure_future(connecting)
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not opening.done():
-        opening.cancel()
-        await asyncio.gather(opening, return_exceptions=True)
-        return None
-    ws = await opening
-    try:
-        with display:
-            interrupts.at_exit.append(display.stop)
-            interrupts.on_stop.append(
-                lambda: display.note("stopping: saving what was received (a second signal stops at once)")
-            )
-            return await capture(ws, out, options, progress=display.show, stop=stop)
-    finally:
-        await ws.close()
+
+    def recovered(report: RecoveryReport) -> None:
+        for line in describe_recovery(report):
+            display.note(line)
+        display.status("connecting")
+
+    with display:
+        interrupts.at_exit.append(display.stop)
+        interrupts.on_stop.append(
+            lambda: display.note("stopping: saving what was received (a second signal stops at once)")
+        )
+        summary = await capture(
+            connecting, out, options, progress=display.show, stop=interrupts.stop, on_recovery=recovered
+        )
+    return summary if connecting.connection.opened_at is not None else None
 
 
 def _report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

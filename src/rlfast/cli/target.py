@@ -61,9 +61,7 @@ class Target:
         """Return the same stream, with messages that are taken as they are."""
         return replace(self, type=None)
 
-    def connecting(
-        self, first_seq: int, first_epoch: int, reconnect: bool, **options: Any
-    ) -> Connecting[Any]:
+    def connecting(self, reconnect: bool, **options: Any) -> Connecting[Any]:
         """Return the connection, ready to be awaited; `options` are those of `ConnectionOptions`."""
         return connect(
             self.url,
@@ -73,7 +71,7 @@ class Target:
             stream=self.stream,
             proxy=self.proxy,
             compression="deflate" if self.deflate else None,
-            options=ConnectionOptions(first_seq=first_seq, first_epoch=first_epoch, **options),
+            options=ConnectionOptions(**options),
         )
 
 
