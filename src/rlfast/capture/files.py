@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from rlfast.capture.place import check_place
 from rlfast.errors import CaptureError
 
 __all__ = [
@@ -74,7 +75,14 @@ if hasattr(errno, "EDQUOT"):
 
 
 def explain(error: OSError, path: Path, what: str = "cannot write") -> CaptureError:
-    """Return the CaptureError of a file system error: one line with the path, the cause and the remedy."""
+    """Return the CaptureError of a file system error: one line with the path, the cause and the remedy.
+
+    In a data set that was moved the cause is that, whatever the system says.
+    """
+    try:
+        check_place(path)
+    except CaptureError as moved:
+        return moved
     if isinstance(error, CaptureError):
         return error
     cause = os.strerror(error.errno) if error.errno else str(error)
@@ -172,7 +180,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def ensure_folder(folder: Path) -> None:
-    """Make a folder and its parents, durably, unless they exist."""
+    """Make a folder and its parents, durably, unless they exist.
+
+    A data set that is being written is not made anew at a place where it is no more.
+    """
+    check_place(folder)
     missing = []
     while not folder.is_dir():
         missing.append(folder)

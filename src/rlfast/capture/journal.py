@@ -21,6 +21,7 @@ from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from rlfast._core.journal import SEGMENT_HEADER_SIZE, JournalReader, JournalWriter
 from rlfast.capture.files import ensure_folder, explain, stream_key, sync_folder
+from rlfast.capture.place import check_place
 from rlfast.errors import CaptureError
 from rlfast.options import Gap
 
@@ -230,6 +231,7 @@ class Journal:
         return segment.fd, segment.generation, segment.size
 
     def _make_segment(self, size: int) -> _Segment:
+        check_place(self._folder)
         stat = shutil.disk_usage(self._folder)
         if stat.free < size + self._min_free:
             raise CaptureError(

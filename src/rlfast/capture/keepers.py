@@ -16,6 +16,7 @@ from rlfast.capture.dataset import StreamState
 from rlfast.capture.files import explain
 from rlfast.capture.journal import Journal, JournalInfo
 from rlfast.capture.options import CaptureOptions
+from rlfast.capture.place import find_folder
 from rlfast.capture.type_names import name_type
 from rlfast.errors import CaptureError
 from rlfast.options import Gap
@@ -82,7 +83,7 @@ class JournalKeeper:
 
     def close(self, is_complete: bool) -> None:
         """Detach and close it; if everything is committed, remove it. Never raises."""
-        is_complete = is_complete and not self._ws.stats.spilled_bytes
+        is_complete = is_complete and not self._ws.stats.spilled_bytes and find_folder(self._out) == self._out
         self._ws.detach()
         if is_complete:
             with suppress(OSError):

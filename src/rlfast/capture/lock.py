@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rlfast.capture.files import explain
+from rlfast.capture.place import Place
 from rlfast.errors import CaptureError, MissingExtraError
 
 try:
@@ -48,7 +49,8 @@ class DatasetLock:
     """Exclusive right to write into a data set folder. A context manager.
 
     The system releases it when the process ends, however it ends, so a lock that a killed process left behind
-    is simply taken over. Readers need no lock.
+    is simply taken over. Readers need no lock. While it is held, nothing is written if the folder is no more
+    where it was (`rlfast.capture.place`).
 
     Raises:
         CaptureError: (from `acquire`) another process, or another capture in this one, holds it.
@@ -60,6 +62,7 @@ class DatasetLock:
         self._work = work
         # Released by another thread than the one that acquired it.
         self._lock = filelock.FileLock(out / LOCK, timeout=0, thread_local=False)
+        self._place: Place | None = None
 
     def acquire(self) -> None:
         """Take the lock, at once or not at all."""
@@ -69,17 +72,26 @@ class DatasetLock:
             raise CaptureError(f"{self._out} is in use by {self._describe_owner()}") from None
         except OSError as error:
             raise explain(error, self._out / LOCK, "cannot lock") from error
+        try:
+            self._place = Place(self._out)
+        except OSError as error:
+            self._lock.release()
+            raise explain(error, self._out, "cannot open") from error
         owner = Owner(os.getpid(), socket.gethostname(), time.time_ns(), self._work)
         try:
             (self._out / OWNER).write_bytes(msgspec.json.encode(owner))
         except OSError as error:
+            self._place.close()
             self._lock.release()
             raise explain(error, self._out / OWNER) from error
 
     def release(self) -> None:
         """Give the lock back; does nothing if it is not held."""
         if self._lock.is_locked:
-            (self._out / OWNER).unlink(missing_ok=True)
+            if self._place is not None:
+                if self._place.error() is None:
+                    (self._out / OWNER).unlink(missing_ok=True)
+                self._place.close()
             self._lock.release()
 
     def _describe_owner(self) -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from rlfast.arguments import check_callable, check_path, check_type
 from rlfast.capture.dataset import StreamState, disk_is_full
-from rlfast.capture.files import DEAD_LETTERS, GAPS
+from rlfast.capture.files import DEAD_LETTERS, GAPS, explain
 from rlfast.capture.manifest import RunEnd
 from rlfast.capture.options import CaptureOptions
+from rlfast.capture.place import check_place, find_folder
 from rlfast.capture.start import load, number, open_unless, prepare
 from rlfast.capture.summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
 from rlfast.connection import BatchIterator, Connecting, WebSocketConnection
@@ -332,9 +333,14 @@ class _Run:
         await self._ws.close()
 
     async def _watch_disk(self) -> None:
-        """Stop while there still is room to commit."""
+        """Stop while there still is room to commit, and when the folder is no more where it was."""
         while True:
-            free = shutil.disk_usage(self._out).free
+            try:
+                check_place(self._out)
+                free = shutil.disk_usage(self._out).free
+            except OSError as error:
+                self._fail(explain(error, self._out))
+                return
             if free < self._options.min_free:
                 self._fail(disk_is_full(self._out, free, self._options.min_free))
                 return
@@ -368,10 +374,13 @@ class _Run:
         writer = self._sink.writer
         saved = sum(table.events for table in writer.tables.values())
         left = self._events + self._dead_letters - saved
+        place = find_folder(self._out)
+        if place is None:
+            return error
         if self._journal is None:
             fate = f"{left:,} received ones are not"
         elif left or self._ws.stats.queued_bytes or self._sink.error is not None:
-            fate = f"what else was received is in the journal; run: rlfast recover {self._out}"
+            fate = f"what else was received is in the journal; run: rlfast recover {place}"
         else:
             fate = "and so is everything that was received"
         result = CaptureError(f"{error}; {saved:,} messages are saved, {fate}")

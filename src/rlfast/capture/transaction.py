@@ -15,6 +15,7 @@ import msgspec
 
 from rlfast.capture.files import ensure_folder, explain, sync_folder, temporary_name
 from rlfast.capture.manifest import ManifestEntry, append_entry, read_manifest
+from rlfast.capture.place import check_place
 
 __all__ = ["Change", "commit", "is_under_way", "recover_change"]
 
@@ -41,6 +42,7 @@ def commit(out: Path, change: Change) -> None:
             `recover_change` completes it.
     """
     path = out / INTENT
+    check_place(out)
     try:
         for file in change.entry.files:
             path = out / file.path
