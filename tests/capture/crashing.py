@@ -221,24 +221,25 @@ def _check_table(type_: str, table: pa.Table, firsts: dict[int, int], expected: 
 # -- processes -----------------------------------------------------------------------------------------
 
 
+RLFAST = [sys.executable, "-c", "import sys; from rlfast.cli import main; sys.exit(main())"]
+
 CAPTURE = """
-import asyncio, sys
-from pathlib import Path
-from rlfast import AgentEvent, Backoff, ConnectionOptions, connect
-from rlfast.capture import CaptureOptions, RotationPolicy, capture, recover, stream_state
+import asyncio, os, sys
+from rlfast import AgentEvent, ConnectionOptions, connect
+from rlfast.capture import CaptureOptions, RotationPolicy, capture
 from rlfast.errors import CaptureError
 
-url, stream, out, settings = sys.argv[1], sys.argv[2], Path(sys.argv[3]), eval(sys.argv[4])
+url, stream, out, settings = sys.argv[1], sys.argv[2], sys.argv[3], eval(sys.argv[4])
 rotation = RotationPolicy(**settings.pop("rotation", {}))
+limits = ConnectionOptions(**settings.pop("limits", {}))
+chdir = settings.pop("chdir", None)
 
 async def main():
-    if out.exists():
-        recover(out)
-    state = stream_state(out, stream)
-    options = ConnectionOptions(first_seq=state.next_seq, first_epoch=state.next_epoch)
-    connecting = connect(url, type=AgentEvent, stream=stream, options=options, backoff=None)
-    async with connecting as ws:
-        await capture(ws, out, CaptureOptions(rotation=rotation, min_free=0, **settings))
+    if chdir is not None:
+        folder, seconds = chdir
+        asyncio.get_running_loop().call_later(seconds, os.chdir, folder)
+    connecting = connect(url, type=AgentEvent, stream=stream, options=limits, backoff=None)
+    await capture(connecting, out, CaptureOptions(rotation=rotation, min_free=0, **settings))
 
 try:
     asyncio.run(main())
@@ -252,7 +253,7 @@ def capture_command(url: str, out: Path, **settings: Any) -> list[str]:
 
 
 def recover_command(out: Path) -> list[str]:
-    return [sys.executable, "-c", "import sys; from rlfast.cli import main; main()", "recover", str(out)]
+    return [*RLFAST, "recover", str(out)]
 
 
 async def run(command: list[str], **variables: str) -> tuple[int, str]:

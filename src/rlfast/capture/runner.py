@@ -224,8 +224,10 @@ class _Run:
         """Open the connection. Returns False if told to stop before it was open."""
         opened = False
         try:
-            # When told to stop it may have been open for a moment, and have brought messages.
-            opened = await open_unless(stop, connecting) or self._ws.opened_at is not None
+            opened = await open_unless(stop, connecting)
+            if not opened and self._ws.opened_at is not None:
+                # It was open for a moment, and may have brought messages.
+                opened, self._reason = True, "stopped"
         except asyncio.CancelledError:
             opened = self._cancelled = self._ws.opened_at is not None
             if not opened:

@@ -79,9 +79,13 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the signals back."""
+        """Give the signals back; after a stop they are ignored, because the process is about to end.
+
+        The second of two that are one stop would end it by the signal, when everything is saved.
+        """
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            # No handler of ours: Python takes those away before it ends.
+            signal.signal(number, handler if self._signal is None else signal.SIG_IGN)
 
     def _stop(self) -> None:
         self.stop.set()
