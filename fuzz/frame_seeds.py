@@ -168,6 +168,14 @@ def answers() -> dict[str, bytes]:
         "no-http": b"\x81\x01x\r\n\r\n",
         "folded": ANSWER + b" folded: x\r\n\r\n",
         "length": ANSWER + b"Content-Length: 5\r\n\r\n",
+        "coding": ANSWER + b"Transfer-Encoding: chunked\r\n\r\n",
+        "tokens": ANSWER.replace(b"n: Upgrade", b"n: keep-alive\r\nConnection: x, Upgrade") + b"\r\n",
+        "no-token": ANSWER.replace(b"n: Upgrade", b"n: keep-alive") + b"\r\n",
+        "interim": b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 100\r\n\r\n" + ANSWER + b"\r\n",
+        "no-reason": ANSWER.replace(b" Switching Protocols", b"") + b"\r\n",
+        "lines": b"\r\n\n" + ANSWER.replace(b"\r\n", b"\n") + b"\r\n",
+        "nul": ANSWER + b"X: \0\r\n\r\n",
+        "no-name": ANSWER + b"X Y: z\r\n\r\n",
     }
 
 
@@ -178,8 +186,6 @@ def seeds() -> dict[str, bytes]:
         split = list(SPLITS)[number % 4]
         out[name] = settings(SLOW * (number % 3 == 0), message=200_000) + stream
         out[f"{name}-{split}"] = settings(SPLITS[split], seed=number, queue=1 + number % 2) + stream
-        # With an even seed it is for picows to find the first frame.
-        out[f"{name}-first"] = settings(3 * (number % 2), seed=2, message=200_000) + stream
     for number, (name, stream) in enumerate(compressed().items()):
         out[name] = settings(DEFLATE, message=200_000, queue=number % 3) + stream
         out[f"{name}-resets"] = settings(DEFLATE | RESETS | number % 4, message=1000, read=300) + stream

@@ -1,7 +1,7 @@
 """One execution of the frame loop's fuzzer: bytes of a server through picows and the frame loop, and the judge.
 
 No network and no waiting: the transport and the event loop are those below. What is driven is the real
-thing otherwise: picows' protocol, the check of the upgrade's answer, `SocketReads`, the frame loop, the queue.
+thing otherwise: the upgrade, picows' protocol, `SocketReads`, the frame loop, the queue.
 
 An input is six bytes of settings (see `Settings`) and the server's bytes. In these, 0xFE 0xFE, a count of two
 bytes and a byte stand for that byte twice `count` times over, so that a small input can hold large frames.
@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from picows import WSHandshakeError, WSProtocolError
-from picows.picows import WSProtocol
+from picows import WSProtocolError
+from picows.url import parse_url
 
 from fuzz.inflate import Inflate
 from fuzz.rfc6455 import BINARY, CLOSE, PING, TEXT, Receiver
@@ -31,14 +31,14 @@ from rlfast._core.messages import MessageReader
 from rlfast._core.reads import SocketReads
 from rlfast._core.wire import FrameLoop
 from rlfast.errors import ConnectError, UsageError
-from rlfast.opening import READ_BUFFER_SIZE, _log, _Opening, _WireLogger
+from rlfast.opening import _Opening
+from rlfast.upgrade import Upgrade, UpgradeError
 
 HEAD = 6
 REPEAT = re.compile(rb"\xfe\xfe(..)(.)", re.DOTALL)
 LARGEST = 1 << 20
 OVERHEAD = 24  # what a queued message counts beside its payload
 MAX_READS = 700
-FIRST_MESSAGE = b"\x81\x010"
 
 MESSAGE_SIZES = (1, 16, 125, 126, 200, 1000, 4096, 65535, 65536, 70_000, 200_000)
 READ_SIZES = (1 << 18, 1, 5, 300, 4096)
@@ -63,8 +63,6 @@ class Settings:
         self.reset = bool(flags & 32)
         self.slow = bool(flags & 64)
         self.compresses = bool(flags & 128)
-        #: a message ends the read with the answer, so that from the next read on it is known where frames begin
-        self.in_step = bool(self.seed & 1) and not self.own_answer
         self.max_message_size = MESSAGE_SIZES[sizes % len(MESSAGE_SIZES)]
         sizes //= len(MESSAGE_SIZES)
         self.read_size = READ_SIZES[sizes % len(READ_SIZES)]
@@ -225,21 +223,51 @@ def client_frames(data: bytes) -> list[tuple[int, bytes]]:
     return frames
 
 
-def is_upgrade(answer: bytes, accept: bytes) -> bool:
-    """Whether a client may take `answer` for the upgrade that it asked for (RFC 6455 section 4.1)."""
-    status, *lines = answer.split(b"\r\n")
-    headers: dict[bytes, bytes] = {}
-    for line in lines:
-        name, _, value = line.partition(b":")
-        headers.setdefault(name.lower(), value.strip(b" \t"))
-    connection = [word.strip().lower() for word in headers.get(b"connection", b"").split(b",")]
+def find_frames(data: bytes, accept: bytes) -> int | None:
+    """Where the frames begin behind an answer that is an upgrade; None: it is none, or not complete.
+
+    RFC 6455 section 4.1, and what the websockets and aiohttp clients let pass.
+    """
+    at, status = 0, 100
+    while 100 <= status < 200 and status != 101:
+        while data[at : at + 1] in (b"\r", b"\n"):
+            at += 1
+        lines: list[bytes] = []
+        while True:
+            end = data.find(b"\n", at)
+            if end < 0:
+                return None
+            line, at = data[at:end].removesuffix(b"\r"), end + 1
+            if not line:
+                break
+            if lines and line[:1] in (b" ", b"\t"):
+                lines[-1] = lines[-1].rstrip(b"\r") + b" " + line
+            else:
+                lines.append(line)
+        words = lines[0].split(b" ", 2)
+        if len(words) < 2 or not re.fullmatch(rb"(?i)http/\d\.\d", words[0]):
+            return None
+        if not re.fullmatch(rb"0*[1-9]\d\d", words[1].rstrip(b"\r")):
+            return None
+        status = int(words[1])
+        headers: dict[bytes, list[bytes]] = {}
+        for line in lines[1:]:
+            name, colon, value = line.rstrip(b"\r").partition(b":")
+            if not colon or not re.fullmatch(rb"[!#-'*+.0-9A-Z^-z|~-]+", name):
+                return None
+            if b"\0" in value or b"\r" in value:
+                return None
+            headers.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    named = [part.strip() for part in b",".join(headers.get(b"connection", [])).lower().split(b",")]
     return (
-        re.match(rb"(?i)HTTP/1\.1 101(?!\d)", re.sub(rb" [+0_ ]*(?=1)", b" ", status, count=1)) is not None
-        and headers.get(b"upgrade", b"").lower() == b"websocket"
-        and b"upgrade" in connection
-        and headers.get(b"sec-websocket-accept") == accept
-        and b"sec-websocket-protocol" not in headers
-        and not headers.get(b"sec-websocket-extensions")
+        at
+        if status == 101
+        and headers.get(b"upgrade", [b""])[0].lower().strip(b", \t") == b"websocket"
+        and b"upgrade" in named
+        and headers.get(b"sec-websocket-accept", [b""])[0] == accept
+        and not any(headers.get(b"sec-websocket-protocol", []))
+        and not any(headers.get(b"sec-websocket-extensions", []))
+        else None
     )
 
 
@@ -283,23 +311,18 @@ class Execution:
             self._on_open,
             self._on_lost,
         )
-        # The arguments of opening.py.
-        opening = _Opening(
-            "ws://localhost/stream", self.frame_loop, None, None, self.compression, self.options
-        )
+        url = "ws://localhost/stream"
+        opening = _Opening(url, self.frame_loop, None, None, self.compression, self.options)
         self.max_frame_size = opening.max_frame_size
-        self.protocol = self.transport.protocol = WSProtocol(
-            "localhost", "/stream", True, opening._accept, _WireLogger(_log, {}), True, 30.0, False, 10, 10, 1,
-            False, self.max_frame_size, {}, READ_BUFFER_SIZE,
-        )  # fmt: skip
-        self.protocol.connection_made(self.transport)
+        self.picows = opening._make_picows(parse_url(url), {})
+        self.transport.protocol = upgrade = Upgrade(self.picows, opening._accept)
+        upgrade.connection_made(self.transport)
         key = re.search(rb"Sec-WebSocket-Key: (\S+)", self.transport.written)
         assert key is not None
         digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         self.accept = base64.b64encode(digest)
         self.transport.written.clear()
-        self.handshake = self.protocol.wait_until_handshake_complete()
-        self.upgrade = self.handshake.send(None)
+        self.answered = upgrade.answered
 
     def _on_open(self, frame_loop: FrameLoop) -> None:
         if self.opened:
@@ -325,11 +348,11 @@ class Execution:
         return 1 if self.settings.split == 1 else 1 + self._draw(9 if self.settings.split == 2 else 1500)
 
     def _answer(self, data: bytes) -> tuple[bytes, int]:
-        """All bytes of the server, and how many of them belong to the answer to the upgrade."""
+        """All bytes of the server, and how many of them belong to the answer: more than all, if it is none."""
         if self.settings.own_answer:
             data = data.replace(b"{accept}", self.accept, 1)
-            end = data.find(b"\r\n\r\n")
-            return data, end + 4 if end >= 0 else len(data) + 1
+            head = find_frames(data, self.accept)
+            return data, len(data) + 1 if head is None else head
         answer = (
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + self.accept + b"\r\n"
@@ -338,9 +361,6 @@ class Execution:
             answer += b"Sec-WebSocket-Extensions: permessage-deflate"
             answer += b"; server_no_context_takeover\r\n" if self.settings.resets else b"\r\n"
         answer += b"\r\n"
-        if self.settings.in_step:
-            data = FIRST_MESSAGE + data
-            self.first = len(answer) + len(FIRST_MESSAGE)
         return answer + data, len(answer)
 
     def _feed(self, data: bytes) -> None:
@@ -364,7 +384,7 @@ class Execution:
             n = transport.feed(view[at : at + self._size(at, len(data) - at)])
             self.reads += 1
             if self.opened and at + n > head:
-                receiver.read(data[max(at, head) : at + n], at < head)
+                receiver.read(data[max(at, head) : at + n])
             at += n
             loop.run()
             if settings.slow:
@@ -424,9 +444,8 @@ class Execution:
         largest = self.queue.high_water + bound + self.settings.max_message_size + OVERHEAD
         if self.queue.allocated_bytes > 2 * largest + 2 * self.queue.block_size:
             raise FindingError(f"{self.queue.allocated_bytes} bytes are allocated")
-        room = len(self.protocol.get_buffer(-1))
-        # What picows refuses behind our CLOSE does not show at once.
-        if room > 4 * (self.max_frame_size + 65536):
+        room = len(self.picows.get_buffer(-1))
+        if room > 4096:
             raise FindingError(f"picows has a buffer with room for {room} bytes")
         if isinstance(self.transport.protocol, SocketReads):
             room = self.transport.protocol.capacity
@@ -439,14 +458,12 @@ class Execution:
             raise FindingError(f"an exception reached the event loop: {self.loop.errors}")
         if upgraded != self.opened:
             raise FindingError("the upgrade and the frame loop disagree")
-        if not self.settings.own_answer and not self.opened:
-            raise FindingError("a proper answer was refused")
+        if self.opened != (head <= len(data)):
+            raise FindingError(f"an answer was taken that is none, or the other way: {data[:2000]!r}")
         if not self.opened:
             self._compare("sent", bytes(self.transport.written), b"")
             self._compare("messages", self.got, [])
             return
-        if self.settings.own_answer and not is_upgrade(data[: head - 4], self.accept):
-            raise FindingError(f"an answer was taken that is none: {data[:head]!r}")
         frame_loop, out = self.frame_loop, receiver.lost()
         if not self.was_lost or not frame_loop.lost:
             raise FindingError("the connection is gone, and nobody was told")
@@ -476,14 +493,13 @@ class Execution:
 
     def _upgraded(self) -> bool:
         """What whoever waits for the upgrade is told."""
-        if not self.upgrade.done():
+        if not self.answered.done():
             raise FindingError("the connection is gone, and the upgrade still pending")
         try:
-            self.upgrade.result()
-        except (WSHandshakeError, ConnectError, OverflowError):  # what opening.py makes a ConnectError of
+            answer = self.answered.result()
+        except (UpgradeError, ConnectError):  # what opening.py makes a ConnectError of
             return False
-        # picows reports a connection that is lost before the answer as a success without listener.
-        return self.protocol.listener is not None
+        return answer is not None and answer.status == 101
 
     def _compare(self, what: str, got: object, expected: object) -> None:
         if got != expected:

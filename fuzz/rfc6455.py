@@ -2,7 +2,7 @@
 
 The judge of the frame loop: no fast path, nothing shared with rlfast or picows. It is told what
 happened in which order (bytes that one socket read brought in, calls of the client) and says what must have come
-of it. It knows where reads begin and end for one reason only, see `Receiver._read_ahead`.
+of it. Where reads begin and end does not matter.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def known_to_framing(code: int) -> bool:
     return may_be_sent(code) or code in (0, 1006) or code >= 3000
 
 
-def next_frame(data: memoryview, largest: int, close_seen: bool) -> tuple[Frame, int] | None:
+def next_frame(data: memoryview, largest: int) -> tuple[Frame, int] | None:
     """The first frame of `data` and its size; None if more bytes are needed to say anything.
 
     Raises:
@@ -117,15 +117,7 @@ def next_frame(data: memoryview, largest: int, close_seen: bool) -> tuple[Frame,
         # Section 5.5.1: the reason is UTF-8.
         if not is_utf8(payload[2:]):
             raise RefusedError(1007, in_payload=True)
-        # Section 5.5.1: nothing may follow a close frame.
-        if close_seen:
-            raise RefusedError(1002, in_payload=True)
     return Frame(fin, rsv, opcode, payload), head + n
-
-
-def has_header(data: bytes) -> bool:
-    """Whether the header of a frame is complete."""
-    return len(data) >= 2 and len(data) >= {126: 4, 127: 10}.get(data[1] & 127, 2)
 
 
 def is_utf8(data: bytes) -> bool:
@@ -168,11 +160,9 @@ class Receiver:
         self._max_frame = max_frame_size
         self._inflater = inflate
         self._data = b""
-        self._in_step = False
         self._assembled: bytes | None = None  # of the fragmented message in progress
         self._opcode = TEXT
         self._compressed = False
-        self._close_seen = False  # by the framing layer
         self._close_sent = False
         self._refusal: int | None = None
         self._closing = False  # the client called for it
@@ -181,20 +171,12 @@ class Receiver:
 
     # -- what happened ---------------------------------------------------------------------------------
 
-    def read(self, data: bytes, with_answer: bool = False) -> None:
-        """A socket read; `with_answer`: it had the end of the answer to the upgrade, too.
-
-        It does not matter where reads end, but for the first ones: see `_read_ahead`.
-        """
-        if self.over:
-            return
+    def read(self, data: bytes) -> None:
+        """A socket read."""
         self._data += data
-        if not self._in_step:
-            self._read_ahead(with_answer)
-            return
         while not self.over:
             try:
-                found = next_frame(memoryview(self._data), self._max_frame, self._close_seen)
+                found = next_frame(memoryview(self._data), self._max_frame)
             except RefusedError as refused:
                 self._refuse(refused)
                 return
@@ -224,37 +206,6 @@ class Receiver:
             self._refusal = code
         self._send_close(code)
 
-    def _read_ahead(self, with_answer: bool) -> None:
-        """A read before it is known where frames begin: picows gets it all.
-
-        picows parses one frame ahead within a read. Where it refuses the bytes behind a frame of the same read,
-        it sends its close frame before that frame is handled: that one frame still counts, but what it
-        calls for (a pong, a close code) is not sent any more.
-        """
-        rest = memoryview(self._data)
-        frames: list[Frame] = []
-        refusal: int | None = None
-        try:
-            while (found := next_frame(rest, self._max_frame, self._close_seen)) is not None:
-                frames.append(found[0])
-                self._close_seen |= found[0].opcode == CLOSE
-                rest = rest[found[1] :]
-        except RefusedError as refused:
-            refusal = refused.code
-        self._data = bytes(rest)
-        for frame in frames[:-1] if refusal is not None else frames:
-            self._frame(frame)
-            if self.over:
-                return
-        if refusal is not None:
-            self._refused_by_picows(refusal)
-            for frame in frames[-1:]:
-                self._frame(frame)
-            self.over = True
-        elif frames:
-            # What picows holds of the next frame came in this read, and if it came alone it can be looked at.
-            self._in_step = not self._data or (not with_answer and has_header(self._data))
-
     def start_close(self, code: int) -> None:
         """The client closes: what arrives from now on is counted, and not kept (section 1.4)."""
         self._closing = True
@@ -280,9 +231,6 @@ class Receiver:
         out = self.out
         if self._refusal is not None and out.error is None and not out.close_received and not self._closing:
             out.error = self._refusal
-            if self._refusal == 1009:
-                out.oversized += 1
-                out.messages.append((b"", True))
         return out
 
     # -- what follows from it --------------------------------------------------------------------------

@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "columns": ({"naming", "schema", "structs", "batch"}, {"core", "leaves"}),
     "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
     "reading": ({"batches", "block_decoding", "decode_thread"}, {"core", "leaves", "columns", "decoding"}),
-    "opening": ({"opening", "compression", "proxy", "resolver"}, {"core", "leaves"}),
+    "opening": ({"opening", "upgrade", "compression", "proxy", "resolver"}, {"core", "leaves"}),
     "connection": (
         {"connection", "link", "gaps", "home", "liveness"},
         {"core", "leaves", "decoding", "reading", "opening"},

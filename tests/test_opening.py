@@ -114,16 +114,6 @@ def test_options_are_checked(arguments: dict[str, float]) -> None:
 # -- the network -------------------------------------------------------------------------------------------
 
 
-async def test_an_absurd_content_length_is_no_upgrade() -> None:
-    async def handler(peer: Peer) -> None:
-        await peer.write(b"HTTP/1.1 101 Switching Protocols\r\nContent-Length: " + b"6" * 40 + b"\r\n\r\n")
-        await peer.wait_closed()
-
-    async with serve(handler, accept=False) as server:
-        with pytest.raises(rlfast.ConnectError, match="no WebSocket upgrade: its Content-Length"):
-            await rlfast.connect(server.url)
-
-
 async def test_connection_refused() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

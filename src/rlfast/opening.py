@@ -15,11 +15,16 @@ import re
 import socket
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
+import aiofastnet
 from aiohappyeyeballs import start_connection
-from picows import WSError, WSHandshakeError, WSParsedURL, WSUpgradeResponse, ws_connect
+from picows import WSAutoPingStrategy, WSError, WSParsedURL
+from picows.picows import WSProtocol  # type: ignore[attr-defined]
+from picows.proxy import ConnectedTransport, connect_through_optional_proxy
+from picows.url import parse_url
 from python_socks import ProxyConnectionError, ProxyError
 
 from rlfast._core.wire import FrameLoop
@@ -30,6 +35,7 @@ from rlfast.options import ConnectionOptions
 from rlfast.patience import finish_within
 from rlfast.proxy import display_proxy
 from rlfast.resolver import resolve
+from rlfast.upgrade import TOKEN, Answer, Upgrade, UpgradeError
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -40,12 +46,10 @@ Headers: TypeAlias = Mapping[str, str]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 
 MAX_REDIRECTS = 5
-READ_BUFFER_SIZE = 4 * 1024
 # How long an address gets before the next one is tried beside it (RFC 8305 section 5).
 NEXT_ADDRESS_DELAY = 0.25
 
 _log = logging.getLogger("rlfast.wire")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _ADVICE = {
     401: "the credentials are missing, wrong or expired",
@@ -106,7 +110,7 @@ def check_headers(headers: Headers) -> dict[str, str]:
     checked = {}
     for name, value in headers.items():
         check_type("a header name", name, str)
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise ConfigError(
                 "a header name has a character that RFC 9110 section 5.6.2 does not allow; "
                 'write {"Name": "value"}'
@@ -186,51 +190,91 @@ class _Opening:
         target = self._url
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                await self._try(target, sent)
-                return
-            except WSHandshakeError as error:
-                response = error.response
-                if response is None:
-                    raise self.failed(f"the answer is no WebSocket upgrade: {str(error)[:200]}") from None
-                status = int(response.status)
-                if status not in (301, 302, 303, 307, 308):
-                    raise _rejected(self._url, status, response.headers.get("Retry-After")) from None
-                target = _redirect_target(target, response.headers.get("Location"))
+                answer = await self._try(target, sent)
+            except UpgradeError as error:
+                raise self.failed(f"the answer is no WebSocket upgrade: {error}") from None
             except (TimeoutError, asyncio.TimeoutError):
                 raise
-            except OverflowError:
-                # picows puts it into a C integer.
-                raise self.failed(
-                    "the answer is no WebSocket upgrade: its Content-Length is absurd"
-                ) from None
             except (OSError, WSError, ProxyError) as error:
                 raise self.failed(self._explain(target, error)) from None
+            if answer is None:
+                raise self.failed("the server closed the connection during the upgrade")
+            if answer.status == 101:
+                return
+            if answer.status not in (301, 302, 303, 307, 308):
+                raise _rejected(self._url, answer.status, answer.get("retry-after"))
+            target = _redirect_target(target, answer.get("location"))
         raise self.failed(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _try(self, target: str, headers: dict[str, str]) -> None:
-        _, listener = await ws_connect(
-            self._accept,
-            target,
-            ssl_context=self._ssl,
-            proxy=self._proxy,
+    async def _try(self, target: str, headers: dict[str, str]) -> Answer | None:
+        """Ask for the upgrade. Returns the answer; None: the server hung up instead."""
+        url = parse_url(target)
+        context = (self._ssl or ssl_module.create_default_context()) if url.is_secure else None
+        proxy = parse_url(self._proxy, False) if self._proxy is not None else None
+        loop = asyncio.get_running_loop()
+
+        def make_protocol() -> Upgrade:
+            return Upgrade(self._make_picows(url, headers), self._accept)
+
+        transport, upgrade = await self._connect(loop, url, proxy, context, make_protocol)
+        try:
+            return await upgrade.answered
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def _connect(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        url: WSParsedURL,
+        proxy: WSParsedURL | None,
+        context: ssl_module.SSLContext | None,
+        make_protocol: Callable[[], Upgrade],
+    ) -> tuple[Any, Upgrade]:
+        """TCP, the proxy and TLS: what picows' ws_connect does."""
+        arguments: dict[str, Any] = {}
+        create_connection = partial(aiofastnet.create_connection, loop)
+        connection = await connect_through_optional_proxy(
+            loop, url, proxy, self._connect_socket, context, None, arguments, create_connection
+        )
+        if not isinstance(connection, ConnectedTransport):
+            return await create_connection(make_protocol, ssl=context, sock=connection.sock, **arguments)
+        # Behind an HTTP proxy.
+        transport: Any = connection.transport
+        try:
+            if context is not None:
+                transport = await aiofastnet.start_tls(
+                    loop, transport, transport.get_protocol(), context, server_hostname=url.host
+                )
+            upgrade = make_protocol()
+            transport.set_protocol(upgrade)
+            upgrade.connection_made(transport)
+        except BaseException:
+            transport.abort()
+            raise
+        return transport, upgrade
+
+    def _make_picows(self, url: WSParsedURL, headers: dict[str, str]) -> Any:
+        return WSProtocol(
+            host_port=url.netloc,
+            ws_path=url.resource_name,
+            is_client_side=True,
+            ws_listener_factory=lambda: self._frame_loop,
+            logger=_WireLogger(_log, {}),
+            disconnect_on_exception=True,
             # Time is kept by `open_connection`, and `drop` hangs up.
             websocket_handshake_timeout=None,
-            logger_name=_WireLogger(_log, {}),
-            # The frame loop answers pings itself: with picows' auto-pong, a ping that ends a socket read
-            # would swallow the wake-up. Its pinger does not know of our backpressure.
-            enable_auto_pong=False,
+            # The frame loop answers pings itself, and its pinger does not know of our backpressure.
             enable_auto_ping=False,
-            max_frame_size=self.max_frame_size,
+            auto_ping_idle_timeout=0,
+            auto_ping_reply_timeout=0,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            enable_auto_pong=False,
+            # Only control frames come to picows (RFC 6455 section 5.5).
+            max_frame_size=125,
             extra_headers=headers,
-            # picows would re-send the headers to another origin.
-            max_redirects=0,
-            # For the answer to the upgrade; then only control frames come to picows.
-            read_buffer_init_size=READ_BUFFER_SIZE,
-            socket_factory=self._connect_socket,
+            read_buffer_init_size=4096,
         )
-        if listener is None:
-            # picows reports a connection that is lost before the answer as a success without listener.
-            raise self.failed("the server closed the connection during the upgrade")
 
     @property
     def max_frame_size(self) -> int:
@@ -238,19 +282,19 @@ class _Opening:
         size = self._options.max_message_size
         return size + (size >> 10) + 64 if self._compression is not None else size
 
-    def _accept(self, request: object, response: WSUpgradeResponse) -> FrameLoop:
-        """Look at the response to the upgrade (picows asks for the listener now).
+    def _accept(self, answer: Answer) -> None:
+        """Look at an answer that is an upgrade.
 
         RFC 6455 section 4.1: an extension or a subprotocol that was not asked for fails the connection.
         """
-        if "Sec-WebSocket-Protocol" in response.headers:
+        if any(answer.headers.get("sec-websocket-protocol", ())):
             raise self.failed("the server chose a subprotocol, and none was offered")
         self._frame_loop.max_frame_size = self.max_frame_size
-        answers = response.headers.getall("Sec-WebSocket-Extensions", [])
+        answers = answer.headers.get("sec-websocket-extensions", [])
         if self._compression is None:
-            if any(answer.strip() for answer in answers):
+            if any(answers):
                 raise self.failed("the server uses an extension that was not offered")
-            return self._frame_loop
+            return
         try:
             agreement = self._compression.agree(answers)
         except NegotiationError as error:
@@ -258,7 +302,6 @@ class _Opening:
         if agreement is not None:
             self._frame_loop.assembler.inflater = agreement.inflater
             self._frame_loop.deflate = agreement.deflate if agreement.compresses else None
-        return self._frame_loop
 
     async def _connect_socket(self, url: WSParsedURL) -> socket.socket:
         """Connect to the first address of the host that answers.
@@ -272,7 +315,7 @@ class _Opening:
         return self._socket
 
     def drop(self) -> None:
-        """The attempt is over: hang up now. picows would keep the socket."""
+        """The attempt is over: hang up now. Who is in the middle of TLS or a proxy would keep the socket."""
         self._frame_loop.abandon()
         if self._socket is not None:
             with contextlib.suppress(OSError):
@@ -325,7 +368,8 @@ def _redirect_target(url: str, location: str | None) -> str:
     """The URL of a redirect, if it stays within the origin of `url`."""
     if location is None:
         raise _failed(url, "redirect without a Location header")
-    target = urljoin(url, location)
+    # As browsers do with what may not stand in a URL, or in a request.
+    target = urljoin(url, quote(location, safe="!#$%&'()*+,/:;=?@[]~", encoding="latin-1"))
     # A server that does not know of WebSocket URLs names http and https.
     for scheme, replacement in (("http://", "ws://"), ("https://", "wss://")):
         if target.startswith(scheme):

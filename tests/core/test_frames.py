@@ -92,7 +92,7 @@ def test_messages_of_every_size_are_copied_exactly(queue: int) -> None:
     payloads = [bytes(33 + (i * 7 + n) % 90 for i in range(n)) for n in SIZES]
     stream = b"".join(seeds.frame(payload, 1 + n % 2) for n, payload in enumerate(payloads))
     done = execute(seeds.settings(seed=1, message=200_000, queue=queue) + stream)
-    assert [payload for payload, _ in done.got] == [b"0", *payloads]
+    assert [payload for payload, _ in done.got] == payloads
 
 
 @pytest.mark.parametrize("n", [*range(1, 20), 31, 32, 33, 63, 64, 65, 80, 127, 128, 129, 200])
@@ -101,7 +101,7 @@ def test_a_byte_that_is_no_utf8_is_found_wherever_it_stands(n: int) -> None:
         bad = b"a" * at + b"\xc0" + b"b" * (n - at - 1)
         done = execute(seeds.settings(seed=1) + seeds.frame(bad) + seeds.frame(b"1"))
         assert done.frame_loop.error == (1007, "text message is not UTF-8")
-        assert done.got == [(b"0", False), (bad, False)]
+        assert done.got == [(bad, False)]
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 15, 16, 17, 63, 64, 65, 130])
@@ -113,7 +113,7 @@ def test_utf8_and_binary_messages_are_taken_wherever_the_bytes_stand(n: int) -> 
         payloads += [text, b"a" * at + b"\xff" + b"b" * (n - at - 1)]
         stream += seeds.frame(text) + seeds.frame(payloads[-1], BINARY)
     done = execute(seeds.settings(seed=1) + stream)
-    assert [payload for payload, _ in done.got] == [b"0", *payloads]
+    assert [payload for payload, _ in done.got] == payloads
     assert done.frame_loop.assembler.binary_messages == n - 1
 
 
@@ -125,8 +125,8 @@ def test_the_judge_objects() -> None:
     from fuzz import frames as module
 
     class Deaf(module.Receiver):
-        def read(self, data: bytes, with_answer: bool = False) -> None:
-            super().read(data.replace(b"2", b"3"), with_answer)
+        def read(self, data: bytes) -> None:
+            super().read(data.replace(b"2", b"3"))
 
     original = module.Receiver
     module.Receiver = Deaf  # type: ignore[misc]

@@ -84,8 +84,7 @@ def test_the_seeds_of_the_fuzzer(name: str, tmp_path: Path) -> None:
     journal_of(seeds.seeds()[name], tmp_path)
 
 
-@pytest.mark.parametrize("in_step", [1, 2], ids=["in step", "with the answer"])
-def test_every_cut_of_a_stream(in_step: int, tmp_path: Path) -> None:
+def test_every_cut_of_a_stream(tmp_path: Path) -> None:
     stream = (
         seeds.frame(b"first")
         + seeds.frame(b"", PING)
@@ -96,12 +95,12 @@ def test_every_cut_of_a_stream(in_step: int, tmp_path: Path) -> None:
         + seeds.close_frame(1000)
     )
     for cut in range(len(stream) + 1):
-        found = journal_of(seeds.settings(seed=in_step) + stream, tmp_path / str(cut), cut)
-        assert found[-3:] == [b"first", b"second", b"third" * 30]
+        found = journal_of(seeds.settings() + stream, tmp_path / str(cut), cut)
+        assert found == [b"first", b"second", b"third" * 30]
 
 
 @pytest.mark.parametrize("cut", [0, 3, 40, 1000])
 def test_a_message_that_is_too_big_is_in_the_journal_when_that_is_known(cut: int, tmp_path: Path) -> None:
     head = seeds.frame(b"", n=201_000)
-    (_, rest) = journal_of(seeds.settings(seed=1) + head + b"x" * cut, tmp_path)
+    (rest,) = journal_of(seeds.settings(seed=1) + head + b"x" * cut, tmp_path)
     assert rest == b"x" * cut

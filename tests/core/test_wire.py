@@ -146,7 +146,6 @@ async def test_a_close_frame_is_answered(sent: int | None, answered: int) -> Non
     assert answers == [(CLOSE, answered.to_bytes(2, "big"))]
 
 
-@pytest.mark.xfail(strict=True, reason="picows parses one frame ahead, and answers the second CLOSE: 1002")
 async def test_two_close_frames_in_one_read() -> None:
     answers: list[bytes] = []
 

@@ -6,7 +6,7 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memmove
+from libc.string cimport memcpy, memmove
 
 from rlfast._core.assembly cimport MessageAssembler
 from rlfast._core.block cimport BlockQueue
@@ -69,8 +69,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
     """Stands between the transport and picows' protocol: socket reads to frames.
 
     Whole messages are copied from the read buffer into a block, one after the other, and fragments to the
-    assembler. Control frames are handed to picows, one at a time. Until it is known where a frame begins,
-    which is when picows has delivered the first one, picows gets everything.
+    assembler. Control frames are handed to picows, one at a time.
 
     One read takes at most `read_size` bytes: more than that does not stay in the core's cache until it is in a
     block, and keeps everything else in the event loop waiting.
@@ -98,9 +97,6 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         size_t _read_size
         bint _was_filled                # by the last read, all that was offered
         unsigned int _small_reads       # since the buffer was last larger than usual for a reason
-        bint _in_step                   # where the next frame begins is known
-        uint64_t _owed                  # bytes of a frame whose beginning picows has got
-        uint64_t _unseen                # bytes that picows got before it delivered a frame
         int64_t _busy_poll              # nanoseconds
         int _socket                     # borrowed from the transport, to be polled while that is not closing
         bint _polling
@@ -115,7 +111,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
 
     @classmethod
     def install(cls, FrameLoop frame_loop not None, size_t read_size, int64_t busy_poll=0):
-        """Put one between a connection and its transport, before the read after the one with the upgrade."""
+        """Put one between a connection and its transport: what comes next is the first byte of a frame."""
         transport = frame_loop.transport.underlying_transport
         transport.set_protocol(cls(frame_loop, transport.get_protocol(), read_size, busy_poll))
 
@@ -155,16 +151,9 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
 
     cdef int _offer(self) except -1:
         """Have room for a read, and a view of it."""
-        cdef FrameLoop frame_loop = self.frame_loop
-        if frame_loop.reads == 0:
-            # A frame may have ended the read that brought the answer to the upgrade.
-            self._in_step = frame_loop.frames != 0 and frame_loop.tail == 0
         cdef size_t offered
         self._make_room()
         offered = min(self._capacity - self._filled, self._read_size)
-        if not self._in_step:
-            # What picows gets at a time, because the place of a frame is told from the end of its bytes.
-            offered = min(offered, <size_t>len(self._picows.get_buffer(-1)))
         if self._view is None or self._offered != offered or self._view_at != self._data + self._filled:
             self._view_at = self._data + self._filled
             self._view = PyMemoryView_FromMemory(<char*>self._view_at, <Py_ssize_t>offered, PyBUF_WRITE)
@@ -181,6 +170,17 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
             finally:
                 self._polling = False
 
+    def feed(self, bytes data not None):
+        """Take what was read with the answer to the upgrade; comes before anything else."""
+        cdef size_t n = <size_t>len(data)
+        if n == 0:
+            return
+        self._make_room()
+        if self._capacity < n:
+            self._resize(n)
+        memcpy(self._data, <const char*>data, n)
+        self._update(<Py_ssize_t>n)
+
     cdef int _poll(self) except -1:
         """Read on as long as somebody waits for a message and the next one is not far.
 
@@ -192,7 +192,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         cdef int64_t end = now + LONGEST_POLL
         cdef int64_t until, n
         # Its consumer may have done anything, in the meantime.
-        while (now < end and queue.waiter is not None and not queue.paused and self._in_step and not frame_loop.dead
+        while (now < end and queue.waiter is not None and not queue.paused and not frame_loop.dead
                and not frame_loop.lost and not frame_loop.transport.underlying_transport.is_closing()):
             self._offer()
             until = min(now + self._busy_poll, end)
@@ -211,14 +211,11 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         cdef bint complete = False
         self._was_filled = <size_t>nbytes == self._offered
         frame_loop.reads += 1
-        frame_loop.reading = True
         try:
             p = self._take(p, end, &complete)
         except Exception as error:
             # Out of memory: nothing else is raised.
             frame_loop.fail_with(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-        finally:
-            frame_loop.reading = False
         self._filled = <size_t>(end - p) if not frame_loop.dead else 0
         if self._filled and p != self._data:
             memmove(self._data, p, self._filled)
@@ -236,11 +233,6 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         cdef int head
         cdef size_t n
         while p < end and not frame_loop.dead:
-            if self._owed or not self._in_step:
-                n = <size_t>min(self._owed, <uint64_t>(end - p)) if self._owed else <size_t>(end - p)
-                complete[0] |= self._hand_on(p, n)
-                p += n
-                continue
             start = p
             p = assembler.take_plain(p, end)
             complete[0] |= p != start
@@ -257,7 +249,6 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
             else:
                 n = <size_t>head + <size_t>header.size
                 if header.opcode >= RL_OP_FIRST_CONTROL:
-                    self._owed = n
                     self._hand_on(p, n)
                 else:
                     frame_loop.data_frame(
@@ -266,58 +257,14 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
                 p += n
         return p
 
-    cdef bint _hand_on(self, const uint8_t* p, size_t n) except -1:
-        """Give picows n bytes. Returns whether it has delivered a frame.
-
-        Nothing but a frame's last byte makes it deliver one, if it was not in step before.
-        """
+    cdef int _hand_on(self, const uint8_t* p, size_t n) except -1:
+        """Give picows one control frame, of n bytes."""
         cdef FrameLoop frame_loop = self.frame_loop
         cdef uint64_t before = frame_loop.frames
-        cdef size_t done = 0
-        cdef size_t size
-        if not self._in_step and frame_loop.has_refused():
-            # It was in the read with the answer to the upgrade, which went past this object.
+        self._picows.get_buffer(-1)[:n] = PyMemoryView_FromMemory(<char*>p, <Py_ssize_t>n, PyBUF_READ)
+        self._picows.buffer_updated(n)
+        if frame_loop.frames == before and not frame_loop.dead:
             frame_loop.refuse()
-            return False
-        while done < n:
-            buffer = self._picows.get_buffer(-1)
-            size = min(n - done, <size_t>len(buffer))
-            buffer[:size] = PyMemoryView_FromMemory(<char*>p + done, <Py_ssize_t>size, PyBUF_READ)
-            self._picows.buffer_updated(size)
-            done += size
-        cdef bint delivered = frame_loop.frames != before
-        if frame_loop.dead:
-            return delivered
-        if self._in_step:
-            self._owed -= n
-            if self._owed == 0 and not delivered:
-                frame_loop.refuse()
-        elif frame_loop.has_refused():
-            frame_loop.refuse()
-        elif not delivered:
-            # It may have refused a frame behind our own CLOSE, which does not show.
-            self._unseen += n
-            if self._unseen > frame_loop.max_frame_size + 65536:
-                frame_loop.abort()
-        elif frame_loop.tail > n:
-            # A frame that was there before these bytes: so it has refused the one before that, and gone on.
-            frame_loop.refuse()
-        else:
-            self._look_behind(p + n, frame_loop.tail)
-        return delivered
-
-    cdef int _look_behind(self, const uint8_t* end, size_t tail) except -1:
-        """picows holds the last `tail` bytes of what it got, the beginning of a frame: how long is it?"""
-        cdef Header header
-        cdef int head
-        self._unseen = 0
-        if tail == 0:
-            self._in_step = True
-            return 0
-        head = rl_read_header(end - tail, end, &header)
-        if head > 0:
-            self._in_step = True
-            self._owed = <uint64_t>head + header.size - tail
         return 0
 
     def eof_received(self):

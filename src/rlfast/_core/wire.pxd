@@ -23,9 +23,7 @@ cdef class FrameLoop(WSListener):
         list _drain_waiters                 #: list[asyncio.Future], of senders
 
         bint dead                           # the connection is being dropped: ignore what still arrives
-        bint reading                        # `SocketReads` is at work, and will end the read
         uint64_t frames                     # that picows has delivered
-        size_t tail                         # bytes that picows holds behind the last one
         readonly uint64_t reads             # socket reads since the upgrade
         readonly object close_code          #: int | None, what the peer's CLOSE frame said (None: no code)
         readonly str close_reason
@@ -42,8 +40,6 @@ cdef class FrameLoop(WSListener):
     cdef int data_frame(self, int opcode, bint fin, int rsv, const char* payload, size_t n) except -1
     cdef int fail(self) except -1
     cdef int fail_with(self, int code, str reason) except -1
-    cdef bint has_refused(self) noexcept
     cdef int refuse(self) except -1
-    cdef int _control_frame(self, WSTransport transport, WSFrame frame) except -1
     cdef int _answer_ping(self, WSTransport transport, bytes payload) except -1
     cdef int _close_frame(self, WSTransport transport, WSFrame frame) except -1

@@ -12,9 +12,6 @@ from rlfast._core.block cimport wall_clock_ns
 
 from asyncio import get_running_loop
 
-cdef enum:
-    FIRST_CONTROL = 8   # opcodes from here on are those of control frames (RFC 6455 section 5.2)
-
 
 def _retrieve(future):
     if not future.cancelled():
@@ -74,26 +71,8 @@ cdef class FrameLoop(WSListener):
         self._on_open(self)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        """Handle a control frame: picows gets no other ones."""
         self.frames += 1
-        self.tail = <size_t>frame.tail_size
-        if self.dead:
-            pass
-        elif <int>frame.msg_type >= FIRST_CONTROL:
-            self._control_frame(transport, frame)
-        else:
-            self.data_frame(
-                frame.msg_type, frame.fin, frame.rsv1 << 2 | frame.rsv2 << 1 | frame.rsv3,
-                frame.payload_ptr, <size_t>frame.payload_size)
-        if frame.last_in_buffer and not self.reading:
-            # Nothing of this frame is needed any more, so the consumer may run.
-            self.queue.end_read(True)
-
-    cdef int data_frame(self, int opcode, bint fin, int rsv, const char* payload, size_t n) except -1:
-        if not self.assembler.take(opcode, fin, rsv, payload, n):
-            self.fail()
-        return 0
-
-    cdef int _control_frame(self, WSTransport transport, WSFrame frame) except -1:
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             # RFC 6455 section 5.2: no extension defines a meaning for these bits.
             self.fail_with(WSCloseCode.PROTOCOL_ERROR, "frame with a reserved bit set")
@@ -101,6 +80,10 @@ cdef class FrameLoop(WSListener):
             self._answer_ping(transport, frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
             self._close_frame(transport, frame)
+
+    cdef int data_frame(self, int opcode, bint fin, int rsv, const char* payload, size_t n) except -1:
+        if not self.assembler.take(opcode, fin, rsv, payload, n):
+            self.fail()
         return 0
 
     cdef int _answer_ping(self, WSTransport transport, bytes payload) except -1:
@@ -142,14 +125,10 @@ cdef class FrameLoop(WSListener):
         self.transport.disconnect()
         return 0
 
-    cdef bint has_refused(self) noexcept:
-        """Whether picows has refused a frame: it does not say so, but sends a close frame."""
-        return self.transport.is_close_frame_sent and not self.assembler.discarding and not self.dead
-
     cdef int refuse(self) except -1:
         """picows has refused a frame, and will drop the connection a little later. Do it now.
 
-        What failed takes nothing more (RFC 6455 section 7.1.7), and picows goes on behind some frames.
+        What failed takes nothing more (RFC 6455 section 7.1.7).
         """
         self.dead = True
         self.transport.disconnect()
@@ -165,11 +144,7 @@ cdef class FrameLoop(WSListener):
             code = int(handshake.sent.code)
             if not self.close_received and code != WSCloseCode.OK:
                 # picows itself refused a frame and sent the close code.
-                reason = handshake.sent.reason or "protocol error"
-                if code == WSCloseCode.MESSAGE_TOO_BIG:
-                    self.assembler.reject(NULL, 0, self.max_frame_size + 1)
-                else:
-                    self.assembler.fail(code, reason)
+                self.assembler.fail(code, handshake.sent.reason or "protocol error")
         self.dead = True
         self.lost = True
         self.lost_at = wall_clock_ns()
