@@ -44,6 +44,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="preloads a libr
 SETTINGS = {"rotation": {"max_rows": 100_000, "interval": 0.2}, "batch_wait": 0.05}
 
 
+STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def default_signals() -> None:
+    """A process in the background, or under nohup, hands some on as ignored, and that stays."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Run:
     """One capture into `out`, and what disturbs it."""
 
@@ -60,7 +69,12 @@ class Run:
         known = set(self.out.glob("_journal/*/segment-*.rlj"))
         assert not known
         process = await asyncio.create_subprocess_exec(
-            *command, env=environment(**variables), cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            *command,
+            env=environment(**variables),
+            cwd=cwd,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=default_signals,
         )
         while not any(self.out.glob("_journal/*/segment-*.rlj")):
             await asyncio.sleep(0.002)
@@ -113,7 +127,7 @@ class Run:
     async def twice(self) -> None:
         command = [*RLFAST, "capture", self.url, "--types", "rlfast:AgentEvent", "--stream", STREAM]
         process = await self.start([*command, "--out", str(self.out), "--min-free", "0"])
-        number = self.source.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+        number = self.source.choice(STOPS)
         process.send_signal(number)
         await asyncio.sleep(self.source.uniform(0.0, 0.5))
         if process.returncode is None:
