@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "rlfast"
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "core": ({"_core"}, set()),
     "leaves": (
-        {"errors", "arguments", "stream_names", "version", "events", "backoff", "options", "patience"},
+        {"errors", "arguments", "stream_names", "version", "events", "backoff", "options", "timeouts"},
         set(),
     ),
     "version check": ({"_compat"}, {"core"}),

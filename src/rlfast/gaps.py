@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rlfast.options import Gap
-from rlfast.patience import wait_within
+from rlfast.timeouts import wait_within
 
 __all__ = ["GapLog", "OnGap"]
 

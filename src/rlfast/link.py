@@ -32,7 +32,7 @@ from rlfast.home import Home
 from rlfast.liveness import Liveness, Silence
 from rlfast.opening import HeaderProvider, Headers, display_url, open_connection
 from rlfast.options import ConnectionOptions, Gap, Timing
-from rlfast.patience import wait_within
+from rlfast.timeouts import wait_within
 
 __all__ = ["Link", "OnReconnect"]
 

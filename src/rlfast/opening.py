@@ -32,9 +32,9 @@ from rlfast.arguments import check_type
 from rlfast.compression import Deflate, NegotiationError
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
 from rlfast.options import ConnectionOptions
-from rlfast.patience import finish_within
 from rlfast.proxy import display_proxy
 from rlfast.resolver import resolve
+from rlfast.timeouts import finish_within
 from rlfast.upgrade import TOKEN, Answer, Upgrade, UpgradeError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _log = logging.getLogger("rlfast.wire")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _ADVICE = {
     401: "the credentials are missing, wrong or expired",
-    403: "the credentials do not allow this stream",
+    403: "the credentials do not allow this stream, or the application refuses for another reason",
     404: "there is no such endpoint; check the path and the ids",
     429: "too many requests; try again later",
     503: "the server is not available; try again later",
