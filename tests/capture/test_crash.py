@@ -164,7 +164,6 @@ async def test_killed_at_any_call_of_a_recovery(tmp_path: Path, library: str, ex
 
 
 @pytest.mark.timeout(120 + 2 * KILLS)
-@pytest.mark.timeout(120 + 2 * KILLS)
 @pytest.mark.parametrize("work", ["compact", "redrive"])
 async def test_killed_at_any_call_of_a_change_at_rest(tmp_path: Path, library: str, work: str) -> None:
     """Compaction and redrive: whatever the call, all events are there once, before and after recovery."""
@@ -360,6 +359,7 @@ def assert_at_rest(out: Path, redriven: bool | None) -> None:
 
 
 # ENOSPC (28) and EIO (5), for good ("+") or once; short writes.
+@pytest.mark.timeout(120 + 2 * KILLS)
 @pytest.mark.parametrize(
     ("ops", "do", "message"),
     [
