@@ -142,15 +142,15 @@ async def ours(url: str, **arguments: object) -> object:
         return await ws.next_message()
 
 
-async def others(url: str) -> list[object]:
-    """What each of the others got as the first message; None: it refused the answer."""
+async def others(url: str, timeout: float) -> list[object]:
+    """What each of the others got as the first message; None: it took no upgrade."""
     got: list[object] = [None, None]
     with contextlib.suppress(websockets.InvalidHandshake, TimeoutError):
         async with websockets.connect(
-            url, compression=None, proxy=None, open_timeout=1, close_timeout=0.1
+            url, compression=None, proxy=None, open_timeout=timeout, close_timeout=0.1
         ) as first:
             got[0] = await first.recv()
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(1)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout)) as session:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with session.ws_connect(url, timeout=aiohttp.ClientWSTimeout(ws_close=0.1)) as second:
                 got[1] = await second.receive_str()
@@ -162,7 +162,7 @@ async def others(url: str) -> list[object]:
 async def test_an_upgrade_is_taken(name: str, pieces: bool) -> None:
     async with serve(answering(TAKEN[name], pieces=pieces), accept=False) as server:
         assert await ours(server.url) == "hello"
-        assert '"hello"' in await others(server.url)
+        assert '"hello"' in await others(server.url, 20)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -175,7 +175,7 @@ async def test_what_is_no_upgrade_is_refused(name: str) -> None:
         if (status := answer[9:12]) in (b"200", b"520"):
             assert isinstance(caught.value, rlfast.HandshakeRejectedError)
             assert caught.value.status == int(status)
-        assert await others(server.url) == [None, None]
+        assert await others(server.url, 1) == [None, None]
 
 
 @pytest.mark.parametrize("way", ["tls", "http", "https", "socks5"])
