@@ -230,6 +230,13 @@ async def test_a_redirect_to_another_origin_gets_no_credentials() -> None:
         assert other.requests == []
 
 
+@pytest.mark.parametrize("location", ["ws://127.0.0.1:99999/", "ws://127.0.0.1:x/", "ws://[::1/", "//[x]/"])
+async def test_a_redirect_to_no_url(location: str) -> None:
+    async with serve(answer("302 Found", f"Location: {location}"), accept=False) as server:
+        with pytest.raises(rlfast.ConnectError, match="redirect to a URL with an invalid host or port"):
+            await rlfast.connect(server.url)
+
+
 async def test_a_redirect_loop_ends() -> None:
     async with serve(answer("302 Found", "Location: /stream"), accept=False) as server:
         with pytest.raises(rlfast.ConnectError, match="more than 5 redirects"):

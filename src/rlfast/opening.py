@@ -17,7 +17,7 @@ import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
 import aiofastnet
 from aiohappyeyeballs import start_connection
@@ -259,7 +259,7 @@ class _Opening:
             host_port=url.netloc,
             ws_path=url.resource_name,
             is_client_side=True,
-            ws_listener_factory=lambda: self._frame_loop,
+            ws_listener_factory=lambda *_: self._frame_loop,
             logger=_WireLogger(_log, {}),
             disconnect_on_exception=True,
             # Time is kept by `open_connection`, and `drop` hangs up.
@@ -368,14 +368,19 @@ def _redirect_target(url: str, location: str | None) -> str:
     """The URL of a redirect, if it stays within the origin of `url`."""
     if location is None:
         raise _failed(url, "redirect without a Location header")
-    # As browsers do with what may not stand in a URL, or in a request.
-    target = urljoin(url, quote(location, safe="!#$%&'()*+,/:;=?@[]~", encoding="latin-1"))
-    # A server that does not know of WebSocket URLs names http and https.
-    for scheme, replacement in (("http://", "ws://"), ("https://", "wss://")):
-        if target.startswith(scheme):
-            target = replacement + target[len(scheme) :]
-    old, new = urlsplit(url), urlsplit(target)
-    if _origin(old) != _origin(new):
+    try:
+        # As browsers do: what may not stand in a request is encoded, and the fragment is not for the server.
+        target = urljoin(url, quote(location, safe="!#$%&'()*+,/:;=?@[]~", encoding="latin-1"))
+        target = urldefrag(target).url
+        # A server that does not know of WebSocket URLs names http and https.
+        for scheme, replacement in (("http://", "ws://"), ("https://", "wss://")):
+            if target.startswith(scheme):
+                target = replacement + target[len(scheme) :]
+        old, new = urlsplit(url), urlsplit(target)
+        same = _origin(old) == _origin(new)
+    except ValueError:
+        raise _failed(url, "redirect to a URL with an invalid host or port") from None
+    if not same:
         raise _failed(
             url,
             f"redirect to another origin ({new.scheme}://{new.hostname}), which would get the credentials; "
