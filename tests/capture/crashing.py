@@ -221,6 +221,7 @@ def _check_table(type_: str, table: pa.Table, firsts: dict[int, int], expected: 
 # -- processes -----------------------------------------------------------------------------------------
 
 
+AT_FULL_SPEED = {"rotation": {"max_rows": 100_000, "interval": 0.2}, "batch_wait": 0.05}
 RLFAST = [sys.executable, "-c", "import sys; from rlfast.cli import main; sys.exit(main())"]
 
 CAPTURE = """
@@ -254,6 +255,17 @@ def capture_command(url: str, out: Path, **settings: Any) -> list[str]:
 
 def recover_command(out: Path) -> list[str]:
     return [*RLFAST, "recover", str(out)]
+
+
+def journal_files(out: Path) -> list[Path]:
+    return list(out.glob("_journal/*/segment-*.rlj"))
+
+
+async def has_journal(process: asyncio.subprocess.Process, out: Path) -> None:
+    """Return when a capture into `out` has its journal. No event tells what another process has made."""
+    while not journal_files(out):
+        await asyncio.sleep(0.002)
+        assert process.returncode is None
 
 
 async def run(command: list[str], **variables: str) -> tuple[int, str]:

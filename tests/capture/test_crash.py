@@ -24,6 +24,7 @@ from rlfast.capture.manifest import read_manifest
 from rlfast.simulator import Simulator, SimulatorOptions
 
 from .crashing import (
+    AT_FULL_SPEED,
     POOL,
     SEED,
     TESTS,
@@ -32,6 +33,7 @@ from .crashing import (
     capture_command,
     check,
     environment,
+    has_journal,
     journal_end,
     journal_messages,
     recover_command,
@@ -406,7 +408,6 @@ async def test_a_failing_file_system_costs_nothing(
 async def test_killed_at_full_speed(tmp_path: Path, expected: Expected) -> None:
     """Runs that follow each other into one folder; every sixth recovery is killed, too."""
     source = random.Random(os.environ.get("RLFAST_SEED", "1"))
-    settings = {"rotation": {"max_rows": 100_000, "interval": 0.2}, "batch_wait": 0.05}
     async with Simulator(simulator_options()) as simulator:
         url = agent_url(simulator.base_url)
         recovered = 0
@@ -415,11 +416,9 @@ async def test_killed_at_full_speed(tmp_path: Path, expected: Expected) -> None:
             total = 0
             for _ in range(min(10, KILLS - 10 * folder)):
                 process = await asyncio.create_subprocess_exec(
-                    *capture_command(url, out, **settings), env=environment()
+                    *capture_command(url, out, **AT_FULL_SPEED), env=environment()
                 )
-                while not any(out.glob("_journal/*/segment-*.rlj")):
-                    await asyncio.sleep(0.002)
-                    assert process.returncode is None
+                await has_journal(process, out)
                 await asyncio.sleep(source.uniform(0.0, 0.6))
                 process.kill()
                 assert await process.wait() == KILLED

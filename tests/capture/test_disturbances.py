@@ -23,6 +23,7 @@ from rlfast.capture import next_seq, recover
 from rlfast.simulator import Simulator, SimulatorOptions
 
 from .crashing import (
+    AT_FULL_SPEED,
     POOL,
     RLFAST,
     SEED,
@@ -31,7 +32,9 @@ from .crashing import (
     capture_command,
     check,
     environment,
+    has_journal,
     journal_end,
+    journal_files,
     journal_messages,
 )
 from .helpers import STREAM
@@ -40,9 +43,6 @@ from .test_crash import library as fixture
 
 library = fixture
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="preloads a library; kills by SIGKILL")
-
-SETTINGS = {"rotation": {"max_rows": 100_000, "interval": 0.2}, "batch_wait": 0.05}
-
 
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -66,8 +66,7 @@ class Run:
         self, command: list[str], cwd: Path | None = None, **variables: str
     ) -> asyncio.subprocess.Process:
         """Start a capture; returns when it has its journal, and a random time later."""
-        known = set(self.out.glob("_journal/*/segment-*.rlj"))
-        assert not known
+        assert not journal_files(self.out)
         process = await asyncio.create_subprocess_exec(
             *command,
             env=environment(**variables),
@@ -76,9 +75,7 @@ class Run:
             stderr=subprocess.PIPE,
             preexec_fn=default_signals,
         )
-        while not any(self.out.glob("_journal/*/segment-*.rlj")):
-            await asyncio.sleep(0.002)
-            assert process.returncode is None
+        await has_journal(process, self.out)
         await asyncio.sleep(self.source.uniform(0.0, 0.6))
         return process
 
@@ -88,24 +85,24 @@ class Run:
         assert process.returncode == KILLED, errors.decode()
 
     async def kill(self) -> None:
-        await self.end(await self.start(capture_command(self.url, self.out, **SETTINGS)))
+        await self.end(await self.start(capture_command(self.url, self.out, **AT_FULL_SPEED)))
 
     async def clock(self) -> None:
         ahead = str(3600 * self.source.randrange(-5, 6))
-        command = capture_command(self.url, self.out, **SETTINGS)
+        command = capture_command(self.url, self.out, **AT_FULL_SPEED)
         await self.end(await self.start(command, LD_PRELOAD=self.faults, FAULT_CLOCK=ahead))
 
     async def chdir(self) -> None:
         other = self.out.parent / "other"
         other.mkdir(exist_ok=True)
         chdir = (str(other), self.source.uniform(0.0, 0.5))
-        command = capture_command(self.url, Path(self.out.name), **SETTINGS, chdir=chdir)
+        command = capture_command(self.url, Path(self.out.name), **AT_FULL_SPEED, chdir=chdir)
         await self.end(await self.start(command, cwd=self.out.parent))
         assert list(other.iterdir()) == []
 
     async def move(self) -> None:
         moved = self.out.with_name("moved")
-        process = await self.start(capture_command(self.url, self.out, **SETTINGS))
+        process = await self.start(capture_command(self.url, self.out, **AT_FULL_SPEED))
         self.out.rename(moved)
         _, errors = await process.communicate()
         assert process.returncode == 1
@@ -116,7 +113,7 @@ class Run:
     async def pause(self) -> None:
         """Longer than the time-out, as by ``docker pause``."""
         limits = {"data_timeout": 0.3}
-        process = await self.start(capture_command(self.url, self.out, **SETTINGS, limits=limits))
+        process = await self.start(capture_command(self.url, self.out, **AT_FULL_SPEED, limits=limits))
         process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(self.source.uniform(0.3, 0.9))
         process.send_signal(signal.SIGCONT)
@@ -188,7 +185,7 @@ async def kill_after_some(out: Path, source: random.Random) -> tuple[int, bool]:
 
     async with serve(handler) as server:
         process = await asyncio.create_subprocess_exec(
-            *capture_command(server.url, out, **SETTINGS), env=environment()
+            *capture_command(server.url, out, **AT_FULL_SPEED), env=environment()
         )
         started.set_result(process)
         was_read = await ended
