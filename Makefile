@@ -14,18 +14,13 @@ cov:       ## coverage of .py and .pyx lines, by the tests that are not about pa
 	python -m coverage run -m pytest --ignore tests/capture --ignore tests/cli
 	python -m coverage report --show-missing
 asan:      ## the tests of the compiled code under AddressSanitizer and UndefinedBehaviorSanitizer
-	RLFAST_SANITIZE=1 python setup.py build_ext --inplace
-	sh tools/with_sanitizers.sh python -m pytest --capture=sys tests/core tests/test_batch.py tests/test_batches.py \
-	  tests/test_bounds.py tests/test_connection.py tests/test_decoder_equality.py tests/test_decoding.py \
-	  tests/test_decoding_properties.py tests/test_json_edges.py tests/test_liveness.py tests/test_structs.py tests/test_values.py \
-	  tests/capture/test_journal.py tests/capture/test_recovery.py
+	sh tools/sanitized_tests.sh python
 fuzz:      ## coverage-guided fuzzing: a minute of the decoder, a minute of the frame loop; needs clang
 	python fuzz/build.py
 	python -m fuzz --seconds 60
 	python -m fuzz --target frames --seconds 60
 stubs:     ## the .pyi files against the compiled modules
-	python -m mypy.stubtest --mypy-config-file pyproject.toml $(addprefix rlfast._core., arrow assembly block buildinfo columns \
-	  decode inflate journal messages objects plan reads structs uuids values waiter wire worker)
+	python -m mypy.stubtest rlfast._core --mypy-config-file pyproject.toml
 bench:     ## all benchmarks, in short; see python -m benchmarks --help
 	python -m benchmarks all --quick
 lint:      ## linter, formatter, type checker

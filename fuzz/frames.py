@@ -32,6 +32,7 @@ from rlfast._core.reads import SocketReads
 from rlfast._core.wire import FrameLoop
 from rlfast.errors import ConnectError, UsageError
 from rlfast.opening import _Opening
+from rlfast.settings import Settings as ConnectionSettings
 from rlfast.upgrade import Upgrade, UpgradeError
 
 HEAD = 6
@@ -312,7 +313,9 @@ class Execution:
             self._on_lost,
         )
         url = "ws://localhost/stream"
-        opening = _Opening(url, self.frame_loop, None, None, self.compression, self.options)
+        opening = _Opening(
+            ConnectionSettings(url, compression=self.compression, options=self.options), self.frame_loop
+        )
         self.max_frame_size = opening.max_frame_size
         self.picows = opening._make_picows(parse_url(url), {})
         self.transport.protocol = upgrade = Upgrade(self.picows, opening._accept)

@@ -18,6 +18,7 @@ import rlfast.capture as captures
 from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Timing
 from rlfast.arguments import check_path
 from rlfast.capture import CaptureOptions, RotationPolicy
+from rlfast.settings import ConnectArguments, Settings
 
 URL = "ws://127.0.0.1:9/"
 SECRET = "s3cret"
@@ -276,8 +277,15 @@ def test_the_table_has_every_field(settings: type[Any]) -> None:
 
 
 def test_the_table_has_every_argument_of_connect() -> None:
-    parameters = inspect.signature(rlfast.WebSocketConnection).parameters
-    assert set(CONNECTION) == set(parameters)
+    keywords = ConnectArguments.__optional_keys__
+    assert set(CONNECTION) == {"url", "type", *keywords}
+    assert set(inspect.signature(Settings).parameters) == {"url", *keywords}
+
+
+@pytest.mark.parametrize("call", [rlfast.connect, rlfast.WebSocketConnection])
+def test_an_argument_that_there_is_not_is_named(call: Call) -> None:
+    with pytest.raises(TypeError, match=r"^connect\(\) got an unexpected keyword argument 'nonsense'$"):
+        call(URL, nonsense=1)
 
 
 @pytest.mark.parametrize("path", ["events", "C:/x", "./s3:/x", "/s3:/x", "a:b", "é://x"])

@@ -339,6 +339,116 @@ async def test_ten_attempts_in_181_seconds_then_none() -> None:
     await ws.close()
 
 
+@pytest.mark.parametrize("by", ["next_message", "next_messages", "async for", "batches"])
+async def test_reading_on_after_every_attempt_has_failed_tries_again(by: str) -> None:
+    async def read(ws: rlfast.WebSocketConnection[Any]) -> list[Any]:
+        if by == "next_message":
+            return [message for message in [await ws.next_message()] if message is not None]
+        if by == "next_messages":
+            return await ws.next_messages()
+        if by == "batches":
+            async for batch in ws.batches(max_wait=0):
+                return [batch.num_rows]
+            return []
+        async for message in ws:
+            return [message]
+        return []
+
+    refused = False
+
+    async def handler(peer: Peer) -> None:
+        if refused:
+            await peer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        else:
+            await peer.accept()
+            await peer.text("1")
+            await drop.wait()
+
+    drop = asyncio.Event()
+    told: list[tuple[int, bool]] = []
+    fake = FakeTiming()
+    async with serve(handler, accept=False) as server:
+        ws = await rlfast.connect(
+            server.url,
+            backoff=Backoff(max_attempts=2),
+            timing=fake.timing,
+            on_gap=lambda gap: told.append((gap.attempts, gap.reconnected_at is not None)),
+        )
+        assert await read(ws) == [1]
+        refused = True
+        drop.set()
+        assert await read(ws) == []
+        assert ws.closed
+        # Nothing happens until somebody reads on.
+        await turns(5)
+        assert (ws.gaps[-1].attempts, ws.gaps[-1].reconnected_at) == (2, None)
+        assert await read(ws) == []
+        assert ws.gaps[-1].attempts == 2
+        refused = False
+        drop.clear()
+        assert await read(ws) == [1]
+        assert (ws.closed, len(ws.gaps), ws.gaps[0].reconnected_at is not None) == (False, 1, True)
+        assert told == [(0, False), (2, False), (2, False), (1, True)]
+        await ws.close()
+        drop.set()
+        assert await read(ws) == []
+        assert await read(ws) == []
+        assert ws.closed
+
+
+async def test_without_a_backoff_nothing_is_tried_again() -> None:
+    async with serve(sender("1"), sender("2")) as server:
+        async with rlfast.connect(server.url, backoff=None) as ws:
+            assert [await ws.next_message() for _ in range(4)] == [1, None, None, None]
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "said"),
+    [
+        (4001, "token expired, please renew", "closed_by_peer, code 4001: token expired, please renew"),
+        (1011, None, "closed_by_peer, code 1011"),
+        (None, None, "closed_by_peer"),
+        (1000, "bye", "closed_by_peer, code 1000: bye"),
+        (3000, "two\nlines \x1b[31m", "closed_by_peer, code 3000: 'two\\nlines \\x1b[31m'"),
+    ],
+)
+async def test_what_the_peer_says_when_it_closes_reaches_the_caller(
+    code: int | None, reason: str | None, said: str
+) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.write(close_frame(code, (reason or "").encode()))
+        await peer.wait_closed()
+
+    seen: list[tuple[rlfast.Gap, Any]] = []
+    async with serve(handler, sender("1")) as server:
+        connecting = rlfast.connect(server.url, timing=FakeTiming().timing)
+        connecting.connection.on_gap(lambda gap: seen.append((gap, connecting.connection.last_error)))
+        ws = await connecting
+        assert await ws.next_message() == 1
+        await ws.close()
+    gap, error = seen[0]
+    assert (gap.close_code, gap.close_reason, gap.reason) == (code, reason, "closed_by_peer")
+    assert isinstance(error, rlfast.ConnectionClosedError)
+    assert (error.close_code, error.close_reason) == (code, reason)
+    assert str(error) == f"connection to {server.url} ended: {said}"
+
+
+async def test_attempts_that_are_used_up_repeat_what_the_peer_said() -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.write(close_frame(4001, b"token expired"))
+        await peer.wait_closed()
+
+    async with serve(handler, handler) as server:
+        backoff = Backoff(max_attempts=1, reset_after=60.0)
+        async with rlfast.connect(server.url, backoff=backoff, timing=FakeTiming().timing) as ws:
+            assert await ws.next_message() is None
+            text = str(ws.last_error)
+            assert text.startswith("websocket connect failed: the attempts are used up; connection to ws://")
+            assert text.endswith("ended: closed_by_peer, code 4001: token expired")
+            assert isinstance(ws.last_error.__cause__, rlfast.ConnectionClosedError)
+
+
 async def test_on_reconnect_may_be_set_later_and_be_a_coroutine_function_and_fail() -> None:
     calls: list[int] = []
 

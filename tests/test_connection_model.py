@@ -10,9 +10,9 @@ import asyncio
 import os
 import struct
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -80,6 +80,7 @@ class Lost:
     close_code: int | None
     attempts: int = 0
     reconnected: bool = False
+    given_up: int = field(default=0, compare=False)
 
 
 MESSAGES = st.lists(
@@ -91,6 +92,14 @@ MESSAGES = st.lists(
     min_size=1,
     max_size=6,
 )
+
+
+async def rest(source: Any, by: str) -> list[Any]:
+    """What is left to be read."""
+    if by == "next_message":
+        message = await source.next_message()
+        return [] if message is None else [message]
+    return [item async for item in source]
 
 
 class Connection(RuleBasedStateMachine):
@@ -116,6 +125,8 @@ class Connection(RuleBasedStateMachine):
         self.epoch = 1
         self.next_seq = 0
         self.attempt = 0
+        self.told_the_end = False
+        self.is_closed = False
         self.opened_at = self.now
         self.losses: list[Lost] = []
         self.expected_log: list[tuple[str, float]] = []
@@ -201,6 +212,7 @@ class Connection(RuleBasedStateMachine):
         """The connection is lost, or an attempt failed: the next one, if there is one."""
         if self.attempt == BACKOFF.max_attempts:
             self.phase = OVER
+            self.losses[-1].given_up += 1
             return
         self.phase = WAITING
         self.expected_log.append(("attempt", self.attempt + 1))
@@ -222,6 +234,7 @@ class Connection(RuleBasedStateMachine):
         if self.phase in (OVER, CLOSED) and self.waiter is not None:
             assert await self.waiter is None
             self.waiter = None
+            self.told_the_end = True
 
     def judge(self, item: Sent, message: Item) -> None:
         assert item.reason is None
@@ -480,13 +493,29 @@ class Connection(RuleBasedStateMachine):
         self.run(act())
 
     @precondition(lambda self: not self.inbox and self.phase in (OVER, CLOSED))
-    @rule()
-    def nothing_more_comes(self) -> None:
+    @rule(by=st.sampled_from(["next_message", "next_messages", "async for", "batches"]))
+    def read_at_the_end(self, by: str) -> None:
+        """The end is told once; reading on after that tries again, unless the connection was closed."""
+        ways: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+            "next_message": lambda: rest(self.ws, "next_message"),
+            "next_messages": self.ws.next_messages,
+            "async for": lambda: rest(self.ws, "async for"),
+            "batches": lambda: rest(self.ws.batches(), "async for"),
+        }
+
         async def act() -> None:
-            assert await self.ws.next_message() is None
-            assert await self.ws.next_messages() == []
-            assert [message async for message in self.ws] == []
-            assert [batch async for batch in self.ws.batches()] == []
+            reading = asyncio.ensure_future(ways[by]())
+            if self.is_closed or not self.told_the_end:
+                assert await reading == []
+                self.told_the_end = True
+                return
+            self.told_the_end = False
+            self.attempt = self.losses[-1].attempts = 0
+            self.begin_attempt()
+            await self.settle()
+            assert not reading.done()
+            reading.cancel()
+            await asyncio.wait([reading])
 
         self.run(act())
 
@@ -524,6 +553,7 @@ class Connection(RuleBasedStateMachine):
                 self.peer = None
                 self.discarded += late
             await closing
+            self.is_closed = True
             self.phase = OVER if self.phase == OVER else CLOSED
             await self.settle()
 
@@ -568,8 +598,9 @@ class Connection(RuleBasedStateMachine):
         calls = []
         for number, lost in enumerate(self.losses):
             calls.append((lost.epoch, False))
+            calls += [(lost.epoch, False)] * lost.given_up
             # The last one is still open, unless the stream is over.
-            if lost.reconnected or number < len(self.losses) - 1 or self.phase in (OVER, CLOSED):
+            if lost.reconnected or number < len(self.losses) - 1 or self.phase == CLOSED:
                 calls.append((lost.epoch, lost.reconnected))
         assert self.gap_calls == calls
 

@@ -39,7 +39,7 @@ def check_sdist(path: Path) -> list[str]:
         found = {name.partition("/")[2] for name in archive.getnames()}
     expected = set(FILES)
     for folder in FOLDERS:
-        below = files_below(ROOT / folder, {*SOURCES, ".pyx", ".md", ".sh"})
+        below = files_below(ROOT / folder, {*SOURCES, ".pyx", ".md", ".sh", ".xz"})
         # C that was written by hand.
         below |= files_below(ROOT / folder / "rlfast" / "_core" / "csrc", {".c"})
         below |= files_below(ROOT / folder / "peers", {".c", ".cpp", ".hpp", ".js"})
@@ -55,6 +55,7 @@ def check_wheel(path: Path) -> list[str]:
     """Return what is wrong with a wheel, one line each."""
     with zipfile.ZipFile(path) as archive:
         found = {name for name in archive.namelist() if not name.endswith("/")}
+        debug = [name for name in found if name.endswith(".so") and b".debug_info" in archive.read(name)]
     package = ROOT / "src" / "rlfast"
     sources = {file.relative_to(package.parent).as_posix() for file in files_below(package, SOURCES)}
     modules = {file.relative_to(package.parent).with_suffix("") for file in files_below(package, {".pyx"})}
@@ -69,6 +70,7 @@ def check_wheel(path: Path) -> list[str]:
     problems += [f"{path.name} holds {name}" for name in sorted(found - sources - compiled - information)]
     if len(compiled) != len(modules):
         problems.append(f"{path.name} holds {len(compiled)} compiled modules, not {len(modules)}")
+    problems += [f"{path.name}: {name} has debug symbols" for name in sorted(debug)]
     for ending in ("/licenses/LICENSE", "/entry_points.txt"):
         if not any(name.endswith(ending) for name in information):
             problems.append(f"{path.name} lacks {ending[1:]}")

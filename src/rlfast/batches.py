@@ -99,7 +99,10 @@ class BatchIterator:
                     await asyncio.sleep(0)
                 continue
             if queue.finished:
-                return self._hand_over() if assembler.num_rows else None
+                if assembler.num_rows:
+                    return self._hand_over()
+                if self._reader.is_over():
+                    return None
             if self._deadline is None:
                 await self._reader.wait("batches")
             elif loop.time() >= self._deadline:

@@ -16,15 +16,19 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from urllib.parse import quote, urlsplit
 
 from rlfast.arguments import check_bool, check_type, must_be
 from rlfast.connection import Connecting, connect
 from rlfast.errors import ConfigError
 from rlfast.events import AgentEvent, UnknownEvent
+from rlfast.settings import StreamArguments
 from rlfast.stream_names import AGENT_EVENTS_PATH
 from rlfast.version import __version__
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm, Unpack
 
 __all__ = [
     "Auth",
@@ -226,8 +230,9 @@ class ReasoningLayerClient:
         text = "&".join(f"{name}={_encode(name, value)}" for name, value in pairs.items())
         return f"{_websocket_base(self.config.base_url)}{path}?{text}"
 
-    def _connect(self, url: str, stream: str, type: Any, arguments: dict[str, Any]) -> Connecting[Any]:  # noqa: A002
-        return connect(url, type=type, headers=self.headers, **{"stream": stream, **arguments})
+    def _connect(self, url: str, type: Any, stream: str, arguments: StreamArguments) -> Connecting[Any]:
+        arguments.setdefault("stream", stream)
+        return connect(url, type=type, headers=self.headers, **arguments)
 
 
 class CognitiveStreams:
@@ -254,15 +259,23 @@ class CognitiveStreams:
         return self._client._url(f"/ws/cognitive/{_segment('agent_id', agent_id)}")
 
     @overload
-    def agent_events(self, agent_id: Id, *, type: type[T], **arguments: Any) -> Connecting[T]: ...
+    def agent_events(
+        self, agent_id: Id, *, type: None, **arguments: Unpack[StreamArguments]
+    ) -> Connecting[Any]: ...
 
     @overload
-    def agent_events(self, agent_id: Id, *, type: None, **arguments: Any) -> Connecting[Any]: ...
+    def agent_events(
+        self, agent_id: Id, *, type: TypeForm[T], **arguments: Unpack[StreamArguments]
+    ) -> Connecting[T]: ...
 
     @overload
-    def agent_events(self, agent_id: Id, **arguments: Any) -> Connecting[AgentEvent | UnknownEvent]: ...
+    def agent_events(
+        self, agent_id: Id, **arguments: Unpack[StreamArguments]
+    ) -> Connecting[AgentEvent | UnknownEvent]: ...
 
-    def agent_events(self, agent_id: Id, *, type: Any = AgentEvent, **arguments: Any) -> Connecting[Any]:  # noqa: A002
+    def agent_events(
+        self, agent_id: Id, *, type: Any = AgentEvent, **arguments: Unpack[StreamArguments]
+    ) -> Connecting[Any]:
         """Connect to an agent's events: ``await`` it or use it with ``async with``.
 
         Args:
@@ -275,15 +288,21 @@ class CognitiveStreams:
             ConfigError: an argument cannot work. For the rest see `rlfast.connect`.
         """
         url = self.agent_events_url(agent_id)
-        return self._client._connect(url, f"agent_events:{agent_id}", type, arguments)
+        return self._client._connect(url, type, f"agent_events:{agent_id}", arguments)
 
     @overload
-    def cycle(self, agent_id: Id, *, type: type[T], **arguments: Any) -> Connecting[T]: ...
+    def cycle(
+        self, agent_id: Id, *, type: None = None, **arguments: Unpack[StreamArguments]
+    ) -> Connecting[Any]: ...
 
     @overload
-    def cycle(self, agent_id: Id, *, type: None = None, **arguments: Any) -> Connecting[Any]: ...
+    def cycle(
+        self, agent_id: Id, *, type: TypeForm[T], **arguments: Unpack[StreamArguments]
+    ) -> Connecting[T]: ...
 
-    def cycle(self, agent_id: Id, *, type: Any = None, **arguments: Any) -> Connecting[Any]:  # noqa: A002
+    def cycle(
+        self, agent_id: Id, *, type: Any = None, **arguments: Unpack[StreamArguments]
+    ) -> Connecting[Any]:
         """Connect to an agent's cognitive cycle, which talks both ways: ``await`` it or use ``async with``.
 
         Args:
@@ -295,7 +314,7 @@ class CognitiveStreams:
         Raises:
             ConfigError: an argument cannot work. For the rest see `rlfast.connect`.
         """
-        return self._client._connect(self.cycle_url(agent_id), f"cycle:{agent_id}", type, arguments)
+        return self._client._connect(self.cycle_url(agent_id), type, f"cycle:{agent_id}", arguments)
 
 
 class OversightStreams:
@@ -314,12 +333,18 @@ class OversightStreams:
         return self._client._url(f"/ws/oversight/{_segment('session_id', session_id)}")
 
     @overload
-    def session(self, session_id: Id, *, type: type[T], **arguments: Any) -> Connecting[T]: ...
+    def session(
+        self, session_id: Id, *, type: None = None, **arguments: Unpack[StreamArguments]
+    ) -> Connecting[Any]: ...
 
     @overload
-    def session(self, session_id: Id, *, type: None = None, **arguments: Any) -> Connecting[Any]: ...
+    def session(
+        self, session_id: Id, *, type: TypeForm[T], **arguments: Unpack[StreamArguments]
+    ) -> Connecting[T]: ...
 
-    def session(self, session_id: Id, *, type: Any = None, **arguments: Any) -> Connecting[Any]:  # noqa: A002
+    def session(
+        self, session_id: Id, *, type: Any = None, **arguments: Unpack[StreamArguments]
+    ) -> Connecting[Any]:
         """Connect to an oversight session: ``await`` it or use it with ``async with``.
 
         Args:
@@ -332,7 +357,7 @@ class OversightStreams:
         Raises:
             ConfigError: an argument cannot work. For the rest see `rlfast.connect`.
         """
-        return self._client._connect(self.session_url(session_id), f"oversight:{session_id}", type, arguments)
+        return self._client._connect(self.session_url(session_id), type, f"oversight:{session_id}", arguments)
 
 
 async def _auth_headers(auth: Auth | _OfficialHeaders | None) -> dict[str, str]:

@@ -5,36 +5,31 @@ Semantics are those of the Rust SDK's client (``reasoninglayer`` 1.0.3, ``ws.rs`
 
 from __future__ import annotations
 
-import ssl as ssl_module
 import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import msgspec
 
 from rlfast._core.block import BlockQueue, BlockTap
 from rlfast._core.messages import MessageReader, MessageSource
 from rlfast.arguments import check_bool, check_callable, check_int, check_number, check_type
-from rlfast.backoff import Backoff
 from rlfast.batches import BatchIterator as BatchIterator  # for a capture, too
 from rlfast.block_decoding import BlockDecoding
-from rlfast.compression import Deflate, check_compression
 from rlfast.decoding import BatchAssembler, MessageDecoder, check_message_type
 from rlfast.errors import ConfigError, NetworkError, NotConnectedError, UsageError
-from rlfast.gaps import OnGap
 from rlfast.home import Home
-from rlfast.link import Link, OnReconnect
-from rlfast.opening import HeaderProvider, Headers, check_headers, check_url
-from rlfast.options import ConnectionOptions, ConnectionStats, Gap, Timing
-from rlfast.proxy import check_proxy
-from rlfast.stream_names import default_stream_name
+from rlfast.link import Link
+from rlfast.options import ConnectionStats, Gap
+from rlfast.settings import ConnectArguments, OnGap, OnReconnect, Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm, Unpack
 
 T = TypeVar("T")
-
-_OFFICIAL = Backoff.official()
-_NO_HEADERS: Headers = {}
+U = TypeVar("U")
 
 
 class WebSocketConnection(MessageSource, Generic[T]):
@@ -46,7 +41,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
       `on_reconnect` callback first, then the delay, then the attempt. Reading simply goes on with the first
       message of the new connection; each disconnect is recorded in `gaps`. When every attempt failed (or
       there is no `backoff`), the stream is over: `async for` and `batches` end, `next_messages` returns an
-      empty list, `next_message` None, as for a JSON null, and `last_error` says why.
+      empty list, `next_message` None, as for a JSON null, and `last_error` says why. Reading on after that
+      tries again, with as many attempts, unless there is no `backoff` or `close` was called.
     - `send` while disconnected raises `NotConnectedError`; it never reconnects.
     - `close` sends a close frame, never fails, and ends the stream: what was received before can still be
       read, then None.
@@ -67,7 +63,6 @@ class WebSocketConnection(MessageSource, Generic[T]):
         "_decoder",
         "_link",
         "_queue",
-        "_stream",
         "_type",
     )
 
@@ -75,59 +70,45 @@ class WebSocketConnection(MessageSource, Generic[T]):
         self,
         url: str,
         *,
-        type: Any = None,  # noqa: A002 - the word msgspec uses
-        headers: Headers | HeaderProvider = _NO_HEADERS,
-        backoff: Backoff | None = _OFFICIAL,
-        on_reconnect: OnReconnect | None = None,
-        on_gap: OnGap | None = None,
-        ssl: ssl_module.SSLContext | None = None,
-        proxy: str | None = None,
-        compression: Literal["deflate"] | Deflate | None = None,
-        stream: str | None = None,
-        options: ConnectionOptions | None = None,
-        timing: Timing | None = None,
+        type: Any = None,
+        **arguments: Unpack[ConnectArguments],
     ) -> None:
-        """Prepare a connection; `connect` opens it."""
-        url = check_url(url)
-        if not callable(headers):
-            headers = check_headers(headers)
+        """Prepare a connection; `connect` opens it, and describes the arguments."""
+        unknown = arguments.keys() - ConnectArguments.__optional_keys__
+        if unknown:
+            raise TypeError(f"connect() got an unexpected keyword argument {min(unknown)!r}")
+        settings = Settings(url, **arguments)
+        options = settings.options
         check_message_type(type)
-        check_type("backoff", backoff, Backoff, optional=True)
-        check_callable("on_reconnect", on_reconnect, optional=True)
-        check_callable("on_gap", on_gap, optional=True)
-        check_type("ssl", ssl, ssl_module.SSLContext, optional=True)
-        check_type("stream", stream, str, optional=True)
-        check_type("options", options, ConnectionOptions, optional=True)
-        check_type("timing", timing, Timing, optional=True)
-        options = options or ConnectionOptions()
         self._type = type
-        self._stream = stream if stream is not None else default_stream_name(url)
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
         self._decoder = MessageDecoder(type)
         self._reader = MessageReader(
             self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_compiled
         )
         self._block_decoding: BlockDecoding | None = None
-        self._link = Link(
-            url,
-            self._queue,
-            headers=headers,
-            backoff=backoff,
-            on_reconnect=on_reconnect,
-            on_gap=on_gap,
-            ssl=ssl,
-            proxy=check_proxy(proxy),
-            compression=check_compression(compression),
-            options=options,
-            timing=timing or Timing(),
-        )
+        self._link = Link(settings, self._queue)
+        self._reader.go_on = self._link.try_again
 
     # -- opening ---------------------------------------------------------------------------------------
 
+    # A type variable of their own: that of the class has no value in WebSocketConnection.connect.
+    @overload
     @classmethod
-    def connect(cls, url: str, **arguments: Any) -> Connecting[Any]:
+    def connect(
+        cls, url: str, *, type: None = None, **arguments: Unpack[ConnectArguments]
+    ) -> Connecting[Any]: ...
+
+    @overload
+    @classmethod
+    def connect(
+        cls, url: str, *, type: TypeForm[U], **arguments: Unpack[ConnectArguments]
+    ) -> Connecting[U]: ...
+
+    @classmethod
+    def connect(cls, url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]:
         """Open a connection; the arguments are those of `rlfast.connect`."""
-        return Connecting(cls(url, **arguments))
+        return Connecting(cls(url, type=type, **arguments))
 
     async def _open(self) -> None:
         """Open the first connection. Raises ConnectError, or what a header provider raises."""
@@ -179,7 +160,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         check_int("max_messages", max_messages, 1, sys.maxsize)
         while True:
             messages: list[T] = self._reader.take_nowait(max_messages)
-            if messages or self._queue.finished:
+            if messages or self._reader.is_over():
                 return messages
             await self._reader.wait("next_messages")
 
@@ -351,7 +332,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def stream(self) -> str:
         """Name of the stream, for the ``stream`` column of a capture."""
-        return self._stream
+        return self._link.settings.stream
 
     @property
     def type(self) -> Any:
@@ -452,14 +433,14 @@ class Connecting(Generic[T]):
 
 
 @overload
-def connect(url: str, *, type: type[T], **arguments: Any) -> Connecting[T]: ...
+def connect(url: str, *, type: None = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]: ...
 
 
 @overload
-def connect(url: str, *, type: Any = None, **arguments: Any) -> Connecting[Any]: ...
+def connect(url: str, *, type: TypeForm[T], **arguments: Unpack[ConnectArguments]) -> Connecting[T]: ...
 
 
-def connect(url: str, **arguments: Any) -> Connecting[Any]:
+def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]:
     """Open a WebSocket connection: ``await connect(url)`` or ``async with connect(url) as ws``.
 
     Args:
@@ -486,4 +467,4 @@ def connect(url: str, **arguments: Any) -> Connecting[Any]:
         HandshakeRejectedError: the server refused the upgrade.
         ConnectError: the connection cannot be opened. The first attempt is never repeated.
     """
-    return WebSocketConnection.connect(url, **arguments)
+    return Connecting(WebSocketConnection(url, type=type, **arguments))

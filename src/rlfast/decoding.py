@@ -374,11 +374,7 @@ class BatchAssembler:
         When a fault of another kind than a bad payload ends it (MemoryError, an exception of a user's hook),
         `reached` tells which message it stopped at; those before it are collected.
         """
-        self.add_spans([(block, start, stop)])
-
-    def add_spans(self, spans: list[Span]) -> None:
-        """Decode the spans, one after the other; see `add`."""
-        self.begin(spans)
+        self.begin([(block, start, stop)])
         try:
             while not self.decoder.done:
                 self.decoder.advance(ODD_AT_ONCE)

@@ -11,6 +11,7 @@
     │   ├── ConnectError                  the connection could not be opened
     │   │   └── HandshakeRejectedError    the server answered the upgrade with an HTTP status
     │   ├── NotConnectedError             send while there is no connection
+    │   ├── ConnectionClosedError         the peer closed the connection, with a code and a reason
     │   └── ProtocolError                 the peer broke RFC 6455, with the close code it was sent
     │       └── MessageTooBigError        a message over ``max_message_size``
     ├── DecodeError (ValueError)          one message is not the JSON that was asked for
@@ -75,6 +76,20 @@ class NotConnectedError(NetworkError):
 
     def __init__(self) -> None:
         super().__init__("websocket is not connected")
+
+
+class ConnectionClosedError(NetworkError):
+    """The peer closed the connection.
+
+    Attributes:
+        close_code: the code of its close frame (RFC 6455 section 7.4); None if it had none.
+        close_reason: the text of its close frame; None if it had none.
+    """
+
+    def __init__(self, message: str, close_code: int | None, close_reason: str | None) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+        self.close_reason = close_reason
 
 
 class ProtocolError(NetworkError):

@@ -7,16 +7,15 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from rlfast.options import Gap
+from rlfast.settings import OnGap
 from rlfast.timeouts import wait_within
 
-__all__ = ["GapLog", "OnGap"]
-
-OnGap: TypeAlias = Callable[[Gap], "Awaitable[None] | None"]
+__all__ = ["GapLog"]
 
 MAX_GAPS = 100_000
 
@@ -61,6 +60,12 @@ class GapLog:
         self._call_listeners()
         if was_open:
             self._tell()
+
+    def reopen(self) -> None:
+        """There will be another attempt after all: the last gap goes on."""
+        if self._gaps and self._gaps[-1].reconnected_at is None:
+            self._is_open = True
+            self._replace(attempts=0)
 
     def renumber(self, shift: int, least: int) -> None:
         """Messages behind `least` have got numbers that are higher by `shift`; those before have none."""

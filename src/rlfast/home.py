@@ -53,6 +53,14 @@ class Home:
         """Whether the event loop is closed."""
         return self._loop.is_closed()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller runs in the event loop."""
+        try:
+            return asyncio.get_running_loop() is self._loop and not self.is_inherited
+        except RuntimeError:
+            return False
+
     def check(self, call: str) -> None:
         """Let a call from the event loop pass.
 
@@ -62,11 +70,7 @@ class Home:
         Raises:
             UsageError: it comes from elsewhere; the text says what to do instead.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is not self._loop or self._forks != _forks:
+        if not self.is_here:
             raise UsageError(self._explain(call))
 
     def call_soon(self, function: Callable[[], object]) -> None:

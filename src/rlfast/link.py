@@ -8,35 +8,33 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import ssl as ssl_module
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Generator
+from typing import Any
 
 from rlfast._core.block import BlockQueue
 from rlfast._core.reads import SocketReads
 from rlfast._core.wire import FrameLoop
 from rlfast.backoff import Backoff
-from rlfast.compression import Deflate
 from rlfast.errors import (
     ConfigError,
     ConnectError,
+    ConnectionClosedError,
     MessageTooBigError,
     NetworkError,
     ProtocolError,
     RlfastError,
 )
-from rlfast.gaps import GapLog, OnGap
+from rlfast.gaps import GapLog
 from rlfast.home import Home
 from rlfast.liveness import Liveness, Silence
-from rlfast.opening import HeaderProvider, Headers, display_url, open_connection
-from rlfast.options import ConnectionOptions, Gap, Timing
+from rlfast.opening import open_connection
+from rlfast.options import Gap, Timing
+from rlfast.settings import Settings
 from rlfast.timeouts import wait_within
 
-__all__ = ["Link", "OnReconnect"]
-
-OnReconnect: TypeAlias = Callable[[int], "Awaitable[None] | None"]
+__all__ = ["Link"]
 
 _log = logging.getLogger("rlfast.connection")
 
@@ -48,9 +46,8 @@ class Link:
     reconnect attempt that is being made holds it until the attempt is over.
 
     Args:
-        url: has been checked, as have `headers` (if they are no callable) and `proxy`.
+        settings: where to connect, and how; without a backoff, a connection that is lost is the last one.
         queue: where messages go; it is finished when there will be no more.
-        backoff: None: a connection that is lost is the last one.
 
     Attributes:
         home: where the calls must come from; set before the first `open`.
@@ -62,32 +59,14 @@ class Link:
         binary_messages, oversized_messages, discarded_messages: of the connections that are gone.
     """
 
-    def __init__(
-        self,
-        url: str,
-        queue: BlockQueue,
-        *,
-        headers: Headers | HeaderProvider,
-        backoff: Backoff | None,
-        on_reconnect: OnReconnect | None,
-        on_gap: OnGap | None,
-        ssl: ssl_module.SSLContext | None,
-        proxy: str | None,
-        compression: Deflate | None,
-        options: ConnectionOptions,
-        timing: Timing,
-    ) -> None:
+    def __init__(self, settings: Settings, queue: BlockQueue) -> None:
         self.home: Home | None = None
-        self._url = url
+        self.settings = settings
         self._queue = queue
-        self._headers = headers
-        self._backoff = backoff
-        self.on_reconnect = on_reconnect
-        self._ssl = ssl
-        self._proxy = proxy
-        self._compression = compression
-        self._options = options
-        self._timing = timing
+        self._backoff = settings.backoff
+        self._timing = settings.timing
+        self._options = options = settings.options
+        self.on_reconnect = settings.on_reconnect
         queue.bind(_weakly(self._pause), _weakly(self._resume))
 
         self.frame_loop: FrameLoop | None = None
@@ -95,7 +74,7 @@ class Link:
         self.first_opened_at: int | None = None
         self.closing = False
         self.last_error: NetworkError | None = None
-        self.gaps = GapLog(on_gap)
+        self.gaps = GapLog(settings.on_gap)
         self.liveness = Liveness(queue, options, _weakly(self._found_dead))
         self.reconnects = 0
         self.binary_messages = 0
@@ -104,6 +83,7 @@ class Link:
         self._opened_at = 0.0
         self._delays: Generator[float, None, None] | Any = None
         self._attempt = 0
+        self._gave_up = False
         self._supervisor: asyncio.Task[None] | None = None
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
@@ -112,7 +92,7 @@ class Link:
     @property
     def url(self) -> str:
         """The URL without its query."""
-        return display_url(self._url)
+        return self.settings.display_url
 
     @property
     def connected(self) -> bool:
@@ -123,23 +103,14 @@ class Link:
 
     async def open(self) -> None:
         """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
-        options = self._options
         frame_loop = FrameLoop(
             self._queue,
-            options.max_message_size,
+            self._options.max_message_size,
             self.epoch + 1,
             _weakly(self._opened),
             _weakly(self._lost),
         )
-        await open_connection(
-            self._url,
-            frame_loop,
-            headers=self._headers,
-            ssl=self._ssl,
-            proxy=self._proxy,
-            compression=self._compression,
-            options=options,
-        )
+        await open_connection(self.settings, frame_loop)
 
     def _opened(self, frame_loop: FrameLoop) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
@@ -176,27 +147,29 @@ class Link:
         if frame_loop.error is not None or frame_loop.close_received:
             # It was going down for a better reason, but its peer did not read.
             self._silence = None
-        reason = self._describe_loss(frame_loop)
-        ended = self._backoff is None and frame_loop.close_code == 1000
-        if not ended:
-            self.gaps.begin(
-                Gap(
-                    epoch=frame_loop.epoch,
-                    last_seq=self._queue.next_seq - 1,
-                    # Since its last sign of life a dead connection may have missed messages.
-                    disconnected_at=self._silence.since if self._silence else frame_loop.lost_at,
-                    reason=reason,
-                    close_code=frame_loop.close_code,
-                )
-            )
-        if self._backoff is None:
-            self.gaps.end(None)
-            if not ended and self.last_error is None:
-                self.last_error = NetworkError(f"connection to {self.url} ended: {reason}")
-            self._queue.finish()
+        gap = Gap(
+            epoch=frame_loop.epoch,
+            last_seq=self._queue.next_seq - 1,
+            # Since its last sign of life a dead connection may have missed messages.
+            disconnected_at=self._silence.since if self._silence else frame_loop.lost_at,
+            reason=self._why_lost(frame_loop),
+            close_code=frame_loop.close_code,
+            close_reason=frame_loop.close_reason,
+        )
+        if self._backoff is None and gap.reason == "closed_by_peer" and gap.close_code == 1000:
+            # As the peer meant it.
+            self._end()
             return
+        self.last_error = self._error_of_loss(frame_loop, gap)
+        self.gaps.begin(gap)
+        if self._backoff is None:
+            self._end()
+        else:
+            self._start_reconnecting(self._backoff)
+
+    def _start_reconnecting(self, backoff: Backoff) -> None:
         self._supervisor = asyncio.get_running_loop().create_task(
-            _reconnect(weakref.ref(self), self._queue, self._backoff, self._timing)
+            _reconnect(weakref.ref(self), self._queue, backoff, self._timing)
         )
 
     def _found_dead(self, silence: Silence) -> None:
@@ -205,22 +178,25 @@ class Link:
         if self.frame_loop is not None:
             self.frame_loop.abort()
 
-    def _describe_loss(self, frame_loop: FrameLoop) -> str:
+    def _why_lost(self, frame_loop: FrameLoop) -> str:
+        """The reason of the gap."""
         if self._silence is not None:
-            self.last_error = NetworkError(f"connection to {self.url} is dead: {self._silence.error}")
             return self._silence.reason
         if frame_loop.error is not None:
             code, text = frame_loop.error
-            error = (
-                MessageTooBigError(text, self._queue.next_seq - 1, b"")
-                if code == 1009
-                else ProtocolError(text, code)
-            )
-            self.last_error = error
             return "message_too_big" if code == 1009 else f"protocol_error: {text}"
+        return "closed_by_peer" if frame_loop.close_received else "connection_lost"
+
+    def _error_of_loss(self, frame_loop: FrameLoop, gap: Gap) -> NetworkError:
+        if self._silence is not None:
+            return NetworkError(f"connection to {self.url} is dead: {self._silence.error}")
+        if frame_loop.error is not None:
+            code, text = frame_loop.error
+            return MessageTooBigError(text, gap.last_seq, b"") if code == 1009 else ProtocolError(text, code)
+        text = f"connection to {self.url} ended: {gap.describe()}"
         if frame_loop.close_received:
-            return "closed_by_peer"
-        return "connection_lost"
+            return ConnectionClosedError(text, gap.close_code, gap.close_reason)
+        return NetworkError(text)
 
     # -- reconnecting: for `_reconnect` -----------------------------------------------------------------
 
@@ -262,13 +238,34 @@ class Link:
         return False, None
 
     def _give_up(self, error: Exception | None) -> None:
-        """There will be no more connection."""
-        self.last_error = (
-            error
-            if isinstance(error, NetworkError)
-            else ConnectError(f"websocket connect failed: {error or 'the attempts are used up'}")
-        )
+        """There will be no more connection, unless `try_again` is called."""
+        lost = self.last_error
+        if error is lost:
+            # No attempt was left. What the peer said is worth repeating, unless it was a plain goodbye.
+            plain = isinstance(lost, ConnectionClosedError) and (lost.close_code, lost.close_reason) == (
+                1000,
+                None,
+            )
+            why = f"; {lost}" if lost is not None and not plain else ""
+            error = ConnectError(f"websocket connect failed: the attempts are used up{why}")
+        elif not isinstance(error, NetworkError):
+            error = ConnectError(f"websocket connect failed: {error}")
+        error.__cause__ = lost
+        self.last_error = error
+        self._gave_up = True
         self._end()
+
+    def try_again(self) -> bool:
+        """Begin to reconnect anew, after every attempt has failed. Returns False if the stream stays over."""
+        home = self.home
+        if not self._gave_up or self.closing or self._backoff is None or home is None or not home.is_here:
+            return False
+        self._gave_up = False
+        self._delays = None
+        self._queue.reopen()
+        self.gaps.reopen()
+        self._start_reconnecting(self._backoff)
+        return True
 
     def _end(self) -> None:
         self.gaps.end(None)

@@ -14,9 +14,9 @@ import logging
 import re
 import socket
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
 import aiofastnet
@@ -28,29 +28,24 @@ from picows.url import parse_url
 from python_socks import ProxyConnectionError, ProxyError
 
 from rlfast._core.wire import FrameLoop
-from rlfast.arguments import check_type
-from rlfast.compression import Deflate, NegotiationError
-from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError
-from rlfast.options import ConnectionOptions
+from rlfast.compression import NegotiationError
+from rlfast.errors import ConnectError, HandshakeRejectedError
 from rlfast.proxy import display_proxy
 from rlfast.resolver import resolve
+from rlfast.settings import Settings, check_headers, display_url
 from rlfast.timeouts import finish_within
-from rlfast.upgrade import TOKEN, Answer, Upgrade, UpgradeError
+from rlfast.upgrade import Answer, Upgrade, UpgradeError
 
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 else:
     _LoggerAdapter = logging.LoggerAdapter  # generic from Python 3.11 on
 
-Headers: TypeAlias = Mapping[str, str]
-HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
-
 MAX_REDIRECTS = 5
 # How long an address gets before the next one is tried beside it (RFC 8305 section 5).
 NEXT_ADDRESS_DELAY = 0.25
 
 _log = logging.getLogger("rlfast.wire")
-_FORBIDDEN = re.compile(r"[\r\n\0]")
 _ADVICE = {
     401: "the credentials are missing, wrong or expired",
     403: "the credentials do not allow this stream, or the application refuses for another reason",
@@ -72,73 +67,11 @@ class _WireLogger(_LoggerAdapter):
             _log.debug(msg, *args)
 
 
-def check_url(url: str) -> str:
-    """Return `url` if it is a WebSocket URL that can be opened.
-
-    Raises:
-        ConfigError: another scheme, no host, a fragment, credentials or control characters in it.
-    """
-    check_type("url", url, str)
-    if re.search(r"[\x00-\x20\x7f]", url):
-        raise ConfigError("the URL must be a str without spaces or control characters")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port, (parts.hostname or "").encode("idna")
-    except ValueError:
-        # The parser's own text may quote a password.
-        raise ConfigError("the URL has an invalid host or port") from None
-    if parts.scheme in ("http", "https"):
-        remedy = "ws" if parts.scheme == "http" else "wss"
-        raise ConfigError(f"the URL begins with {parts.scheme}://; a WebSocket URL begins with {remedy}://")
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ConfigError("a WebSocket URL looks like ws://host:port/path or wss://host/path")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError("the URL holds credentials; pass them as headers instead")
-    if parts.fragment:
-        raise ConfigError("a WebSocket URL has no fragment (RFC 6455 section 3); percent-encode '#' as %23")
-    return url
-
-
-def check_headers(headers: Headers) -> dict[str, str]:
-    """Return a copy of `headers` if they are safe to send.
-
-    Raises:
-        ConfigError: it is not a mapping of str to str, a name is no HTTP token, or a value holds CR, LF or
-            NUL. The text never holds a value, nor a name that may be one.
-    """
-    check_type("headers", headers, Mapping, what="a mapping of str to str, or a callable that returns one")
-    checked = {}
-    for name, value in headers.items():
-        check_type("a header name", name, str)
-        if not TOKEN.fullmatch(name):
-            raise ConfigError(
-                "a header name has a character that RFC 9110 section 5.6.2 does not allow; "
-                'write {"Name": "value"}'
-            )
-        check_type(f"the value of header {name}", value, str)
-        if _FORBIDDEN.search(value):
-            raise ConfigError(f"the value of header {name} must be a str without CR, LF and NUL")
-        checked[name] = value
-    return checked
-
-
-def display_url(url: str) -> str:
-    """`url` without its query, which may hold secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
-
-
 async def open_connection(
-    url: str,
+    settings: Settings,
     frame_loop: FrameLoop,
-    *,
-    headers: Headers | HeaderProvider,
-    ssl: ssl_module.SSLContext | None,
-    proxy: str | None,
-    compression: Deflate | None,
-    options: ConnectionOptions,
 ) -> None:
-    """Open `url` with `frame_loop` as its listener.
+    """Open the connection of `settings` with `frame_loop` as its listener.
 
     ``options.connect_timeout`` covers the header provider, DNS, TCP, the proxy, TLS and the upgrade together.
     A host with several addresses gets the first that answers (RFC 8305).
@@ -151,12 +84,13 @@ async def open_connection(
         ConfigError: the headers cannot be sent.
         Exception: whatever a header provider raises.
     """
-    opening = _Opening(url, frame_loop, ssl, proxy, compression, options)
+    opening = _Opening(settings, frame_loop)
+    timeout = settings.options.connect_timeout
     try:
-        await finish_within(opening.run(headers), options.connect_timeout)
+        await finish_within(opening.run(), timeout)
     except (TimeoutError, asyncio.TimeoutError):
         opening.drop()
-        raise opening.failed(f"no answer within {options.connect_timeout:g} s") from None
+        raise opening.failed(f"no answer within {timeout:g} s") from None
     except BaseException:
         opening.drop()
         raise
@@ -165,29 +99,18 @@ async def open_connection(
 class _Opening:
     """One attempt to open a connection, over its redirects."""
 
-    def __init__(
-        self,
-        url: str,
-        frame_loop: FrameLoop,
-        ssl: ssl_module.SSLContext | None,
-        proxy: str | None,
-        compression: Deflate | None,
-        options: ConnectionOptions,
-    ) -> None:
-        self._url = url
+    def __init__(self, settings: Settings, frame_loop: FrameLoop) -> None:
+        self._settings = settings
         self._frame_loop = frame_loop
-        self._ssl = ssl
-        self._proxy = proxy
-        self._compression = compression
-        self._options = options
         self._socket: socket.socket | None = None
 
-    async def run(self, headers: Headers | HeaderProvider) -> None:
+    async def run(self) -> None:
+        headers = self._settings.headers
         given = headers() if callable(headers) else headers
         sent = check_headers(await given if inspect.isawaitable(given) else given)
-        if self._compression is not None:
-            sent["Sec-WebSocket-Extensions"] = self._compression.offer
-        target = self._url
+        if self._settings.compression is not None:
+            sent["Sec-WebSocket-Extensions"] = self._settings.compression.offer
+        target = self._settings.url
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 answer = await self._try(target, sent)
@@ -202,15 +125,15 @@ class _Opening:
             if answer.status == 101:
                 return
             if answer.status not in (301, 302, 303, 307, 308):
-                raise _rejected(self._url, answer.status, answer.get("retry-after"))
+                raise _rejected(self._settings.url, answer.status, answer.get("retry-after"))
             target = _redirect_target(target, answer.get("location"))
         raise self.failed(f"more than {MAX_REDIRECTS} redirects")
 
     async def _try(self, target: str, headers: dict[str, str]) -> Answer | None:
         """Ask for the upgrade. Returns the answer; None: the server hung up instead."""
         url = parse_url(target)
-        context = (self._ssl or ssl_module.create_default_context()) if url.is_secure else None
-        proxy = parse_url(self._proxy, False) if self._proxy is not None else None
+        context = (self._settings.ssl or ssl_module.create_default_context()) if url.is_secure else None
+        proxy = parse_url(self._settings.proxy, False) if self._settings.proxy is not None else None
         loop = asyncio.get_running_loop()
 
         def make_protocol() -> Upgrade:
@@ -279,8 +202,8 @@ class _Opening:
     @property
     def max_frame_size(self) -> int:
         """What cannot be compressed grows by five bytes in 16 KiB; the message itself is measured later."""
-        size = self._options.max_message_size
-        return size + (size >> 10) + 64 if self._compression is not None else size
+        size = self._settings.options.max_message_size
+        return size + (size >> 10) + 64 if self._settings.compression is not None else size
 
     def _accept(self, answer: Answer) -> None:
         """Look at an answer that is an upgrade.
@@ -291,12 +214,12 @@ class _Opening:
             raise self.failed("the server chose a subprotocol, and none was offered")
         self._frame_loop.max_frame_size = self.max_frame_size
         answers = answer.headers.get("sec-websocket-extensions", [])
-        if self._compression is None:
+        if self._settings.compression is None:
             if any(answers):
                 raise self.failed("the server uses an extension that was not offered")
             return
         try:
-            agreement = self._compression.agree(answers)
+            agreement = self._settings.compression.agree(answers)
         except NegotiationError as error:
             raise self.failed(str(error)) from None
         if agreement is not None:
@@ -333,7 +256,7 @@ class _Opening:
             return f"TLS certificate: {error.verify_message}; {advice}"
         if isinstance(error, ssl_module.SSLError):
             return f"TLS: {error.reason or error}; does the server speak TLS on this port?"
-        peer = "proxy" if self._proxy else "server"
+        peer = "proxy" if self._settings.proxy else "server"
         if isinstance(error, socket.gaierror):
             return f"cannot resolve the host name ({error.strerror}); check the URL"
         refusals = text.count(f"[Errno {errno.ECONNREFUSED}]")
@@ -347,7 +270,10 @@ class _Opening:
 
     def failed(self, text: str) -> ConnectError:
         """The error that a caller gets."""
-        return _failed(self._url, f"{text} (proxy {display_proxy(self._proxy)})" if self._proxy else text)
+        return _failed(
+            self._settings.url,
+            f"{text} (proxy {display_proxy(self._settings.proxy)})" if self._settings.proxy else text,
+        )
 
 
 def _failed(url: str, text: str) -> ConnectError:

@@ -109,10 +109,23 @@ class Gap(msgspec.Struct, frozen=True):
     ``crashed``, for the time since the run before, and ``journal_damaged``."""
     close_code: int | None = None
     """Code of the peer's close frame (RFC 6455 section 7.4), if it sent one with a code."""
+    close_reason: str | None = None
+    """Text of the peer's close frame, if it sent one with a text."""
     reconnected_at: int | None = None
     """Nanoseconds since the Unix epoch; None while there is no new connection."""
     attempts: int = 0
-    """Reconnect attempts so far; one that still waits for its delay does not count."""
+    """Reconnect attempts so far, as `on_reconnect` counts them; one that still waits for its delay does not
+    count."""
+
+    def describe(self) -> str:
+        """Return the reason with what the close frame said: "closed_by_peer, code 4001: token expired"."""
+        text = self.reason
+        if self.close_code is not None:
+            text += f", code {self.close_code}"
+        if self.close_reason is not None:
+            # On one line, and nothing that a terminal would obey.
+            text += f": {self.close_reason if self.close_reason.isprintable() else ascii(self.close_reason)}"
+        return text
 
 
 class ConnectionStats(msgspec.Struct, frozen=True):

@@ -98,7 +98,7 @@ cdef class BlockQueue:
         object _on_resume               #: Callable[[], None]
         Waiter waiter                   #: of the task that waits for a message, or None
 
-        # What the tap has stored may leave memory and be read back: see `allow_spill`.
+        # What the tap has stored may leave memory and be read back: see `attach`.
         BlockTap tap
         readonly size_t max_spill       # bytes that may be in the tap's store only, 0: none
         readonly size_t spilled_bytes

@@ -40,9 +40,11 @@ cdef int64_t wall_clock_ns() noexcept nogil:
 cdef class Block:
     """An append-only run of raw payloads of one connection epoch, with contiguous sequence numbers.
 
-    Owns its bytes, offsets (uint32, count + 1 of them) and read stamps until it is deallocated. Pointers
-    into it stay valid while it is referenced: the bytes never move, a block is made with its full capacity.
-    Only its queue writes to it, and only while it is the queue's last block.
+    Owns its bytes, offsets (uint32, count + 1 of them) and read stamps until it is deallocated. It is written by
+    its queue while it is the queue's last block, or by whoever reads stored messages back into an empty one.
+
+    Pointers into it stay valid until it is shrunk, which happens once, when no more will be appended, or its
+    messages are renumbered; neither while a decoder has it.
     """
 
     def __cinit__(self, size_t capacity):
@@ -549,6 +551,10 @@ cdef class BlockQueue:
         """Nothing will be appended any more; wakes the consumer."""
         self.finished = True
         self.wake()
+
+    def reopen(self):
+        """There will be more after all."""
+        self.finished = False
 
     # -- reading end ---------------------------------------------------------------------------------
 

@@ -75,7 +75,6 @@ cdef class OwnedBuffer:
     cdef:
         uint8_t* data           # owned, freed in __dealloc__
         readonly Py_ssize_t nbytes
-        Py_ssize_t exports
 
     @staticmethod
     cdef OwnedBuffer adopt(Buffer* buffer, size_t size)

@@ -68,12 +68,15 @@ cdef class MessageReader:
     Attributes:
         check_caller: callable, name of a method -> None, that raises if a call may not wait here; None: it may.
         loop: the event loop in which a call may wait, whatever `check_caller` says; or None.
+        go_on: callable, -> bool, that makes a stream which is over go on, if it can; or None.
     """
 
     cdef:
         readonly BlockQueue queue
         public object check_caller
         public object loop
+        public object go_on
+        bint end_told               # to a reader; the next one that asks makes the stream go on, if it can
         object decode
         object recover
         object make_usage_error
@@ -176,6 +179,19 @@ cdef class MessageReader:
             out.append(value)
         return out
 
+    cpdef bint is_over(self) except -1:
+        """Whether the stream is over, for a reader that finds no message and tells its caller.
+
+        Reading on after the end was told makes the stream go on, where it may.
+        """
+        if not self.queue.finished:
+            return False
+        if self.end_told and self.go_on is not None and self.go_on():
+            self.end_told = False
+            return False
+        self.end_told = True
+        return True
+
     cpdef Waiter wait(self, str call="next_message"):
         """What the next socket read, or the end of the stream, completes; `call` is who waits for it."""
         cdef Waiter waiter
@@ -260,7 +276,7 @@ cdef class MessageAwaitable:
                     Py_INCREF(value)
                     result[0] = <PyObject*>value
                     return PYGEN_RETURN
-                if self.source._reader.queue.finished:
+                if self.source._reader.is_over():
                     if self.iterating:
                         raise StopAsyncIteration
                     Py_INCREF(None)

@@ -1,6 +1,6 @@
 # cython: language_level=3
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from rlfast._core.block cimport ReadStamp
 from rlfast._core.columns cimport Buffer, Column, Rows, TableBuilder, Words

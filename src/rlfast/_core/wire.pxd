@@ -26,7 +26,7 @@ cdef class FrameLoop(WSListener):
         uint64_t frames                     # that picows has delivered
         readonly uint64_t reads             # socket reads since the upgrade
         readonly object close_code          #: int | None, what the peer's CLOSE frame said (None: no code)
-        readonly str close_reason
+        readonly str close_reason           #: str | None, its text (None: no text)
         readonly bint close_received
         readonly bint lost
         readonly int64_t lost_at            # ns since the epoch

@@ -51,7 +51,6 @@ cdef class FrameLoop(WSListener):
         self._drain_waiters = []
         self._on_open = on_open
         self._on_lost = on_lost
-        self.close_reason = ""
 
     @property
     def error(self):
@@ -103,7 +102,7 @@ cdef class FrameLoop(WSListener):
         self.close_received = True
         if frame.payload_size >= 2:
             self.close_code = int(frame.get_close_code())
-            self.close_reason = frame.get_close_reason()
+            self.close_reason = frame.get_close_reason() or None
         if not transport.is_close_frame_sent:
             # RFC 6455 section 5.5.1: answer with the code received. An empty CLOSE has none to echo.
             transport.send_close(

@@ -125,7 +125,7 @@ def _streams(manifest: Manifest) -> dict[str, str]:
 
 def redrive(
     out: str | Path,
-    type: Any,  # noqa: A002 - as in `connect`
+    type: Any,
     uuid: UUIDFormat | None = None,
     timestamps: Timestamps | None = None,
     *,

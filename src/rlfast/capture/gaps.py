@@ -20,6 +20,7 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("reconnected_at", _TIME),
     pa.field("reason", pa.utf8(), nullable=False),
     pa.field("close_code", pa.int32()),
+    pa.field("close_reason", pa.utf8()),
     pa.field("attempts", pa.int64(), nullable=False),
 ]
 
@@ -40,6 +41,7 @@ def gap_rows(stream: str, gaps: Iterable[Gap]) -> pa.RecordBatch:
             "reconnected_at": gap.reconnected_at,
             "reason": gap.reason,
             "close_code": gap.close_code,
+            "close_reason": gap.close_reason,
             "attempts": gap.attempts,
         }
         for gap in gaps

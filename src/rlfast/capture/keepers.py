@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from rlfast.connection import WebSocketConnection
 
 __all__ = ["GapKeeper", "JournalKeeper"]
+
+# Servers write what they like into their close frames.
+MAX_REASONS = 50
 
 
 class JournalKeeper:
@@ -124,6 +128,7 @@ class GapKeeper:
 
     Attributes:
         count: gaps so far, that between the last run and this one included.
+        reasons: how often each `Gap.describe` was told; beyond `MAX_REASONS` texts, as "other".
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class GapKeeper:
         self._noted: dict[int, Gap] = {}
         self._before: Gap | None = None
         self.count = 0
+        self.reasons: Counter[str] = Counter()
         # Is it the connection of the last run still? Times cannot tell: clocks are set back.
         last_seq, self._done_epoch = _left_off.pop(ws, (-2, -1))
         self._last_seq = state.next_seq - 1
@@ -157,7 +163,8 @@ class GapKeeper:
             news.append(gap)
         for gap in reversed(news):
             if self._noted.get(gap.epoch) != gap:
-                self.count += gap.epoch not in self._noted
+                if gap.epoch not in self._noted:
+                    self._count(gap)
                 self._noted[gap.epoch] = gap
                 self._note(gap)
             if gap.reconnected_at is None or (last_seq is not None and gap.last_seq >= last_seq):
@@ -178,9 +185,14 @@ class GapKeeper:
             return
         self._before = None
         gap = msgspec.structs.replace(gap, reconnected_at=opened_at)
-        self.count += 1
+        self._count(gap)
         self._note(gap)
         self._sink.put_gap(gap)
+
+    def _count(self, gap: Gap) -> None:
+        self.count += 1
+        text = gap.describe()
+        self.reasons[text if text in self.reasons or len(self.reasons) < MAX_REASONS else "other"] += 1
 
     def _hand_over(self, gap: Gap) -> None:
         self._sink.put_gap(gap)

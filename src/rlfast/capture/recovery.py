@@ -101,7 +101,7 @@ class RecoveryReport(msgspec.Struct, frozen=True):
 
 def recover(
     out: str | Path,
-    type: Any = BY_NAME,  # noqa: A002 - as in `connect`
+    type: Any = BY_NAME,
     *,
     stream: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -144,7 +144,7 @@ def recover(
 def resume(
     out: str | Path,
     stream: str,
-    type: Any = BY_NAME,  # noqa: A002 - as in `connect`
+    type: Any = BY_NAME,
     **options: Any,
 ) -> ConnectionOptions:
     """Make the folder if need be, recover what a killed capture left there, and say where the stream goes on.

@@ -409,6 +409,7 @@ class _Run:
             bytes=writer.nbytes,
             files=writer.files,
             gaps=self._gaps.count,
+            gap_reasons=dict(self._gaps.reasons.most_common()),
             reconnects=stats.reconnects,
             discarded=self._discarded + stats.discarded_messages,
             receiving_seconds=(now if self._received_until is None else self._received_until) - self._started,

@@ -69,6 +69,8 @@ class CaptureSummary(msgspec.Struct, frozen=True):
     files: int
     gaps: int
     """Times in which messages may have been missed: disconnects, and the time since the last run."""
+    gap_reasons: dict[str, int]
+    """How many gaps there were of each reason, with what the peer's close frame said; most frequent first."""
     reconnects: int
     discarded: int
     """Messages received beyond `max_events`, or after the close was sent, and not written."""

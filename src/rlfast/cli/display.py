@@ -20,6 +20,8 @@ __all__ = ["Display", "make_console", "print_summary"]
 
 LINE_INTERVAL = 5.0
 """Seconds between two lines where stderr is no terminal."""
+SHOWN_REASONS = 5
+"""Reasons of gaps in the summary."""
 
 
 def make_console(stderr: bool = False) -> Console:
@@ -183,6 +185,9 @@ def print_summary(summary: CaptureSummary, out: Path) -> None:
     ]
     if summary.dead_letters:
         lines[1] += f" (in {out / '_dead_letters'})"
-    for line in lines:
+    reasons = [f"  {count:,} {reason}" for reason, count in summary.gap_reasons.items()]
+    if len(reasons) > SHOWN_REASONS:
+        reasons[SHOWN_REASONS:] = [f"  and {len(reasons) - SHOWN_REASONS} other reasons (--json lists them)"]
+    for line in lines + reasons:
         console.print(Text(line), soft_wrap=True)
     sys.stdout.flush()

@@ -86,7 +86,8 @@ def _print_report(report: DatasetReport, folder: Path) -> None:
     _print(console, f"gaps          {report.num_gaps:,}{f' ({reasons})' if reasons else ''}")
     for gap in report.gaps[:SHOWN]:
         end = _time(gap.reconnected_at) if gap.reconnected_at is not None else "the end of the run"
-        _print(console, f"              behind seq {gap.last_seq:,}: {_time(gap.disconnected_at)} to {end}")
+        span = f"{_time(gap.disconnected_at)} to {end}"
+        _print(console, f"              behind seq {gap.last_seq:,}: {span}, {gap.describe()}")
     if report.num_gaps > SHOWN:
         _print(console, f"              and {report.num_gaps - SHOWN:,} more (--json lists more)")
     for name, count in report.uncommitted.items():

@@ -17,10 +17,10 @@ from rlfast.client import Bearer, ClientConfig, ReasoningLayerClient
 from rlfast.connection import Connecting, connect
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.events import AgentEvent
-from rlfast.opening import HeaderProvider, Headers, check_url
 from rlfast.options import ConnectionOptions
 from rlfast.proxy import check_proxy
 from rlfast.schema import compile_plan
+from rlfast.settings import HeaderProvider, Headers, check_url
 from rlfast.stream_names import AGENT_EVENTS_PATH, default_stream_name
 
 __all__ = ["Target", "TargetOptions", "find_target", "load_type"]

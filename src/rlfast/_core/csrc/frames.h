@@ -6,11 +6,9 @@
 #include "utf8.h"
 
 enum {
-    RL_OP_CONTINUATION = 0,
     RL_OP_TEXT = 1,
     RL_OP_BINARY = 2,
     RL_OP_FIRST_CONTROL = 8,   /* opcodes from here on are those of control frames */
-    RL_OP_CLOSE = 8,
     RL_OP_PONG = 10,
 };
 

@@ -1,0 +1,40 @@
+"""The types that a user's checker sees, and the help that an interpreter shows."""
+
+from __future__ import annotations
+
+import pydoc
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rlfast
+
+USER = Path(__file__).parent / "user_code.py"
+
+
+@pytest.mark.parametrize(
+    "checker",
+    [["mypy", "--strict", "--no-incremental", "--follow-imports=silent"], ["pyright"]],
+    ids=lambda c: c[0],
+)
+def test_a_users_code_is_checked(checker: list[str]) -> None:
+    """`connect` and its like have typed keywords, and infer the type of what is read."""
+    pytest.importorskip(checker[0], reason=f"{checker[0]} is not installed")
+    result = subprocess.run(
+        [sys.executable, "-m", *checker, USER], capture_output=True, text=True, timeout=110
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (rlfast.WebSocketConnection.next_message, "None when the stream is over"),
+        (rlfast.connect, "on_gap: called with each `Gap`"),
+        (rlfast.WebSocketConnection.batches, "max_rows"),
+    ],
+)
+def test_help_shows_the_documentation(what: object, said: str) -> None:
+    assert said in pydoc.plain(pydoc.render_doc(what))
