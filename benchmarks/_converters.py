@@ -159,4 +159,11 @@ FILES: dict[str, tuple[str, Callable[[str, Path], int]]] = {
     "duckdb_file": ("DuckDB, from a file", duckdb_file),
     "pyarrow_file": ("pyarrow, from a file", pyarrow_file),
 }
-MODULES = ("rlfast.capture", "rlfast.capture.recovery", "pyarrow.parquet", "pyarrow.json", "polars", "duckdb")
+MODULES = (
+    "rlfast.capture",
+    "rlfast.capture._recovery",
+    "pyarrow.parquet",
+    "pyarrow.json",
+    "polars",
+    "duckdb",
+)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from benchmarks import _firehose, _workload
 from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
-from rlfast.decoding import BatchAssembler, MessageDecoder
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._messages import MessageDecoder
 from rlfast.errors import UsageError
-from rlfast.events import AgentEvent
+from rlfast.reasoning_layer._events import AgentEvent
 
 EVENTS = 4_000
 REPEATS = 5

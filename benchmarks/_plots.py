@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rlfast.measure.histogram import Histogram
-from rlfast.measure.plot import percentile_curves, save
+from rlfast.metrics._histogram import Histogram
+from rlfast.metrics._plot import percentile_curves, save
 
 
 def percentiles(panels: Mapping[str, Mapping[str, Histogram]], title: str, path: Path) -> None:

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from rlfast.events import AgentEvent, UUIDStr
+from rlfast.reasoning_layer._events import AgentEvent
+from rlfast.schema._markers import UUIDStr
 
 EVENTS = 200_000
 SEED = 7

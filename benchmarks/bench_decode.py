@@ -23,8 +23,8 @@ from benchmarks import _workload
 from benchmarks._harness import Spread, against_bars, machine, orders, print_machine, table, write_json
 from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
-from rlfast.decoding import BatchAssembler
-from rlfast.events import AgentEvent
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.reasoning_layer._events import AgentEvent
 
 PACKAGES = ("rlfast", "msgspec", "pyarrow", "polars", "Cython")
 BATCH_ROWS = 65_536

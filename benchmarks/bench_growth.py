@@ -26,7 +26,7 @@ from benchmarks import _blobs, _plots, _workload
 from benchmarks._harness import Spread, machine, markdown, print_machine, progress, run
 from benchmarks._servers import firehose
 from benchmarks._usage import Usage
-from rlfast.events import AgentEvent
+from rlfast.reasoning_layer._events import AgentEvent
 
 PACKAGES = ("rlfast", "picows", "msgspec", "numpy")
 MODES = ("messages", "batches")

@@ -22,11 +22,11 @@ from benchmarks import _workload
 from benchmarks._harness import Spread, machine, orders, print_machine, table, write_json
 from rlfast._core.block import BlockQueue
 from rlfast.capture import CaptureOptions, parquet
-from rlfast.capture.column_types import as_written
-from rlfast.capture.rows import BatchRows, RowMaker
-from rlfast.capture.segment import DatasetWriter
-from rlfast.decoding import BatchAssembler
-from rlfast.events import AgentEvent
+from rlfast.capture._column_types import as_written
+from rlfast.capture._rows import BatchRows, RowMaker
+from rlfast.capture._segment import DatasetWriter
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.reasoning_layer._events import AgentEvent
 
 PACKAGES = ("rlfast", "numpy", "pyarrow")
 BATCH_ROWS = 65_536

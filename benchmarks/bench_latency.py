@@ -33,7 +33,7 @@ from benchmarks._harness import (
     run,
 )
 from benchmarks._usage import Usage
-from rlfast.measure.histogram import Histogram
+from rlfast.metrics._histogram import Histogram
 
 PACKAGES = ("rlfast", "picows", "msgspec", "websockets", "aiohttp", "uvloop", "hdrhistogram", "numpy")
 WARM_UP = 0.2

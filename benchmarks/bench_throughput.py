@@ -40,7 +40,7 @@ from benchmarks._harness import (
 from benchmarks._servers import Firehose, firehose
 from benchmarks._usage import Usage
 from benchmarks.bench_columns import compile_peers
-from rlfast.events import AgentEvent
+from rlfast.reasoning_layer._events import AgentEvent
 
 PACKAGES = (
     *("rlfast", "picows", "msgspec", "numpy", "pyarrow", "websockets", "aiohttp", "websocket-client"),

@@ -31,9 +31,9 @@ from rlfast._core.messages import MessageReader
 from rlfast._core.reads import SocketReads
 from rlfast._core.wire import FrameLoop
 from rlfast.errors import ConnectError, UsageError
-from rlfast.opening import _Opening
-from rlfast.settings import Settings as ConnectionSettings
-from rlfast.upgrade import Upgrade, UpgradeError
+from rlfast.websocket._handshake import _Opening
+from rlfast.websocket._settings import Settings as ConnectionSettings
+from rlfast.websocket._upgrade import Upgrade, UpgradeError
 
 HEAD = 6
 REPEAT = re.compile(rb"\xfe\xfe(..)(.)", re.DOTALL)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from rlfast.events import AgentEvent, UUIDStr
-from rlfast.schema import CategoryStr
+from rlfast.reasoning_layer._events import AgentEvent
+from rlfast.schema._markers import CategoryStr, UUIDStr
 
 
 class Colour(enum.Enum):

@@ -24,8 +24,9 @@ from rlfast._core.values cimport ValueDecoder
 import msgspec
 
 from fuzz.schemas import SCHEMAS
-from rlfast.decoding import BatchAssembler, DeadLetter
-from rlfast.structs import struct_decoder
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._dead_letters import DeadLetter
+from rlfast.schema._slots import struct_decoder
 
 cdef extern from *:
     int LLVMFuzzerRunDriver(int* argc, char*** argv, int (*callback)(const uint8_t*, size_t) noexcept)

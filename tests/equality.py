@@ -13,9 +13,9 @@ from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
 from rlfast._core.structs import StructDecoder
 from rlfast._core.values import ValueDecoder
-from rlfast.batch import EventTable
-from rlfast.decoding import BatchAssembler
-from rlfast.structs import struct_plan
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._batch import EventTable
+from rlfast.schema._slots import struct_plan
 
 GENERAL = None
 """Instead of a kernel: msgspec decodes everything, into structs that the builders read."""

@@ -12,7 +12,7 @@ import pytest
 
 from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
-from rlfast.decoding import MessageDecoder
+from rlfast.decode._messages import MessageDecoder
 from rlfast.errors import UsageError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from rlfast._core.block import BlockQueue
-from rlfast.batch import EventBatch
-from rlfast.decoding import BatchAssembler
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._batch import EventBatch
 
 UUID_A = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
 UUID_B = "8e5a3c2b-09d4-4a57-9a35-3b0b7f0d2e22"

@@ -16,9 +16,9 @@ import pytest
 import rlfast
 import rlfast.capture as captures
 from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Timing
-from rlfast.arguments import check_path
 from rlfast.capture import CaptureOptions, RotationPolicy
-from rlfast.settings import ConnectArguments, Settings
+from rlfast.errors import check_path
+from rlfast.websocket._settings import ConnectArguments, Settings
 
 URL = "ws://127.0.0.1:9/"
 SECRET = "s3cret"

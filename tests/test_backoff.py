@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlfast.backoff import Backoff
 from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError, NetworkError
+from rlfast.websocket._backoff import Backoff
 
 
 def refused(status: int, retry_after: float | None = None) -> HandshakeRejectedError:

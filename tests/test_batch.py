@@ -13,8 +13,8 @@ import pytest
 from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B, assemble
 
 from rlfast._core.columns import ColumnBuilder, ColumnKind
-from rlfast.batch import EventBatch, EventTable
-from rlfast.events import AgentEvent
+from rlfast.decode._batch import EventBatch, EventTable
+from rlfast.reasoning_layer._events import AgentEvent
 
 A16, B16 = uuid.UUID(UUID_A).bytes, uuid.UUID(UUID_B).bytes
 

@@ -12,9 +12,9 @@ import pytest
 from sample_events import PAYLOADS, UUID_A, rows
 
 from rlfast._core.block import BlockQueue
-from rlfast.block_decoding import INLINE_BYTES, BlockDecoding
-from rlfast.decoding import BatchAssembler
-from rlfast.events import AgentEvent
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._scheduler import INLINE_BYTES, BlockDecoding
+from rlfast.reasoning_layer._events import AgentEvent
 
 ODD = b'{"type":"heartbeat","timestamp":"a","timestamp":"b"}'
 BAD = b'{"type":"heartbeat"'

@@ -17,12 +17,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 
 import rlfast
-from rlfast.backoff import Backoff
-from rlfast.client import Bearer, ClientConfig, Cookie, ReasoningLayerClient, TokenProvider
+from rlfast.decode._messages import UnknownEvent
 from rlfast.errors import ConfigError, HandshakeRejectedError
-from rlfast.events import Connected, Heartbeat, OversightAlert, UnknownEvent
-from rlfast.options import Timing
+from rlfast.reasoning_layer._client import Bearer, ClientConfig, Cookie, ReasoningLayerClient, TokenProvider
+from rlfast.reasoning_layer._events import Connected, Heartbeat, OversightAlert
 from rlfast.simulator import Simulator, SimulatorOptions
+from rlfast.websocket._backoff import Backoff
+from rlfast.websocket._options import Timing
 
 TENANT = "6f1c0c9e-2b7f-4c39-8f53-1e3f6a7d9b01"
 AGENT = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"

@@ -23,7 +23,7 @@ from wsserver import BINARY, CONTINUATION, PING, PONG, TEXT, Peer, frame, serve
 
 import rlfast
 from rlfast import ConnectionOptions, Deflate
-from rlfast.compression import NegotiationError
+from rlfast.websocket._deflate import NegotiationError
 
 RSV1 = 4
 KEY_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -125,12 +125,12 @@ async def test_typed_messages() -> None:
     wrong = '{"type":"goal_completed","goal_id":5,"success":true}'
     async with serve(sender(HEARTBEAT, unknown, wrong, HEARTBEAT)) as server:
         async with rlfast.connect(server.url, type=rlfast.AgentEvent, backoff=None) as ws:
-            assert await ws.next_message() == rlfast.events.Heartbeat(timestamp="t")
+            assert await ws.next_message() == rlfast.reasoning_layer._events.Heartbeat(timestamp="t")
             assert await ws.next_message() == UnknownEvent(type="quantum_leap", raw=unknown.encode())
             with pytest.raises(rlfast.DecodeError, match=r"goal_id") as caught:
                 await ws.next_message()
             assert caught.value.reason == "schema_mismatch"
-            assert isinstance(await ws.next_message(), rlfast.events.Heartbeat)
+            assert isinstance(await ws.next_message(), rlfast.reasoning_layer._events.Heartbeat)
             assert ws.stats.unknown_events == 1
 
 
@@ -601,7 +601,7 @@ async def test_send() -> None:
 
     async with serve(handler) as server, rlfast.connect(server.url, backoff=None) as ws:
         await ws.send({"a": 1})
-        await ws.send(rlfast.events.Heartbeat(timestamp="t"))
+        await ws.send(rlfast.reasoning_layer._events.Heartbeat(timestamp="t"))
         await ws.send("pläin")
         await ws.send(b"\x00\xff")
         await ws.send([1, 2])

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
-from rlfast.decoding import BatchAssembler
-from rlfast.events import AgentEvent, UUIDStr
-from rlfast.schema import CategoryStr
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.reasoning_layer._events import AgentEvent
+from rlfast.schema._markers import CategoryStr, UUIDStr
 
 EXAMPLES = int(os.environ.get("RLFAST_HYPOTHESIS_EXAMPLES", "150"))
 

@@ -10,9 +10,11 @@ from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B, assemble, letters, r
 from rlfast._core.block import BlockQueue
 from rlfast._core.columns import ColumnKind, TableBuilder
 from rlfast._core.decode import BlockDecoder
-from rlfast.decoding import BatchAssembler, DeadLetter, MessageDecoder, classify
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._dead_letters import DeadLetter, classify
+from rlfast.decode._messages import MessageDecoder, UnknownEvent
 from rlfast.errors import DecodeError, MessageTooBigError, UnsupportedFieldError
-from rlfast.events import AgentEvent, CycleComplete, KbChange, OversightAlert, UnknownEvent
+from rlfast.reasoning_layer._events import AgentEvent, CycleComplete, KbChange, OversightAlert
 
 HEARTBEAT = b'{"type":"heartbeat","timestamp":"t"}'
 DEEP = b"[" * 50_000 + b"]" * 50_000  # Python 3.13 follows some 10,000 levels, others a thousand

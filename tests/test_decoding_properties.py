@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sample_events import PAYLOADS, assemble, letters, rows
 
 from rlfast._core.block import BlockQueue
-from rlfast.decoding import BatchAssembler
-from rlfast.events import AgentEvent
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.reasoning_layer._events import AgentEvent
 
 HEARTBEAT = b'{"type":"heartbeat","timestamp":"t"}'
 

@@ -25,7 +25,7 @@ import pytest
 import trustme
 import websockets
 
-from rlfast.simulator.events import agent_events
+from rlfast.simulator._events import agent_events
 
 EVENTS = int(os.environ.get("RLFAST_E2E_EVENTS", "200000"))
 POOL = 65_536

@@ -8,8 +8,9 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from rlfast import events
-from rlfast.events import (
+from rlfast.decode._messages import UnknownEvent
+from rlfast.reasoning_layer import _events as events
+from rlfast.reasoning_layer._events import (
     AgentEvent,
     AttentionShift,
     Connected,
@@ -21,7 +22,6 @@ from rlfast.events import (
     ImpasseDetected,
     KbChange,
     OversightAlert,
-    UnknownEvent,
 )
 
 A = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
@@ -232,4 +232,4 @@ def test_the_module_is_cheap_to_import() -> None:
     tree = ast.parse(Path(events.__file__).read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert imported == {"__future__", "typing", "msgspec"}
+    assert imported == {"__future__", "typing", "msgspec", "rlfast.schema"}

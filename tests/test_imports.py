@@ -16,40 +16,29 @@ from rlfast._core import buildinfo
 #: The sources: an installed package has no .pyx files.
 PACKAGE = Path(__file__).parent.parent / "src" / "rlfast"
 
-#: Room: its modules, and the rooms that they may import from besides their own. A package stands for all of
-#: its modules.
-ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "core": ({"_core"}, set()),
-    "leaves": (
-        {"errors", "arguments", "stream_names", "version", "events", "backoff", "options", "timeouts"},
-        set(),
-    ),
-    "version check": ({"_compat"}, {"core"}),
-    "columns": ({"naming", "schema", "structs", "batch"}, {"core", "leaves"}),
-    "decoding": ({"decoding"}, {"core", "leaves", "columns"}),
-    "reading": ({"batches", "block_decoding", "decode_thread"}, {"core", "leaves", "columns", "decoding"}),
-    "opening": ({"opening", "settings", "upgrade", "compression", "proxy", "resolver"}, {"core", "leaves"}),
-    "connection": (
-        {"connection", "link", "gaps", "home", "liveness"},
-        {"core", "leaves", "decoding", "reading", "opening"},
-    ),
-    "client": ({"client", "sdk"}, {"leaves", "opening", "connection"}),
-    "names": ({""}, {"version check", "leaves", "columns", "opening", "connection", "client"}),
-    "simulator": ({"simulator"}, {"leaves"}),
-    "capture": ({"capture"}, {"core", "leaves", "columns", "decoding", "connection"}),
-    "measuring": ({"measure"}, {"leaves", "columns"}),
-    "cli": (
-        {"cli"},
-        {"leaves", "columns", "opening", "connection", "client", "simulator", "capture", "measuring"},
-    ),
+#: The rooms from the bottom up, and what each may import from besides itself; "" is `rlfast` itself.
+ROOMS: dict[str, set[str]] = {
+    "_core": set(),
+    "errors": set(),
+    "schema": {"_core", "errors"},
+    "decode": {"_core", "errors", "schema"},
+    "metrics": {"errors", "decode"},
+    "websocket": {"_core", "errors", "schema", "decode", "metrics"},
+    "capture": {"_core", "errors", "schema", "decode", "websocket"},
+    "reasoning_layer": {"_core", "errors", "schema", "decode", "websocket"},
+    "": {"_core", "errors", "schema", "decode", "metrics", "websocket", "reasoning_layer"},
+    "simulator": {"errors", "reasoning_layer"},
+    "cli": {
+        *("_core", "errors", "schema", "decode", "metrics", "websocket", "capture"),
+        *("reasoning_layer", "simulator"),
+    },
 }
 
 
 def room_of(module: str) -> str:
-    for room, (members, _) in ROOMS.items():
-        if module in members or module.partition(".")[0] in members:
-            return room
-    raise AssertionError(f"rlfast.{module} is in no room; say in ROOMS where it belongs")
+    room = module.partition(".")[0]
+    assert room in ROOMS, f"rlfast.{module} is in no room; say in ROOMS where it belongs"
+    return room
 
 
 def modules() -> list[tuple[str, Path]]:
@@ -103,28 +92,36 @@ def test_imports_point_along_the_data_path() -> None:
         f"{name or 'rlfast'} imports {target or 'rlfast'}"
         for name, path in found
         for target in imports_of(path)
-        if room_of(target) not in {room_of(name), *ROOMS[room_of(name)][1]}
+        if room_of(target) not in {room_of(name), *ROOMS[room_of(name)]}
     ]
     assert backward == []
 
 
 def test_rooms_and_modules_know_no_circles() -> None:
-    TopologicalSorter({room: allowed for room, (_, allowed) in ROOMS.items()}).prepare()
+    TopologicalSorter(ROOMS).prepare()
     graph: dict[str, set[str]] = {}
     for name, path in modules():
         graph.setdefault(name, set()).update(imports_of(path) - {name})
     TopologicalSorter(graph).prepare()
 
 
-def test_the_map_names_every_room() -> None:
+def test_the_top_floor_is_small_and_the_map_names_every_room_and_module() -> None:
+    top = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert len(top) <= 13
+    assert {name.removesuffix(".py") for name in top} - {"__init__", "py.typed"} == set(ROOMS) - {""}
     design = (PACKAGE.parent.parent / "docs" / "design.md").read_text("utf-8")
-    named = set(re.findall(r"`([\w/]+?)(?:\.pyx)?`", design))
-    packages = {name for name, path in modules() if path.name == "__init__.py"} - {"", "_core"}
-    rooms = {
-        f"{name.partition('.')[0]}/" if name.partition(".")[0] in packages else name.replace(".", "/")
-        for name, _ in modules()
-    } - {"", "_core"}
-    assert rooms - named == set()
+    subjects = dict(re.findall(r"^\| `([\w/]+?)/?(?:\.pyx)?` \| ([^|]+) \|", design, re.MULTILINE))
+    assert set(ROOMS) - {""} <= subjects.keys()
+    described = ("_core", "schema", "decode", "metrics", "websocket", "reasoning_layer")
+    inside = {name.replace(".", "/") for name, path in modules() if path.name != "__init__.py"}
+    assert {name for name in inside if name.partition("/")[0] in described} - subjects.keys() == set()
+
+
+def test_a_module_is_either_exported_by_its_room_or_has_an_underscore() -> None:
+    """What a room offers is what its `__init__` exports."""
+    inside = [name for name, path in modules() if "." in name and path.suffix == ".py"]
+    assert len(inside) > 60
+    assert [name for name in inside if not any(part.startswith("_") for part in name.split("."))] == []
 
 
 def test_picows_is_cimported_by_one_module_only() -> None:
@@ -141,7 +138,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
     source.write_text(
         "cimport cython\nfrom rlfast._core.block cimport Block, \\\n    BlockQueue\n"
         "from libc.string cimport memcpy\nimport rlfast.errors\nfrom rlfast import batch\n"
-        "cdef f():\n    from rlfast.connection import connect\n"
+        "cdef f():\n    from rlfast.websocket._connection import connect\n"
     )
     assert cython_imports(source) == {
         "cython",
@@ -149,7 +146,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
         "libc.string",
         "rlfast.errors",
         "rlfast",
-        "rlfast.connection",
+        "rlfast.websocket._connection",
     }
 
 
@@ -190,9 +187,9 @@ class Block:
         if name.split(".")[0] in {EXTRAS}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Block())
-import asyncio, rlfast, rlfast.simulator, rlfast.capture, rlfast.sdk
+import asyncio, rlfast, rlfast.simulator, rlfast.capture, rlfast.reasoning_layer._sdk
 for action in (
-    lambda: rlfast.sdk.to_sdk(rlfast.Heartbeat(timestamp="t")),
+    lambda: rlfast.reasoning_layer._sdk.to_sdk(rlfast.Heartbeat(timestamp="t")),
     lambda: asyncio.run(rlfast.capture.capture(rlfast.WebSocketConnection("ws://host/"), "/nowhere")),
 ):
     try:

@@ -16,7 +16,8 @@ import msgspec
 from equality import check_equal
 from sample_events import PAYLOADS
 
-from rlfast.events import AgentEvent, UUIDStr
+from rlfast.reasoning_layer._events import AgentEvent
+from rlfast.schema._markers import UUIDStr
 
 ID = b"0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from rlfast.naming import TYPE_KEYS, OwnNames, distinct_names, own_names
+from rlfast.schema._names import TYPE_KEYS, OwnNames, distinct_names, own_names
 
 #: Names that meet those of rlfast, and each other, in every way.
 NAMES = st.lists(

@@ -13,7 +13,7 @@ from wsserver import Peer, frame, serve, until
 
 import rlfast
 from rlfast import ConnectionOptions
-from rlfast.settings import check_headers, check_url, display_url
+from rlfast.websocket._settings import check_headers, check_url, display_url
 
 SECRET = "t0ken-that-nobody-may-see"
 AUTH = {"Authorization": f"Bearer {SECRET}"}

@@ -13,7 +13,7 @@ from wsserver import Peer, serve
 
 import rlfast
 from rlfast import ConnectionOptions
-from rlfast.proxy import check_proxy, display_proxy
+from rlfast.websocket._proxy import check_proxy, display_proxy
 
 PASSWORD = "p@ss/w0rd:that-nobody-may-see"
 ENCODED = "p%40ss%2Fw0rd%3Athat-nobody-may-see"

@@ -26,7 +26,7 @@ import contextlib
 import msgspec
 import polars
 import rlfast
-from rlfast.sdk import from_sdk_event, to_sdk
+from rlfast.reasoning_layer import from_sdk_event, to_sdk
 from rlfast.capture import CaptureOptions, capture, compact, recover, redrive, resume
 """
 

@@ -12,9 +12,10 @@ from sample_events import UUID_A, assemble
 
 from rlfast._core.columns import ColumnKind
 from rlfast.errors import RlfastError, UnsupportedFieldError
-from rlfast.events import AgentEvent, KbChange, OversightAlert, UUIDStr
-from rlfast.naming import OwnNames
-from rlfast.schema import CategoryStr, FieldPlan, compile_plan
+from rlfast.reasoning_layer._events import AgentEvent, KbChange, OversightAlert
+from rlfast.schema._markers import CategoryStr, UUIDStr
+from rlfast.schema._names import OwnNames
+from rlfast.schema._plan import FieldPlan, compile_plan
 
 T = TypeVar("T")
 

@@ -19,11 +19,12 @@ from reasoning_layer_python_sdk.generated.models import AgentEvent as OfficialEv
 from reasoning_layer_python_sdk.generated.models import OversightAlertDto
 from websockets.asyncio.server import ServerConnection, serve
 
-from rlfast import sdk
-from rlfast.client import ReasoningLayerClient
+from rlfast.decode._messages import UnknownEvent
 from rlfast.errors import ConfigError, MissingExtraError
-from rlfast.events import AgentEvent, Connected, KbChange, OversightAlert, UnknownEvent
-from rlfast.sdk import from_sdk_event, read_official_client, to_sdk
+from rlfast.reasoning_layer import _sdk as sdk
+from rlfast.reasoning_layer._client import ReasoningLayerClient
+from rlfast.reasoning_layer._events import AgentEvent, Connected, KbChange, OversightAlert
+from rlfast.reasoning_layer._sdk import from_sdk_event, read_official_client, to_sdk
 
 TENANT = "6f1c0c9e-2b7f-4c39-8f53-1e3f6a7d9b01"
 ID = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
@@ -249,7 +250,7 @@ def run(code: str) -> None:
 
 def test_the_sdk_is_imported_only_when_it_is_needed() -> None:
     run(
-        "import rlfast.client, rlfast.sdk\n"
+        "import rlfast.reasoning_layer._client, rlfast.reasoning_layer._sdk\n"
         "assert 'reasoning_layer_python_sdk' not in sys.modules and 'pydantic' not in sys.modules"
     )
 
@@ -259,8 +260,8 @@ def test_a_missing_extra_names_the_command() -> None:
     run(
         "sys.modules['reasoning_layer_python_sdk'] = None\n"
         "from rlfast.errors import MissingExtraError\n"
-        "from rlfast.events import Heartbeat\n"
-        "from rlfast.sdk import from_sdk_event, to_sdk\n"
+        "from rlfast.reasoning_layer._events import Heartbeat\n"
+        "from rlfast.reasoning_layer._sdk import from_sdk_event, to_sdk\n"
         "for call in (to_sdk, from_sdk_event):\n"
         "    try:\n"
         "        call(Heartbeat(timestamp='t'))\n"
@@ -275,8 +276,8 @@ def test_a_dependency_that_the_sdk_itself_lacks_is_not_blamed_on_the_extra() -> 
     run(
         "sys.modules['dateutil'] = None\n"
         "from rlfast.errors import MissingExtraError\n"
-        "from rlfast.events import Heartbeat\n"
-        "from rlfast.sdk import to_sdk\n"
+        "from rlfast.reasoning_layer._events import Heartbeat\n"
+        "from rlfast.reasoning_layer._sdk import to_sdk\n"
         "try:\n"
         "    to_sdk(Heartbeat(timestamp='t'))\n"
         "except ModuleNotFoundError as error:\n"

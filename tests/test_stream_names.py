@@ -13,8 +13,8 @@ from wsserver import serve
 
 import rlfast
 from rlfast.capture import capture, inspect_dataset, next_seq, resume
-from rlfast.cli.target import TargetOptions, find_target
-from rlfast.stream_names import default_stream_name
+from rlfast.cli._target import TargetOptions, find_target
+from rlfast.websocket._stream_names import default_stream_name
 
 SECRET = "s3cretTokenOfSomebody"
 BASE = "wss://host.example:8443/path/ws"

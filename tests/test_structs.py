@@ -22,8 +22,8 @@ import rlfast
 from rlfast._core.messages import MessageReader
 from rlfast._core.structs import slots_of
 from rlfast.errors import UsageError
-from rlfast.events import AgentEvent, Heartbeat, KbChange
-from rlfast.structs import struct_decoder, struct_plan
+from rlfast.reasoning_layer._events import AgentEvent, Heartbeat, KbChange
+from rlfast.schema._slots import struct_decoder, struct_plan
 
 
 def read(type_: Any, payload: bytes) -> Any:

@@ -26,7 +26,7 @@ from wsserver import serve
 import rlfast
 from rlfast._core.plan import KERNELS
 from rlfast._core.values import ValueDecoder
-from rlfast.decoding import MessageDecoder, value_decoder
+from rlfast.decode._messages import MessageDecoder, value_decoder
 
 EXAMPLES = int(os.environ.get("RLFAST_HYPOTHESIS_EXAMPLES", "150"))
 

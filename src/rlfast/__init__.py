@@ -1,16 +1,7 @@
 """The fast path from a WebSocket stream of JSON events to typed structs, Arrow columns and Parquet."""
 
-# ruff: noqa: E402 - nothing compiled may load before the check
-from rlfast._compat import check_picows
-
-check_picows()
-del check_picows
-
-from rlfast.backoff import Backoff
-from rlfast.batch import EventBatch, EventTable
-from rlfast.client import Bearer, ClientConfig, Cookie, ReasoningLayerClient, TokenProvider
-from rlfast.compression import Deflate
-from rlfast.connection import WebSocketConnection, connect
+from rlfast._core import __version__
+from rlfast.decode import EventBatch, EventTable, UnknownEvent
 from rlfast.errors import (
     CaptureError,
     ConfigError,
@@ -27,10 +18,14 @@ from rlfast.errors import (
     UnsupportedFieldError,
     UsageError,
 )
-from rlfast.events import (
+from rlfast.metrics import ConnectionStats
+from rlfast.reasoning_layer import (
     AgentEvent,
     AttentionShift,
+    Bearer,
+    ClientConfig,
     Connected,
+    Cookie,
     CycleComplete,
     ErrorEvent,
     GoalCompleted,
@@ -39,12 +34,11 @@ from rlfast.events import (
     ImpasseDetected,
     KbChange,
     OversightAlert,
-    UnknownEvent,
-    UUIDStr,
+    ReasoningLayerClient,
+    TokenProvider,
 )
-from rlfast.options import ConnectionOptions, ConnectionStats, Gap, Timing
-from rlfast.schema import CategoryStr
-from rlfast.version import __version__
+from rlfast.schema import CategoryStr, UUIDStr
+from rlfast.websocket import Backoff, ConnectionOptions, Deflate, Gap, Timing, WebSocketConnection, connect
 
 __all__ = [
     "AgentEvent",

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from rlfast.capture.manifest import read_manifest
-from rlfast.simulator.events import agent_events
+from rlfast.capture._manifest import read_manifest
+from rlfast.simulator._events import agent_events
 
 from .helpers import AGENT, STREAM, TENANT, gaps, part_files
 

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from sample_events import assemble
 
 from rlfast import AgentEvent, ConnectionOptions, EventBatch
-from rlfast.capture.manifest import RunEnd
-from rlfast.capture.options import CaptureOptions
-from rlfast.capture.rows import RowMaker
-from rlfast.capture.segment import DatasetWriter
-from rlfast.client import ClientConfig, ReasoningLayerClient
-from rlfast.connection import Connecting, connect
+from rlfast.capture._manifest import RunEnd
+from rlfast.capture._options import CaptureOptions
+from rlfast.capture._rows import RowMaker
+from rlfast.capture._segment import DatasetWriter
+from rlfast.reasoning_layer._client import ClientConfig, ReasoningLayerClient
 from rlfast.simulator import Simulator
+from rlfast.websocket._connection import Connecting, connect
 
 AGENT = "0a8ee6c5-7d7a-4d24-9d6d-3a0c1b1f6d70"
 TENANT = "5f0c9d53-92c5-4b5f-8f3e-0d8a5b0a2c11"

@@ -10,10 +10,10 @@ from sample_events import PAYLOADS
 
 from rlfast import AgentEvent, CaptureError
 from rlfast.capture import compact, next_seq
-from rlfast.capture.burial import list_dead_letters, redrive
-from rlfast.capture.inspection import inspect_dataset
-from rlfast.capture.lock import DatasetLock
-from rlfast.capture.manifest import read_manifest
+from rlfast.capture._dead_letters import list_dead_letters, redrive
+from rlfast.capture._inspect import inspect_dataset
+from rlfast.capture._lock import DatasetLock
+from rlfast.capture._manifest import read_manifest
 
 from .helpers import STREAM, column, dead_letters, part_files, write
 

@@ -18,10 +18,10 @@ from wsserver import Peer, frame, serve
 
 from rlfast import AgentEvent, Gap, UUIDStr, connect
 from rlfast.capture import CaptureOptions, CaptureProgress, capture, compact, recover, redrive
-from rlfast.capture.journal import JournalInfo
-from rlfast.capture.manifest import read_manifest
-from rlfast.capture.parquet import schema_fingerprint
-from rlfast.capture.segment import DatasetWriter
+from rlfast.capture._file import schema_fingerprint
+from rlfast.capture._manifest import read_manifest
+from rlfast.capture._segment import DatasetWriter
+from rlfast.capture._wal import JournalInfo
 
 from .helpers import STREAM, add, batch_of, write
 from .test_journal import INFO

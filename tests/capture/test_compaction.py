@@ -8,11 +8,11 @@ from sample_events import PAYLOADS
 
 from rlfast import CaptureError
 from rlfast.capture import CaptureOptions, next_seq
-from rlfast.capture.compaction import compact
-from rlfast.capture.inspection import inspect_dataset
-from rlfast.capture.lock import DatasetLock
-from rlfast.capture.manifest import read_manifest
-from rlfast.capture.transaction import INTENT
+from rlfast.capture._compaction import compact
+from rlfast.capture._inspect import inspect_dataset
+from rlfast.capture._lock import DatasetLock
+from rlfast.capture._manifest import read_manifest
+from rlfast.capture._transaction import INTENT
 
 from .helpers import STREAM, dead_letters, files, part_files, sent, stored, write
 
@@ -110,8 +110,8 @@ def test_readers_by_the_manifest_see_every_event_once_at_each_moment(
 
 def test_partitions_stay_apart(tmp_path: Path) -> None:
     options = CaptureOptions(partition_by="hour")
-    from rlfast.capture.rows import RowMaker
-    from rlfast.capture.segment import DatasetWriter
+    from rlfast.capture._rows import RowMaker
+    from rlfast.capture._segment import DatasetWriter
 
     from .helpers import batch_of
 

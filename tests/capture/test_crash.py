@@ -19,8 +19,8 @@ from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve
 
 from rlfast.capture import CaptureOptions, compact, next_seq, recover
-from rlfast.capture.inspection import inspect_dataset
-from rlfast.capture.manifest import read_manifest
+from rlfast.capture._inspect import inspect_dataset
+from rlfast.capture._manifest import read_manifest
 from rlfast.simulator import Simulator, SimulatorOptions
 
 from .crashing import (

@@ -7,7 +7,7 @@ from sample_events import PAYLOADS
 
 from rlfast import CaptureError
 from rlfast.capture import next_seq, prepare_folder
-from rlfast.capture.files import MANIFEST, final_name
+from rlfast.capture._files import MANIFEST, final_name
 
 from .helpers import STREAM, files, write
 

@@ -21,7 +21,7 @@ from rlfast.capture import (
     resume,
     stream_state,
 )
-from rlfast.capture.files import (
+from rlfast.capture._files import (
     LONGEST_FOLDER,
     ensure_folder,
     explain,

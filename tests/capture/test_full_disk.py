@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from sample_events import PAYLOADS
 
-from rlfast.capture.inspection import inspect_dataset
+from rlfast.capture._inspect import inspect_dataset
 
 from .helpers import STREAM, files, sent, stored, write
 
@@ -25,14 +25,14 @@ WRITER = """
 import json, pathlib, resource, sys
 from capture.helpers import add, batch_of
 from rlfast.capture import CaptureOptions, RotationPolicy
-from rlfast.capture.segment import DatasetWriter
+from rlfast.capture._segment import DatasetWriter
 from rlfast.errors import CaptureError
 
 out, stream, limit, row_group, max_rows = sys.argv[1:]
 if int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
 import rlfast.capture.parquet
-rlfast.capture.parquet.ROW_GROUP_ROWS = int(row_group)
+rlfast.capture._file.ROW_GROUP_ROWS = int(row_group)
 # Ids that do not compress: 16 bytes on disk for each event.
 import random
 source = random.Random(1)

@@ -11,12 +11,14 @@ import pytest
 
 from rlfast import CaptureError, Gap
 from rlfast._core.block import BlockQueue
-from rlfast.capture.journal import Journal, JournalInfo, journal_end, journal_folders, stored_segments
+from rlfast.capture._wal import Journal, JournalInfo, journal_end, journal_folders, stored_segments
 
 from .crashing import journal_messages
 from .helpers import STREAM
 
-INFO = JournalInfo(STREAM, "rlfast.events:AgentEvent", "text", "zstd", None, 1, timestamps="us")
+INFO = JournalInfo(
+    STREAM, "rlfast.reasoning_layer._events:AgentEvent", "text", "zstd", None, 1, timestamps="us"
+)
 MIB = 1 << 20
 
 

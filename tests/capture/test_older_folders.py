@@ -16,7 +16,7 @@ from wsserver import Peer, close_frame, frame, serve
 
 import rlfast
 from rlfast.capture import capture, compact, inspect_dataset, recover
-from rlfast.simulator.events import agent_events
+from rlfast.simulator._events import agent_events
 
 from .helpers import gaps, rows, sent
 

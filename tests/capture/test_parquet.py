@@ -18,9 +18,9 @@ from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B
 from rlfast import CategoryStr, UUIDStr, __version__
 from rlfast.capture import CaptureOptions
 from rlfast.capture import parquet as parquet_module
-from rlfast.capture.files import final_name
-from rlfast.capture.rows import RowMaker
-from rlfast.capture.segment import DatasetWriter
+from rlfast.capture._files import final_name
+from rlfast.capture._rows import RowMaker
+from rlfast.capture._segment import DatasetWriter
 
 from .helpers import STREAM, add, batch_of, dead_letters, rows, sent, stored, write
 
@@ -225,7 +225,7 @@ def test_the_footer_names_stream_and_span(tmp_path: Path) -> None:
     metadata = pq.read_metadata(tmp_path / "type=kb_change" / final_name(STREAM, 7)).metadata
     assert metadata[b"rlfast.stream"] == STREAM.encode()
     assert (metadata[b"rlfast.first_seq"], metadata[b"rlfast.last_seq"]) == (b"7", b"17")
-    assert metadata[b"rlfast.version"] == __version__.encode()
+    assert metadata[b"rlfast._core"] == __version__.encode()
 
 
 def test_row_groups_hold_several_batches_and_one_dictionary(

@@ -13,8 +13,8 @@ from wsserver import Peer, frame, serve, until
 
 from rlfast import CaptureError, connect
 from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy, capture, compact, recover
-from rlfast.capture.lock import DatasetLock
-from rlfast.capture.place import check_place
+from rlfast.capture._lock import DatasetLock
+from rlfast.capture._place import check_place
 
 from .helpers import files, stored, write
 

@@ -28,7 +28,7 @@ from wsserver import Peer, frame, serve
 
 from rlfast import AgentEvent, Backoff, connect
 from rlfast.capture import CaptureOptions, capture
-from rlfast.simulator.events import agent_events
+from rlfast.simulator._events import agent_events
 
 from .helpers import AGENT, STREAM
 

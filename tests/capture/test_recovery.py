@@ -18,11 +18,11 @@ from wsserver import Peer, frame, serve
 
 from rlfast import AgentEvent, CaptureError, ConnectionOptions, Gap, UsageError, connect
 from rlfast.capture import CaptureOptions, capture, next_seq, recover, resume, stream_state
-from rlfast.capture.dataset import prepare_folder
-from rlfast.capture.inspection import inspect_dataset
-from rlfast.capture.lock import OWNER, DatasetLock
-from rlfast.capture.manifest import RunEnd, read_manifest
-from rlfast.capture.type_names import name_type, resolve_type
+from rlfast.capture._dataset import prepare_folder
+from rlfast.capture._inspect import inspect_dataset
+from rlfast.capture._lock import OWNER, DatasetLock
+from rlfast.capture._manifest import RunEnd, read_manifest
+from rlfast.capture._type_names import name_type, resolve_type
 
 from .helpers import STREAM, column, dead_letters, files, gaps, part_files, rows, sent, stored, write
 from .test_journal import INFO, Keeper
@@ -251,7 +251,7 @@ def test_types_have_names() -> None:
     for type_ in (AgentEvent, Reading, None, Reading | Strict):
         name = name_type(type_)
         assert resolve_type(name) == type_
-    assert name_type(AgentEvent) == "rlfast.events:AgentEvent"
+    assert name_type(AgentEvent) == "rlfast.reasoning_layer._events:AgentEvent"
 
 
 def test_temporary_files_go_and_others_stay(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ async def test_two_captures_into_one_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_stale_lock_is_taken_over(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib, sys; from rlfast.capture.lock import DatasetLock; "
+        "import os, pathlib, sys; from rlfast.capture._lock import DatasetLock; "
         "DatasetLock(pathlib.Path(sys.argv[1]), 'test').acquire(); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)

@@ -22,9 +22,9 @@ from rlfast import (
     connect,
 )
 from rlfast.capture import CaptureOptions, CaptureProgress, RotationPolicy, capture, next_seq, recover
-from rlfast.capture.manifest import read_manifest
+from rlfast.capture._manifest import read_manifest
 from rlfast.simulator import Simulator, SimulatorOptions, StreamConnection
-from rlfast.simulator.events import agent_events
+from rlfast.simulator._events import agent_events
 
 from .helpers import AGENT, STREAM, column, connect_to, dead_letters, files, part_files, rows, sent, stored
 

@@ -20,11 +20,11 @@ from wsserver import Peer, frame, serve
 
 from rlfast import CaptureError, UUIDStr, connect
 from rlfast.capture import CaptureOptions, capture, compact, next_seq, redrive, resume
-from rlfast.capture.files import LONGEST_FOLDER
-from rlfast.capture.inspection import inspect_dataset
-from rlfast.capture.manifest import read_manifest
-from rlfast.capture.schemas import UnlikeColumnsError, column_changes, convert, unify
-from rlfast.naming import OwnNames, own_names
+from rlfast.capture._files import LONGEST_FOLDER
+from rlfast.capture._inspect import inspect_dataset
+from rlfast.capture._manifest import read_manifest
+from rlfast.capture._schemas import UnlikeColumnsError, column_changes, convert, unify
+from rlfast.schema._names import OwnNames, own_names
 
 from .helpers import STREAM, files, part_files, write
 

@@ -11,10 +11,10 @@ from rlfast import CaptureError, __version__
 from rlfast.capture import CaptureOptions, RotationPolicy, recover
 from rlfast.capture import parquet as parquet_module
 from rlfast.capture import segment as segment_module
-from rlfast.capture.files import final_name
-from rlfast.capture.manifest import ManifestFile, read_manifest
-from rlfast.capture.parquet import schema_fingerprint
-from rlfast.capture.segment import DatasetWriter
+from rlfast.capture._file import schema_fingerprint
+from rlfast.capture._files import final_name
+from rlfast.capture._manifest import ManifestFile, read_manifest
+from rlfast.capture._segment import DatasetWriter
 
 from .helpers import STREAM, add, batch_of, dead_letters, files, part_files, rows, sent, stored, write
 

@@ -177,7 +177,7 @@ async def test_a_server_that_never_comes_back(tmp_path: Path, expected: Expected
 async def test_gaps_are_in_the_journal_before_they_are_over(tmp_path: Path) -> None:
     """Killed while it waits for the server: the gap is recovered."""
     from rlfast.capture import recover
-    from rlfast.capture.journal import journal_folders, stored_segments
+    from rlfast.capture._wal import journal_folders, stored_segments
 
     options = SimulatorOptions(pool=POOL, seed=SEED, faults=("drop:300",))
     left = tmp_path / "left"

@@ -12,9 +12,9 @@ from sample_events import PAYLOADS
 from rlfast import CaptureError
 from rlfast.capture import CaptureOptions, RotationPolicy
 from rlfast.capture import sink as sink_module
-from rlfast.capture.rows import BatchRows
-from rlfast.capture.segment import DatasetWriter
-from rlfast.capture.sink import ParquetSink
+from rlfast.capture._rows import BatchRows
+from rlfast.capture._segment import DatasetWriter
+from rlfast.capture._sink import ParquetSink
 
 from .helpers import STREAM, batch_of, files, part_files, rows, sent, stored
 

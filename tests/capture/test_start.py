@@ -20,11 +20,11 @@ from wsserver import Peer, frame, serve, until, upgrade_answer
 
 from rlfast import AgentEvent, Backoff, CaptureError, ConnectError, ConnectionOptions, UsageError, connect
 from rlfast.capture import CaptureOptions, capture, resume, stream_state
-from rlfast.capture.inspection import inspect_dataset
-from rlfast.capture.lock import DatasetLock
-from rlfast.capture.recovery import RecoveryReport
-from rlfast.connection import Connecting
+from rlfast.capture._inspect import inspect_dataset
+from rlfast.capture._lock import DatasetLock
+from rlfast.capture._recovery import RecoveryReport
 from rlfast.simulator import Simulator, SimulatorOptions
+from rlfast.websocket._connection import Connecting
 
 from .crashing import environment, journal_messages
 from .helpers import AGENT, STREAM, files, gaps, rows, sent, stored, write

@@ -65,7 +65,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["capture", "ws://h", "--token-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE is not set"),
         (["capture", "ws://h", "--types", "events"], "write module:Type"),
         (["capture", "ws://h", "--types", "no_such_module:Event"], "cannot import no_such_module"),
-        (["capture", "ws://h", "--types", "rlfast.events:Nothing"], "rlfast.events has no Nothing"),
+        (
+            ["capture", "ws://h", "--types", "rlfast.reasoning_layer._events:Nothing"],
+            "rlfast.reasoning_layer._events has no Nothing",
+        ),
         (["capture", "ws://h", "--types", "decimal:Decimal"], "--types 'decimal:Decimal': batch mode needs"),
         (["inspect"], "DIR"),
         (["bench"], "exactly one of URL, --agent, --cycle and --session, not none"),

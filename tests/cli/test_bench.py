@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rlfast.measure.histogram import Histogram
+from rlfast.metrics._histogram import Histogram
 
 from .helpers import agent_arguments, assert_one_line, environment, run, simulator, start
 

@@ -7,7 +7,7 @@ import pytest
 from capture.helpers import STREAM, part_files, write
 from sample_events import PAYLOADS
 
-from rlfast.capture.files import final_name
+from rlfast.capture._files import final_name
 from rlfast.cli import main
 
 from .helpers import assert_one_line

@@ -44,7 +44,7 @@ def test_recover_saves_and_says_so(tmp_path: Path) -> None:
 def test_a_type_is_for_one_stream(tmp_path: Path) -> None:
     for stream in ("weather", "trades"):
         leave(tmp_path, [b'{"celsius":1.5}'], stream=stream, type="no_such_module:Reading")
-    typed = ("--types", "rlfast.events:OversightAlert")
+    typed = ("--types", "rlfast.reasoning_layer._events:OversightAlert")
     done = run("recover", tmp_path, *typed)
     assert (done.returncode, "--stream NAME" in done.stderr) == (1, True)
     assert run("recover", tmp_path, "--stream", "trades").returncode == 2

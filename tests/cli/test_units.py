@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlfast import ConfigError
-from rlfast.cli.units import (
+from rlfast.cli._units import (
     format_bytes,
     format_seconds,
     parse_duration,

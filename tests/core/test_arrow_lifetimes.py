@@ -19,8 +19,8 @@ from sample_events import PAYLOADS, assemble
 from rlfast._core import arrow
 from rlfast._core.buildinfo import SANITIZE
 from rlfast._core.columns import ColumnBuilder, ColumnKind
-from rlfast.batch import EventTable
-from rlfast.events import AgentEvent
+from rlfast.decode._batch import EventTable
+from rlfast.reasoning_layer._events import AgentEvent
 
 from .exporting import ExportedTable
 from .wide import VALUES, column_of, wide_table

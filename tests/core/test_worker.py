@@ -13,8 +13,8 @@ from rlfast._core.block import Block, BlockQueue
 from rlfast._core.decode import BlockDecoder
 from rlfast._core.plan import KERNELS, CompiledPlan
 from rlfast._core.worker import PlanThread
-from rlfast.decoding import BatchAssembler
-from rlfast.events import AgentEvent, Heartbeat
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.reasoning_layer._events import AgentEvent, Heartbeat
 
 HEARTBEAT = b'{"type":"heartbeat","timestamp":"t"}'
 ODD = b'{"type":"heartbeat","timestamp":"t","timestamp":"u"}'

@@ -6,7 +6,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlfast.measure.histogram import LARGEST, PERCENTILES, Histogram
+from rlfast.metrics._histogram import LARGEST, PERCENTILES, Histogram
 
 DURATIONS = st.lists(st.integers(1, LARGEST), min_size=1, max_size=200)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from rlfast.measure.timestamps import UNKNOWN, find_column, from_json, to_nanoseconds
+from rlfast.metrics._timestamps import UNKNOWN, find_column, from_json, to_nanoseconds
 
 MOMENT = 1_790_000_000_123_456_000
 

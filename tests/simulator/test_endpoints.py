@@ -5,7 +5,7 @@ import pytest
 from multidict import CIMultiDict
 from picows import WSUpgradeRequest
 
-from rlfast.simulator.endpoints import Rejection, Route, Stream, resolve
+from rlfast.simulator._endpoints import Rejection, Route, Stream, resolve
 
 from .ids import AGENT, TENANT
 

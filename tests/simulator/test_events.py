@@ -9,8 +9,8 @@ from collections import Counter
 import msgspec
 import pytest
 
-from rlfast.events import AgentEvent, AttentionShift, OversightAlert
-from rlfast.simulator.events import (
+from rlfast.reasoning_layer._events import AgentEvent, AttentionShift, OversightAlert
+from rlfast.simulator._events import (
     SIDE_POOL,
     agent_events,
     agent_pool,

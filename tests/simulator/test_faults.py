@@ -20,13 +20,13 @@ from wsserver import until
 from rlfast.cli import main
 from rlfast.errors import ConfigError
 from rlfast.simulator import Simulator, SimulatorOptions, StreamConnection
-from rlfast.simulator.endpoints import Stream
-from rlfast.simulator.events import agent_events
-from rlfast.simulator.faults import FORMS, Fault, parse_fault
-from rlfast.simulator.faulty_stream import MALFORMED
-from rlfast.simulator.frames import text_frame
-from rlfast.simulator.stream import TICK
-from rlfast.simulator.trickle import Trickle
+from rlfast.simulator._endpoints import Stream
+from rlfast.simulator._events import agent_events
+from rlfast.simulator._faults import FORMS, Fault, parse_fault
+from rlfast.simulator._faulty_stream import MALFORMED
+from rlfast.simulator._frames import text_frame
+from rlfast.simulator._stream import TICK
+from rlfast.simulator._trickle import Trickle
 from simulator.ids import AGENT, TENANT
 from simulator.raw import CLOSE, PING, PONG, TEXT, RawClient, client_frame, open_raw
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlfast.errors import ConfigError
-from rlfast.simulator.frames import SLICE_BYTES, FrameSequence, text_frame
+from rlfast.simulator._frames import SLICE_BYTES, FrameSequence, text_frame
 
 
 def parse(stream: bytes) -> list[bytes]:

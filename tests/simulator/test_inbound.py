@@ -5,7 +5,7 @@ import pytest
 from picows import WSFrame, WSMsgType
 from picows.picows import _make_test_ws_frame
 
-from rlfast.simulator.inbound import MAX_MESSAGE_BYTES, Inbox, Violation, acknowledgement, close_reply
+from rlfast.simulator._inbound import MAX_MESSAGE_BYTES, Inbox, Violation, acknowledgement, close_reply
 
 
 def frame(kind: WSMsgType, payload: bytes, fin: bool = True) -> WSFrame:

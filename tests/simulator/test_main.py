@@ -14,8 +14,8 @@ import pytest
 import websockets
 from websockets.asyncio.client import connect
 
-from rlfast.simulator.endpoints import Stream
-from rlfast.simulator.events import agent_events
+from rlfast.simulator._endpoints import Stream
+from rlfast.simulator._events import agent_events
 
 from .ids import AGENT, TENANT
 

@@ -17,9 +17,9 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
 from rlfast.errors import UsageError
-from rlfast.events import OversightAlert
+from rlfast.reasoning_layer._events import OversightAlert
 from rlfast.simulator import Simulator, SimulatorOptions, StreamConnection
-from rlfast.simulator.events import agent_events, cycle_messages, oversight_alerts
+from rlfast.simulator._events import agent_events, cycle_messages, oversight_alerts
 
 from .ids import AGENT, TENANT
 from .raw import open_raw

@@ -11,9 +11,9 @@ from typing_extensions import Self
 from wsserver import until
 
 from rlfast.simulator import Simulator, SimulatorOptions, StreamConnection
-from rlfast.simulator.events import agent_events
-from rlfast.simulator.frames import SLICE_BYTES
-from rlfast.simulator.stream import MAX_QUEUED_REPLIES
+from rlfast.simulator._events import agent_events
+from rlfast.simulator._frames import SLICE_BYTES
+from rlfast.simulator._stream import MAX_QUEUED_REPLIES
 
 from .ids import AGENT, TENANT
 from .raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, RawClient, client_frame, open_raw

@@ -3,16 +3,16 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rlfast.capture.dataset import StreamState, next_seq, prepare_folder, stream_state
-from rlfast.capture.options import CaptureOptions, RotationPolicy
-from rlfast.capture.runner import capture
-from rlfast.capture.summary import CaptureProgress, CaptureSummary, TypeSummary
+from rlfast.capture._dataset import StreamState, next_seq, prepare_folder, stream_state
+from rlfast.capture._options import CaptureOptions, RotationPolicy
+from rlfast.capture._run import capture
+from rlfast.capture._summary import CaptureProgress, CaptureSummary, TypeSummary
 
 if TYPE_CHECKING:
-    from rlfast.capture.burial import list_dead_letters, redrive
-    from rlfast.capture.compaction import compact
-    from rlfast.capture.inspection import inspect_dataset
-    from rlfast.capture.recovery import RecoveredStream, RecoveryReport, recover, resume
+    from rlfast.capture._compaction import compact
+    from rlfast.capture._dead_letters import list_dead_letters, redrive
+    from rlfast.capture._inspect import inspect_dataset
+    from rlfast.capture._recovery import RecoveredStream, RecoveryReport, recover, resume
 
 __all__ = [
     "CaptureOptions",
@@ -37,14 +37,14 @@ __all__ = [
 
 # These load pyarrow, which takes its time.
 _LAZY = {
-    "RecoveredStream": "recovery",
-    "RecoveryReport": "recovery",
-    "compact": "compaction",
-    "inspect_dataset": "inspection",
-    "list_dead_letters": "burial",
-    "recover": "recovery",
-    "redrive": "burial",
-    "resume": "recovery",
+    "RecoveredStream": "_recovery",
+    "RecoveryReport": "_recovery",
+    "compact": "_compaction",
+    "inspect_dataset": "_inspect",
+    "list_dead_letters": "_dead_letters",
+    "recover": "_recovery",
+    "redrive": "_dead_letters",
+    "resume": "_recovery",
 }
 
 

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; by default that of the process.
     """
     try:
-        from rlfast.cli.app import run
+        from rlfast.cli._app import run
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _LIBRARIES:

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from rlfast.errors import ConfigError
-from rlfast.simulator.faults import FORMS
-from rlfast.simulator.options import SimulatorOptions
-from rlfast.simulator.server import serve
+from rlfast.simulator._faults import FORMS
+from rlfast.simulator._options import SimulatorOptions
+from rlfast.simulator._server import serve
 
 __all__ = ["main"]
 

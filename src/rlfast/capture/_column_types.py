@@ -1,0 +1,91 @@
+"""Types of the columns in files: those that a capture was told to write, and those that files have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rlfast._core.uuids import UUID_CHARS, write_uuid_text
+from rlfast.capture._arrow import pa, pq
+from rlfast.capture._options import CaptureOptions
+
+__all__ = ["UUID_KEY", "as_text", "as_written", "has_uuids", "options_of"]
+
+UUID_KEY = "rlfast.uuid"
+"""Key of a file's metadata: the option `uuid`, because columns of text do not tell."""
+
+# Arrays are Any below: which attributes one has depends on its Arrow type, which is known at run time.
+
+
+def as_written(table: pa.Table, options: CaptureOptions) -> pa.Table:
+    """Return the rows with the types that `options` ask for; a column that has its type already is shared."""
+    columns = [_convert(column, options) for column in table.columns]
+    fields = [field.with_type(column.type) for field, column in zip(table.schema, columns, strict=True)]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields).with_metadata(table.schema.metadata))
+
+
+def _convert(column: Any, options: CaptureOptions) -> Any:
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.unit == "ns" and options.timestamps == "us":
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    if options.uuid == "text" and has_uuids(kind):
+        return as_text(column.combine_chunks())
+    return column
+
+
+def as_text(array: Any) -> Any:
+    """UUIDs, or lists of them, as canonical text. Validity and the offsets of lists are shared."""
+    kind: Any = pa.utf8()
+    children = None
+    validity, values = array.buffers()[:2]
+    if pa.types.is_list(array.type):
+        kind = pa.list_(array.type.value_field.with_type(kind))
+        buffers, children = [validity, values], [as_text(array.values)]
+    else:
+        count = array.offset + len(array)
+        offsets, text = pa.allocate_buffer(4 * count + 4), pa.allocate_buffer(UUID_CHARS * count)
+        write_uuid_text(values, count, offsets, text)
+        buffers = [validity, offsets, text]
+    return pa.Array.from_buffers(kind, len(array), buffers, array.null_count, array.offset, children)
+
+
+def options_of(paths: Iterable[Path], schema: pa.Schema | None = None) -> dict[str, Any]:
+    """Return the options `timestamps` and `uuid` that files were written with, as far as they tell.
+
+    Args:
+        paths: of events or dead letters; the first one that tells an option decides it. A file that cannot be
+            read tells nothing.
+        schema: that the files' rows were given, where that is known; it decides first.
+    """
+    found = _told_by(schema) if schema is not None else {}
+    for path in paths:
+        try:
+            footer = pq.read_metadata(path)
+        except (OSError, pa.ArrowException):
+            continue
+        told = _told_by(footer.schema.to_arrow_schema())
+        if schema is not None and "uuid" in told:
+            found.setdefault("uuid", "text")  # The schema has none of these UUIDs left.
+        uuid = (footer.metadata or {}).get(UUID_KEY.encode())
+        if uuid is not None:
+            found.setdefault("uuid", uuid.decode())
+        found = {**told, **found}
+        if len(found) == 2:
+            break
+    return found
+
+
+def _told_by(schema: pa.Schema) -> dict[str, Any]:
+    # Whatever they are called: all times in a file are of one unit.
+    units = [field.type.unit for field in schema if pa.types.is_timestamp(field.type)]
+    found: dict[str, Any] = {"timestamps": units[0]} if units else {}
+    if any(has_uuids(field.type) for field in schema):
+        # Early files do not name the option.
+        found["uuid"] = "binary"
+    return found
+
+
+def has_uuids(kind: Any) -> bool:
+    """Tell whether an Arrow type is that of UUIDs, or of lists of them."""
+    return bool(kind == pa.uuid() or (pa.types.is_list(kind) and kind.value_type == pa.uuid()))

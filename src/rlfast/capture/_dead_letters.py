@@ -1,0 +1,281 @@
+"""Dead letters listed, and decoded again with a newer type: ``rlfast dead-letters``, ``rlfast redrive``."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import numpy as np
+
+from rlfast._core.block import BlockQueue
+from rlfast.capture._arrow import pa, pc, pq
+from rlfast.capture._column_types import options_of
+from rlfast.capture._files import DEAD_LETTERS, GAPS, explain, is_type_folder
+from rlfast.capture._leftovers import remove_empty_folders
+from rlfast.capture._lock import DatasetLock
+from rlfast.capture._manifest import Manifest, read_manifest
+from rlfast.capture._options import CaptureOptions, Partition, Timestamps, UUIDFormat
+from rlfast.capture._recovery import recover_locked
+from rlfast.capture._rewrite import Rewrite
+from rlfast.capture._rows import RowMaker, partition_name
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._messages import check_message_type
+from rlfast.errors import CaptureError, check_choice, check_int, check_path, check_type
+from rlfast.schema._names import OwnNames
+
+__all__ = ["BuriedGroup", "RedriveReport", "Sample", "list_dead_letters", "redrive"]
+
+CUT = "message_too_big"
+"""Reason of dead letters of which only the beginning is known."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One dead letter."""
+
+    stream: str
+    seq: int
+    received_at: int
+    """Nanoseconds since 1970-01-01 UTC."""
+    error: str
+    raw: str
+    """Beginning of the payload; bytes that are not UTF-8 are escaped."""
+
+
+class BuriedGroup(msgspec.Struct, frozen=True):
+    """Dead letters of one reason."""
+
+    reason: str
+    count: int
+    samples: tuple[Sample, ...]
+
+
+class RedriveReport(msgspec.Struct, frozen=True):
+    """What a redrive did.
+
+    Attributes:
+        read: dead letters that were decoded again.
+        events: those that are events now, by type.
+        left: those that are still dead letters, by reason.
+    """
+
+    read: int
+    events: dict[str, int]
+    left: dict[str, int]
+
+
+def list_dead_letters(out: str | Path, samples: int = 3, raw_chars: int = 200) -> list[BuriedGroup]:
+    """Return the dead letters of a data set by reason, the most frequent first, with some of each.
+
+    Raises:
+        CaptureError: a file cannot be read.
+    """
+    out = check_path("out", out)
+    check_int("samples", samples, 0)
+    check_int("raw_chars", raw_chars, 0)
+    counts: Counter[str] = Counter()
+    found: dict[str, list[Sample]] = defaultdict(list)
+    for _, table in _tables(out):
+        reasons: list[Any] = table["reason"].to_pylist()
+        counts.update(reasons)
+        for reason in sorted(set(reasons)):
+            some = table.filter(pc.equal(table["reason"], reason)).slice(0, samples - len(found[reason]))
+            found[reason] += [_sample(row, raw_chars) for row in _plain_times(some).to_pylist()]
+    return [BuriedGroup(reason, count, tuple(found[reason])) for reason, count in counts.most_common()]
+
+
+def _plain_times(table: pa.Table) -> pa.Table:
+    place = table.column_names.index("received_at")
+    return table.set_column(place, "received_at", _nanoseconds(table["received_at"]))
+
+
+def _nanoseconds(times: Any) -> Any:
+    return times.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+
+
+def _sample(row: dict[str, Any], raw_chars: int) -> Sample:
+    raw: bytes = row["raw"]
+    text = raw[: 4 * raw_chars].decode("utf-8", "backslashreplace")
+    shown = text[:raw_chars] + ("…" if len(text) > raw_chars or len(raw) > 4 * raw_chars else "")
+    return Sample(row["stream"], row["seq"], row["received_at"], row["error"], shown)
+
+
+def _tables(out: Path, paths: Iterable[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+    """Yield path and content of each file of dead letters, or of those at `paths`."""
+    if not out.is_dir():
+        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
+    try:
+        for path in sorted(_streams(read_manifest(out)) if paths is None else paths):
+            with pq.ParquetFile(out / path) as file:
+                yield path, file.read()
+    except OSError as error:
+        raise explain(error, out, "cannot read the dead letters in") from error
+    except pa.ArrowException as error:
+        raise CaptureError(f"cannot read the dead letters in {out}: {error}") from error
+
+
+def _streams(manifest: Manifest) -> dict[str, str]:
+    """The stream of each file of dead letters, by path."""
+    streams = {file.path: entry.stream for entry in manifest.entries for file in entry.files}
+    return {path: streams[path] for path in manifest.files if path.startswith(f"{DEAD_LETTERS}/")}
+
+
+def redrive(
+    out: str | Path,
+    type: Any,
+    uuid: UUIDFormat | None = None,
+    timestamps: Timestamps | None = None,
+    *,
+    stream: str | None = None,
+) -> RedriveReport:
+    """Decode the dead letters of a stream again, with `type`, and commit what now fits; the rest stays.
+
+    Events keep the seq, epoch and received_at of their dead letter. Each file of dead letters is one change:
+    either its old state or its new one is there. May be killed, and called again.
+
+    Args:
+        out: folder of the data set; no capture may be running.
+        type: struct type, tagged union of them, or None for any JSON.
+        uuid: as in `CaptureOptions`; None for what the newest files have.
+        timestamps: the same.
+        stream: whose dead letters; needed if there are some of several streams, because the type of one can
+            take those of another for its own.
+
+    Raises:
+        CaptureError: a capture is running, a file cannot be read or written, there are dead letters of
+            several streams and none is named, or there is no such stream.
+        UnsupportedFieldError: a field of the type has no column type.
+    """
+    out = check_path("out", out)
+    check_message_type(type)
+    check_choice("uuid", uuid, get_args(UUIDFormat), optional=True)
+    check_choice("timestamps", timestamps, get_args(Timestamps), optional=True)
+    check_type("stream", stream, str, optional=True)
+    if not out.is_dir():
+        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
+    events: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    read = 0
+    with DatasetLock(out, "redrive"):
+        recover_locked(out)
+        manifest = read_manifest(out)
+        newest = (out / path for path in reversed(manifest.files) if not path.startswith(f"{GAPS}/"))
+        options = CaptureOptions(partition_by=_partition_of(manifest), **options_of(newest))
+        options = replace(options, uuid=uuid or options.uuid, timestamps=timestamps or options.timestamps)
+        for path, table in _tables(out, _files_of(manifest, stream)):
+            assembler = BatchAssembler(type)
+            assembler.buries_hook_errors = True
+            work = _Redrive(out, path, table, assembler, options)
+            work.run()
+            read += table.num_rows
+            events.update(work.events)
+            left.update(work.left)
+        remove_empty_folders(out)
+    return RedriveReport(read, dict(events.most_common()), dict(left.most_common()))
+
+
+def _files_of(manifest: Manifest, stream: str | None) -> list[str]:
+    """The files of dead letters of a stream, or of the only one that has some."""
+    streams = _streams(manifest)
+    names = sorted(set(streams.values()))
+    if stream is None and len(names) > 1:
+        raise CaptureError(
+            f"there are dead letters of several streams: {', '.join(names)}; name the one whose events have "
+            "this type (--stream NAME)"
+        )
+    if stream is not None and all(entry.stream != stream for entry in manifest.entries):
+        raise CaptureError(
+            f"there is no stream {stream}; those with dead letters: {', '.join(names) or 'none'}"
+        )
+    return [path for path, name in streams.items() if stream in (None, name)]
+
+
+def _partition_of(manifest: Manifest) -> Partition | None:
+    depth = max((path.count("/") for path in manifest.files if is_type_folder(path)), default=1)
+    return ("day", "hour")[min(depth, 3) - 2] if depth > 1 else None
+
+
+class _Redrive:
+    """One file of dead letters, decoded again."""
+
+    def __init__(
+        self, out: Path, path: str, table: pa.Table, assembler: BatchAssembler, options: CaptureOptions
+    ) -> None:
+        self.events: Counter[str] = Counter()
+        self.left: Counter[str] = Counter()
+        self._out = out
+        self._path = path
+        self._table = table.combine_chunks()
+        self._assembler = assembler
+        self._options = options
+        self._seq = table["seq"].to_numpy()
+        self._received_at = _nanoseconds(table["received_at"]).to_numpy()
+
+    def run(self) -> None:
+        stream = str(self._table["stream"][0].as_py())
+        batch = self._decode()
+        rewrite = Rewrite(self._out, stream, "redrive", self._options)
+        rows = RowMaker(stream).make(batch, batch.last_seq)
+        dead = 0
+        try:
+            for folder, type_, found, _ in rows.tables:
+                names = batch.own_names if type_ is not None else OwnNames()
+                # Numbers of the redriven batch are places in the file.
+                places = found.column(names.seq).to_numpy()
+                if type_ is None:
+                    dead = found.num_rows
+                    reasons: list[Any] = found.column("reason").to_pylist()
+                    self.left.update(reasons)
+                else:
+                    self.events[type_] += found.num_rows
+                for where, chosen in self._partitions(folder, names, places):
+                    part = self._restore(found.take(pa.array(chosen)), names, places[chosen])
+                    seqs = self._seq[places[chosen]]
+                    rewrite.write(where, [part], int(seqs.min()), int(seqs.max()))
+            if not self.events:
+                rewrite.discard()
+                return
+            rewrite.commit([self._path], dead_letters=dead)
+        except OSError as error:
+            rewrite.discard()
+            raise explain(error, self._out, "cannot redrive in") from error
+
+    def _decode(self) -> Any:
+        raws: list[Any] = self._table["raw"].to_pylist()
+        reasons: list[Any] = self._table["reason"].to_pylist()
+        errors: list[Any] = self._table["error"].to_pylist()
+        size = sum(map(len, raws)) + 64 * len(raws)
+        queue = BlockQueue(max(1 << 16, min(size, 1 << 24)), 2 * size + 1024, 0)
+        queue.begin_epoch(1)
+        for raw, reason, error in zip(raws, reasons, errors, strict=True):
+            if reason == CUT:
+                queue.feed_rejected(raw, error)
+            else:
+                queue.feed(raw)
+        queue.end_of_read()
+        while (block := queue.take_block()) is not None:
+            self._assembler.add(block, 0, block.count)
+        return self._assembler.finish()
+
+    def _partitions(self, folder: str, own: OwnNames, places: Any) -> Iterator[tuple[str, Any]]:
+        """Folder, and places in the table, of each partition."""
+        everything = np.arange(len(places))
+        by = self._options.partition_by
+        if by is None or folder == DEAD_LETTERS:
+            yield folder, everything
+            return
+        names = np.array([partition_name(int(time), by, own) for time in self._received_at[places]])
+        for name in np.unique(names):
+            yield f"{folder}/{name}", everything[names == name]
+
+    def _restore(self, batch: pa.RecordBatch, names: OwnNames, places: Any) -> pa.RecordBatch:
+        """The rows with seq, epoch and received_at of their dead letters."""
+        source = self._table.take(pa.array(places))
+        columns = list(batch.columns)
+        for own in ("seq", "epoch", "received_at"):
+            i = batch.schema.get_field_index(getattr(names, own))
+            columns[i] = source[own].combine_chunks().cast(batch.schema.field(i).type)
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

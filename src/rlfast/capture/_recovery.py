@@ -1,0 +1,390 @@
+"""What a killed capture left, made whole: ``rlfast recover``, and the start of every capture.
+
+1. A commit that was under way is completed, or taken back.
+2. The journal of each stream is decoded again and committed, from behind the last committed message on.
+3. Temporary files are removed, and folders that are empty.
+
+Each step finds out by itself what is left to do, so that recovery may be killed, too, and called again.
+
+A journal is decoded by its own type, which stands in it by name. A type that the caller gives takes its place
+only where that one cannot be imported, and only for the stream that it was given for: decoded by the type of
+another stream, messages could become rows that nobody sent. A journal without a type is left as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from rlfast._core.block import Block
+from rlfast._core.journal import JournalReader
+from rlfast.capture._dataset import prepare_folder, stream_state
+from rlfast.capture._files import explain, temporary_files
+from rlfast.capture._leftovers import remove_empty_folders
+from rlfast.capture._lock import DatasetLock
+from rlfast.capture._manifest import RunEnd, read_manifest
+from rlfast.capture._options import CaptureOptions
+from rlfast.capture._rows import RowMaker, partition_spans
+from rlfast.capture._segment import DatasetWriter
+from rlfast.capture._transaction import recover_change
+from rlfast.capture._type_names import name_type, resolve_type
+from rlfast.capture._wal import JournalInfo, StoredSegment, journal_folders, remove_journal, stored_segments
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._messages import check_message_type
+from rlfast.errors import (
+    CaptureError,
+    ConfigError,
+    UnsupportedFieldError,
+    UsageError,
+    check_callable,
+    check_path,
+    check_type,
+)
+from rlfast.schema._plan import compile_plan
+from rlfast.websocket._gaps import Gap
+from rlfast.websocket._options import ConnectionOptions
+
+__all__ = ["RecoveredStream", "RecoveryReport", "recover", "recover_locked", "resume"]
+
+BATCH_ROWS = 65_536
+BATCH_BYTES = 64 << 20
+
+#: Stands for: the type that the journal names.
+BY_NAME: Any = object()
+
+_log = logging.getLogger("rlfast.capture")
+
+
+class RecoveredStream(msgspec.Struct, frozen=True):
+    """What a journal held that was not committed, and is now.
+
+    Attributes:
+        stream: name of the stream.
+        messages: recovered messages; the first and the last of them are `first_seq` and `last_seq`.
+        dead_letters: those of them that are dead letters.
+        first_seq, last_seq: None if there were none.
+        gaps: recovered gaps.
+        damaged: whether a record was found that is not what was written: the last one was torn off by the
+            crash, or the disk has lost something, and then there is a gap with reason ``journal_damaged``.
+    """
+
+    stream: str
+    messages: int
+    dead_letters: int
+    first_seq: int | None
+    last_seq: int | None
+    gaps: int
+    damaged: bool
+
+
+class RecoveryReport(msgspec.Struct, frozen=True):
+    """What recovery did.
+
+    Attributes:
+        commit: what became of a commit that was under way; None if there was none.
+        streams: what the journals held.
+        removed: temporary files that were removed.
+        left: stream and reason, for each journal that could not be decoded and is still there.
+    """
+
+    commit: Literal["completed", "taken_back"] | None
+    streams: tuple[RecoveredStream, ...]
+    removed: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """Whether the data set was whole."""
+        return self == RecoveryReport(None, (), (), ())
+
+
+def recover(
+    out: str | Path,
+    type: Any = BY_NAME,
+    *,
+    stream: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RecoveryReport:
+    """Make a data set whole that a capture left without an orderly end.
+
+    Args:
+        out: folder of the data set.
+        type: of the events, as in `rlfast.connect`, for a journal whose own type cannot be imported; every
+            other one is decoded by its own.
+        stream: whose type that is. Needed if there are several journals without a type; those of other
+            streams then stay, with a warning in the log.
+        progress: called with the messages that were decoded so far.
+
+    Raises:
+        CaptureError: a capture is running, a file cannot be read or written, a journal's type is not to be
+            had, or there is no such stream.
+        UsageError: there is a stream, and no type.
+    """
+    out = check_path("out", out)
+    _check_event_type(type)
+    check_type("stream", stream, str, optional=True)
+    check_callable("progress", progress, optional=True)
+    if stream is not None and type is BY_NAME:
+        raise UsageError(f"all streams are recovered; name {stream} together with the type of its events")
+    if not out.is_dir():
+        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
+    with DatasetLock(out, "recovery"):
+        report = recover_locked(out, type, only=stream, progress=progress)
+    if stream is None and report.left:
+        raise _cannot_decode(report.left)
+    if stream is not None:
+        streams = sorted({entry.stream for entry in read_manifest(out).entries} | dict(report.left).keys())
+        if stream not in streams:
+            raise CaptureError(f"{out} has no stream {stream}; it has: {', '.join(streams) or 'none'}")
+        _warn(report)
+    return report
+
+
+def resume(
+    out: str | Path,
+    stream: str,
+    type: Any = BY_NAME,
+    **options: Any,
+) -> ConnectionOptions:
+    """Make the folder if need be, recover what a killed capture left there, and say where the stream goes on.
+
+    Args:
+        out: folder of the data set.
+        stream: name of the stream, as in `rlfast.connect`.
+        type: of this stream's events, if that of its journal cannot be imported; see `recover`. Journals of
+            other streams whose type is not to be had stay, with a warning in the log.
+        **options: further ones of the `ConnectionOptions`.
+
+    Returns:
+        Options with ``first_seq`` and ``first_epoch`` for `rlfast.connect`.
+
+    Raises:
+        CaptureError: see `recover`; or the folder cannot be written to.
+    """
+    out = check_path("out", out)
+    check_type("stream", stream, str)
+    _check_event_type(type)
+    ConnectionOptions(first_seq=0, first_epoch=1, **options)
+    prepare_folder(out)
+    with DatasetLock(out, f"start of a capture of {stream}"):
+        _warn(recover_locked(out, type, only=stream))
+        state = stream_state(out, stream)
+    return ConnectionOptions(first_seq=state.next_seq, first_epoch=state.next_epoch, **options)
+
+
+def _warn(report: RecoveryReport) -> None:
+    for stream, reason in report.left:
+        _log.warning("the journal of %s stays, because it cannot be decoded: %s", stream, reason)
+
+
+def _cannot_decode(left: tuple[tuple[str, str], ...]) -> CaptureError:
+    (stream, reason), *more = left
+    if not more:
+        return CaptureError(
+            f"the journal of {stream} cannot be decoded: {reason}; name the type of its events "
+            "(--types MODULE:TYPE), everything in it is kept until then"
+        )
+    return CaptureError(
+        f"the journals of {', '.join(stream for stream, _ in left)} cannot be decoded, the first because "
+        f"{reason}; name the type of each stream's events by itself (--types MODULE:TYPE --stream NAME), "
+        "everything in them is kept until then"
+    )
+
+
+def _check_event_type(type_: Any) -> None:
+    if type_ is not BY_NAME:
+        check_message_type(type_)
+
+
+def recover_locked(
+    out: Path,
+    type_: Any = BY_NAME,
+    *,
+    only: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RecoveryReport:
+    """Recover under a lock that the caller holds. `type_` is that of the stream `only`; see `recover`.
+
+    Raises:
+        CaptureError: a file cannot be read or written, or the type of the stream `only` is not to be had.
+    """
+    try:
+        commit = recover_change(out)
+        removed = tuple(path.relative_to(out).as_posix() for path in temporary_files(out))
+        for name in removed:
+            (out / name).unlink(missing_ok=True)
+        journals = {folder: stored_segments(folder) for folder in journal_folders(out)}
+        types, left = _types([found[-1].info for found in journals.values() if found], type_, only)
+        streams = []
+        for folder, segments in journals.items():
+            if segments:
+                stream = segments[-1].info.stream
+                if stream in left:
+                    continue
+                found = _Replay(out, segments, types[stream], progress).run()
+                if found is not None:
+                    streams.append(found)
+            remove_journal(folder)
+        remove_empty_folders(out)
+    except OSError as error:
+        raise explain(error, out, "cannot recover") from error
+    if only in left:
+        raise _cannot_decode(((only, left[only]),))
+    return RecoveryReport(commit, tuple(streams), removed, tuple(left.items()))
+
+
+def _types(
+    infos: Iterable[JournalInfo], given: Any, stream: str | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """By stream: the type of its events; or the reason why there is none.
+
+    `given` is the type of `stream`, or of the one stream whose own type is not to be had.
+    """
+    types: dict[str, Any] = {}
+    left: dict[str, str] = {}
+    for info in infos:
+        is_given = given is not BY_NAME and info.type and name_type(given) == info.type
+        try:
+            types[info.stream] = _checked(given if is_given else resolve_type(info.type))
+        except (ConfigError, UnsupportedFieldError) as error:
+            left[info.stream] = str(error)
+    if given is not BY_NAME:
+        if stream is None and len(left) == 1:
+            (stream,) = left
+        if stream in left:
+            try:
+                types[stream] = _checked(given)
+                del left[stream]
+            except UnsupportedFieldError as error:
+                left[stream] = str(error)
+    return types, left
+
+
+def _checked(type_: Any) -> Any:
+    """The type, which can become columns. Raises UnsupportedFieldError."""
+    if type_ is not None:
+        compile_plan(type_)
+    return type_
+
+
+class _Replay:
+    """Decodes one journal and commits what it holds."""
+
+    def __init__(
+        self, out: Path, segments: list[StoredSegment], type_: Any, progress: Callable[[int], None] | None
+    ) -> None:
+        self._info: JournalInfo = segments[-1].info
+        self._segments = segments
+        self._assembler = BatchAssembler(type_)
+        self._assembler.buries_hook_errors = True
+        self._progress = progress
+        self._state = stream_state(out, self._info.stream)
+        entries = read_manifest(out).segments(self._info.stream)
+        if self._info.segments >= 0:
+            entries = entries[self._info.segments :]
+        self._committed_gaps = {_identity(gap) for entry in entries for gap in entry.gaps}
+        ended_at = entries[-1].ended_at if entries else None
+        self._was_ended = ended_at is not None and (self._info.segments >= 0 or ended_at >= self._info.run)
+        self._options = CaptureOptions(
+            timestamps=self._info.timestamps,  # type: ignore[arg-type]
+            uuid=self._info.uuid,  # type: ignore[arg-type]
+            compression=self._info.compression,  # type: ignore[arg-type]
+            partition_by=self._info.partition_by,  # type: ignore[arg-type]
+        )
+        self._expected = self._state.next_seq
+        self._writer = DatasetWriter(
+            out, self._info.stream, self._options, next_seq=self._expected, kind="recovery"
+        )
+        self._rows = RowMaker(self._info.stream)
+        self._alive_at = self._info.run
+        self._epoch = max(1, self._state.next_epoch - 1)
+        self._gaps: dict[tuple[int, int], Gap] = {}
+        self._messages = 0
+        self._dead_letters = 0
+        self._damaged = False
+
+    def run(self) -> RecoveredStream | None:
+        """Commit everything; None if all of it was committed before."""
+        try:
+            for i, segment in enumerate(self._segments):
+                later = self._segments[i + 1 :]
+                if (
+                    later
+                    and later[0].first_seq < self._state.next_seq
+                    and later[0].info.run == self._info.run
+                ):
+                    # All its messages are committed, and one behind them: its gaps are, too.
+                    continue
+                for reader in segment.records(self._note_damage):
+                    self._take(reader)
+            self._flush()
+            gaps = [gap for key, gap in self._gaps.items() if key not in self._committed_gaps]
+            if not self._messages and not gaps and self._was_ended:
+                return None
+            for gap in gaps:
+                self._writer.add_gap(gap)
+            self._writer.commit(RunEnd(self._alive_at, "crashed"))
+        except BaseException:
+            self._writer.abort()
+            raise
+        return RecoveredStream(
+            self._info.stream,
+            self._messages,
+            self._dead_letters,
+            self._writer.first_seq,
+            self._writer.last_seq,
+            self._writer.gaps,
+            self._damaged,
+        )
+
+    def _note_damage(self) -> None:
+        self._damaged = True
+
+    def _take(self, reader: JournalReader) -> None:
+        if reader.is_note:
+            self._alive_at = max(self._alive_at, reader.received_at)
+            gap = msgspec.json.decode(reader.take_note(), type=Gap)
+            self._gaps[_identity(gap)] = gap
+            return
+        received_at = reader.received_at
+        block = reader.take_block()
+        stop = len(block)
+        start = max(0, self._expected - block.first_seq)
+        if start < stop:
+            if block.first_seq > self._expected:
+                self._skip_to(block, received_at)
+            self._assembler.add(block, start, stop)
+            self._messages += stop - start
+            self._expected = block.first_seq + stop
+            if self._assembler.num_rows >= BATCH_ROWS or self._assembler.payload_bytes >= BATCH_BYTES:
+                self._flush()
+        self._epoch = block.epoch
+        self._alive_at = max(self._alive_at, *(time for _, time in block.read_stamps()))
+
+    def _skip_to(self, block: Block, received_at: int) -> None:
+        """The journal has lost the messages before `block`."""
+        self._flush()
+        self._writer.commit()
+        gap = Gap(
+            self._epoch, self._expected - 1, self._alive_at, "journal_damaged", reconnected_at=received_at
+        )
+        self._gaps[_identity(gap)] = gap
+        self._damaged = True
+
+    def _flush(self) -> None:
+        if not self._assembler.num_rows:
+            return
+        batch = self._assembler.finish()
+        self._dead_letters += batch.dead_letters.num_rows
+        for first, last, partition in partition_spans(batch, batch.last_seq, self._options.partition_by):
+            self._writer.add(self._rows.make(batch, last, first, partition))
+        if self._progress is not None:
+            self._progress(self._messages)
+
+
+def _identity(gap: Gap) -> tuple[int, int]:
+    return gap.epoch, gap.disconnected_at

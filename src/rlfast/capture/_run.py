@@ -1,0 +1,427 @@
+"""The capture itself: a connection's batches into a data set, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlfast.capture._dataset import StreamState, disk_is_full
+from rlfast.capture._files import DEAD_LETTERS, GAPS, explain
+from rlfast.capture._manifest import RunEnd
+from rlfast.capture._options import CaptureOptions
+from rlfast.capture._place import check_place, find_folder
+from rlfast.capture._start import load, number, open_unless, prepare
+from rlfast.capture._summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
+from rlfast.errors import CaptureError, UsageError, check_callable, check_path, check_type
+from rlfast.websocket._connection import BatchIterator, Connecting, WebSocketConnection
+
+if TYPE_CHECKING:
+    from rlfast.capture._recovery import RecoveryReport
+    from rlfast.decode._batch import EventBatch
+
+__all__ = ["OnProgress", "OnRecovery", "capture"]
+
+_log = logging.getLogger("rlfast.capture")
+
+OnProgress = Callable[[CaptureProgress], None]
+OnRecovery = Callable[["RecoveryReport"], None]
+
+
+async def capture(
+    ws: Connecting[Any] | WebSocketConnection[Any],
+    out: str | Path,
+    options: CaptureOptions | None = None,
+    *,
+    progress: OnProgress | None = None,
+    stop: asyncio.Event | None = None,
+    on_recovery: OnRecovery | None = None,
+) -> CaptureSummary:
+    """Write what a connection receives as Parquet files, until the stream is over or told to stop.
+
+    Give it what `rlfast.connect` returns, not awaited: ``await capture(connect(url, type=T), "events")``.
+    Then everything that takes its time is done first, the connection is opened when its journal is there, and
+    closed at the end. `seq` and `epoch` go on where the last capture into the folder ended.
+
+    A connection that is open already, because something must be sent or read on it first, works too. What it
+    has received is in the journal as soon as there is one; no more is received until then. Open it with the
+    options of `rlfast.capture.resume`. What was read from it is not captured and leaves no hole: the other
+    messages are numbered from where the stream goes on, and ``ws.gaps`` with them.
+
+    At a stop (by `stop`, ``options.max_events`` or ``options.duration``) the connection is closed, what was
+    received before is written, and everything is committed. So it is when the capture is cancelled, except
+    that a connection that was open already stays open, and what nobody took from it stays there.
+
+    What is received is in the journal before anything else is done with it (``options.durability``). If the
+    process is killed, the next capture into the folder, or `recover`, commits it: once, and all of it. So
+    does this one, at its start, with what an earlier one left.
+
+    Memory is bounded: when the disk is slower than the stream, the socket is paused.
+
+    Args:
+        ws: what `rlfast.connect` returns, or an open connection. Nobody else may read it.
+        out: the data set's folder; made if it does not exist.
+        options: rotation, format, durability and bounds.
+        progress: called on the event loop when the connection is open, every ``options.progress_interval``
+            seconds, and once at the end.
+        stop: ends the capture when it is set; before the connection is open, too.
+        on_recovery: called on the event loop, before the connection is opened, with what was done about what
+            an earlier capture left.
+
+    Returns:
+        What was written. Where the connection was lost for good, its error is in ``summary.error``.
+
+    Raises:
+        CaptureError: another capture writes into the folder, the files of a type would have other columns
+            than those that are there (``options.schema_change``), or a file cannot be written. What was
+            committed before stays, and what is in the journal is committed by the next capture or `recover`.
+        MissingExtraError: pyarrow is not installed.
+        UnsupportedFieldError: a field of the type has no column type.
+        NetworkError: the connection cannot be opened; the folder is as it was. See `rlfast.connect`.
+        UsageError: the folder already holds these sequence numbers; somebody else reads the connection.
+    """
+    check_type("ws", ws, (Connecting, WebSocketConnection), what="what connect() returns, or a connection")
+    out = check_path("out", out)
+    check_type("options", options, CaptureOptions, optional=True)
+    check_callable("progress", progress, optional=True)
+    check_type("stop", stop, asyncio.Event, what="an asyncio.Event", optional=True)
+    check_callable("on_recovery", on_recovery, optional=True)
+    options = options or CaptureOptions()
+    batches: BatchIterator | None = None
+    if isinstance(ws, WebSocketConnection):
+        batches = _claim(ws, options)
+        ws.hold(True)
+    try:
+        await asyncio.to_thread(load)
+        connecting: Connecting[Any] | None = None
+        if isinstance(ws, Connecting):
+            connecting, ws = ws, ws.connection
+            if ws.opened_at is not None or ws.closed:
+                raise UsageError(
+                    "the connection was opened before; give capture() what a new connect(...) returns, "
+                    "or the open connection itself"
+                )
+            batches = _claim(ws, options)
+        assert batches is not None
+        lock, report, state = await prepare(out, ws, options)
+        try:
+            for stream, reason in report.left:
+                _log.warning("the journal of %s stays, because it cannot be decoded: %s", stream, reason)
+            if on_recovery is not None:
+                on_recovery(report)
+            await batches.settle()
+            number(ws, state)
+            run = _Run(ws, batches, out, options, state)
+            return await run.run(connecting, progress, stop or asyncio.Event())
+        finally:
+            lock.release()
+    finally:
+        if batches is not None:
+            await batches.aclose()
+        if isinstance(ws, WebSocketConnection):
+            ws.hold(False)
+
+
+def _claim(ws: WebSocketConnection[Any], options: CaptureOptions) -> BatchIterator:
+    batches = ws.batches(options.batch_rows, options.batch_wait, bury_hook_errors=True)
+    batches.claim()
+    return batches
+
+
+class _Run:
+    """State of one capture."""
+
+    def __init__(
+        self,
+        ws: WebSocketConnection[Any],
+        batches: BatchIterator,
+        out: Path,
+        options: CaptureOptions,
+        state: StreamState,
+    ) -> None:
+        from rlfast.capture._keepers import GapKeeper, JournalKeeper
+        from rlfast.capture._sink import ParquetSink
+
+        self._ws = ws
+        self._batches = batches
+        self._owned = ws.opened_at is None
+        self._out = out
+        self._options = options
+        self._started = time.monotonic()
+        self._reason: StopReason | None = None
+        self._received_until: float | None = None
+        self._events = 0
+        self._dead_letters = 0
+        self._payload_bytes = 0
+        self._discarded = 0
+        self._in_hand: tuple[EventBatch, int] | None = None
+        self._all_taken = False
+        #: when the connection was being opened
+        self._cancelled = False
+        self._failure: CaptureError | None = None
+        self._failed = asyncio.Event()
+        self._journal: JournalKeeper | None = None
+        if options.durability != "none":
+            self._journal = JournalKeeper(ws, out, options, state, self._fail)
+        journal = self._journal.journal if self._journal is not None else None
+        self._sink = ParquetSink(
+            out,
+            ws.stream,
+            options,
+            next_seq=state.next_seq,
+            on_commit=journal.release if journal is not None else None,
+            is_pressed=journal.is_pressed if journal is not None else None,
+        )
+        self._gaps = GapKeeper(ws, self._sink, journal, state)
+
+    async def run(
+        self, connecting: Connecting[Any] | None, progress: OnProgress | None, stop: asyncio.Event
+    ) -> CaptureSummary:
+        if self._journal is not None:
+            self._journal.attach()
+        if connecting is None:
+            self._ws.hold(False)
+        elif not await self._open(connecting, stop):
+            self._reason = "stopped"
+            return self._summary()
+        self._sink.start()
+        tasks = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._watch_disk())]
+        if self._journal is not None:
+            tasks += self._journal.start()
+        if progress is not None:
+            tasks.append(asyncio.create_task(self._report(progress)))
+        try:
+            try:
+                await self._take_all()
+            finally:
+                # Also after a cancellation: what was received is worth more than a quick end.
+                self._gaps.finish()
+                await self._sink.finish(RunEnd(time.time_ns(), "capture_stopped"))
+            if self._failure is not None:
+                raise self._failure
+        except CaptureError as error:
+            # The writer may have told `put` before it told the task that closes.
+            await self._ws.close()
+            raise self._with_losses(error) from error.__cause__
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._journal is not None:
+                self._journal.close(self._all_taken and self._sink.is_complete)
+            if self._owned:
+                await self._ws.close()
+        if progress is not None:
+            progress(self._progress())
+        return self._summary()
+
+    async def _open(self, connecting: Connecting[Any], stop: asyncio.Event) -> bool:
+        """Open the connection. Returns False if told to stop before it was open."""
+        opened = False
+        try:
+            opened = await open_unless(stop, connecting)
+            if not opened and self._ws.opened_at is not None:
+                # It was open for a moment, and may have brought messages.
+                opened, self._reason = True, "stopped"
+        except asyncio.CancelledError:
+            opened = self._cancelled = self._ws.opened_at is not None
+            if not opened:
+                raise
+        finally:
+            if not opened:
+                await self._ws.close()
+                self._ws.listen(None)
+                if self._journal is not None:
+                    self._journal.close(self._ws.stats.messages == 0)
+        self._started = time.monotonic()
+        return opened
+
+    def _fail(self, error: CaptureError) -> None:
+        """Stop, and raise `error` when everything that can be saved is saved."""
+        if self._failure is None:
+            self._failure = error
+        self._failed.set()
+
+    async def _take_all(self) -> None:
+        try:
+            if self._cancelled:
+                raise asyncio.CancelledError
+            await self._take_batches()
+        except asyncio.CancelledError:
+            if self._in_hand is not None:
+                await self._put()
+            if self._owned:
+                # Nobody else will read the rest.
+                await self._ws.close()
+                await self._take_batches()
+            else:
+                # What is in the journal only is lost to the connection when that is detached.
+                self._ws.hold(True)
+                while self._ws.stats.spilled_bytes:
+                    await self._take(await self._batches.__anext__())
+                await self._batches.settle()
+                batch = self._batches.take_decoded()
+                if batch is not None:
+                    await self._take(batch)
+                self._all_taken = True
+            raise
+
+    async def _take_batches(self) -> None:
+        async for batch in self._batches:
+            await self._take(batch)
+        self._stop_clock()
+        self._all_taken = True
+
+    async def _take(self, batch: EventBatch) -> None:
+        wanted = self._options.max_events
+        if wanted is None or self._events + batch.num_events < wanted:
+            kept = batch.num_rows
+            self._events += batch.num_events
+        elif self._events == wanted:
+            self._discarded += batch.num_rows
+            return
+        else:
+            kept = _rows_up_to_event(batch, wanted - self._events)
+            self._events = wanted
+            self._discarded += batch.num_rows - kept
+        self._dead_letters += batch.dead_letters.num_rows
+        self._payload_bytes += batch.payload_bytes
+        if kept < batch.num_rows:
+            dead = batch.dead_letters["seq"]
+            self._dead_letters -= int((dead >= batch.first_seq + kept).sum())
+            self._payload_bytes -= batch.payload_bytes * (batch.num_rows - kept) // batch.num_rows
+        self._gaps.update(batch.last_seq)
+        self._in_hand = batch, batch.first_seq + kept - 1
+        await self._put()
+        if self._events == wanted and self._reason is None:
+            self._reason = "max_events"
+            self._stop_clock()
+            await self._ws.close()
+
+    def _stop_clock(self) -> None:
+        """Rates end here: closing and writing may take seconds, in which nothing is received."""
+        if self._received_until is None:
+            self._received_until = time.monotonic()
+
+    async def _put(self) -> None:
+        """Hand over the batch in hand. One that was not, because of a cancellation, stays there."""
+        assert self._in_hand is not None
+        await self._sink.put(*self._in_hand)
+        self._in_hand = None
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Close the connection at the stop event, when the time is over, or when the writer has failed."""
+        waits: dict[asyncio.Task[Any], StopReason | None] = {
+            asyncio.create_task(stop.wait()): "stopped",
+            asyncio.create_task(self._sink.failed.wait()): None,
+            asyncio.create_task(self._failed.wait()): None,
+        }
+        if self._options.duration is not None:
+            left = self._started + self._options.duration - time.monotonic()
+            waits[asyncio.create_task(asyncio.sleep(left))] = "duration"
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        if self._reason is None:
+            self._reason = next((waits[task] for task in waits if task in done), None)
+        self._stop_clock()
+        await self._ws.close()
+
+    async def _watch_disk(self) -> None:
+        """Stop while there still is room to commit, and when the folder is no more where it was."""
+        while True:
+            try:
+                check_place(self._out)
+                free = shutil.disk_usage(self._out).free
+            except OSError as error:
+                self._fail(explain(error, self._out))
+                return
+            if free < self._options.min_free:
+                self._fail(disk_is_full(self._out, free, self._options.min_free))
+                return
+            await asyncio.sleep(1.0)
+
+    async def _report(self, progress: OnProgress) -> None:
+        while True:
+            self._gaps.update()
+            progress(self._progress())
+            await asyncio.sleep(self._options.progress_interval)
+
+    def _progress(self) -> CaptureProgress:
+        stats, sink = self._ws.stats, self._sink
+        return CaptureProgress(
+            seconds=time.monotonic() - self._started,
+            connected=self._ws.connected,
+            events=self._events,
+            dead_letters=self._dead_letters,
+            payload_bytes=self._payload_bytes,
+            backlog_bytes=stats.queued_bytes + sink.backlog_bytes,
+            spilled_bytes=stats.spilled_bytes,
+            journal_bytes=self._journal.journal.used_bytes if self._journal is not None else 0,
+            paused=stats.paused,
+            gaps=self._gaps.count,
+            reconnects=stats.reconnects,
+            files=sink.writer.files,
+            bytes=sink.writer.nbytes,
+        )
+
+    def _with_losses(self, error: CaptureError) -> CaptureError:
+        writer = self._sink.writer
+        saved = sum(table.events for table in writer.tables.values())
+        left = self._events + self._dead_letters - saved
+        place = find_folder(self._out)
+        if place is None:
+            return error
+        if self._journal is None:
+            fate = f"{left:,} received ones are not"
+        elif left or self._ws.stats.queued_bytes or self._sink.error is not None:
+            fate = f"what else was received is in the journal; run: rlfast recover {place}"
+        else:
+            fate = "and so is everything that was received"
+        result = CaptureError(f"{error}; {saved:,} messages are saved, {fate}")
+        result.errno = error.errno
+        return result
+
+    def _summary(self) -> CaptureSummary:
+        ws, writer = self._ws, self._sink.writer
+        dead = writer.tables.get(DEAD_LETTERS, TypeSummary(0, 0, 0))
+        types = {
+            writer.types[folder]: table
+            for folder, table in writer.tables.items()
+            if folder not in (DEAD_LETTERS, GAPS)
+        }
+        stats, error, now = ws.stats, ws.last_error, time.monotonic()
+        reason = self._reason or ("end_of_stream" if error is None else "connection_failed")
+        return CaptureSummary(
+            stream=ws.stream,
+            reason=reason,
+            events=sum(table.events for table in types.values()),
+            dead_letters=dead.events,
+            types=dict(sorted(types.items(), key=lambda item: -item[1].events)),
+            payload_bytes=self._payload_bytes,
+            bytes=writer.nbytes,
+            files=writer.files,
+            gaps=self._gaps.count,
+            gap_reasons=dict(self._gaps.reasons.most_common()),
+            reconnects=stats.reconnects,
+            discarded=self._discarded + stats.discarded_messages,
+            receiving_seconds=(now if self._received_until is None else self._received_until) - self._started,
+            seconds=now - self._started,
+            first_seq=writer.first_seq,
+            last_seq=writer.last_seq,
+            error=str(error) if error is not None and reason == "connection_failed" else None,
+        )
+
+
+def _rows_up_to_event(batch: EventBatch, events: int) -> int:
+    """Messages of a batch up to and including its event number `events`, counted from 1."""
+    import numpy as np
+
+    seqs = np.concatenate([table[table.own_names.seq] for table in batch.values()])
+    return int(np.partition(seqs, events - 1)[events - 1]) - batch.first_seq + 1

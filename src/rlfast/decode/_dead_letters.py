@@ -1,0 +1,66 @@
+"""What msgspec refuses: a dead letter, and why.
+
+msgspec is the judge. The compiled decoder takes the usual event, and msgspec decodes the rest.
+Whatever msgspec refuses is looked at here, once, slowly, and gets one of these reasons:
+
+- ``malformed_json``: no JSON (RFC 8259)
+- ``invalid_utf8``: bytes that are no UTF-8
+- ``too_deep``: nested deeper than msgspec follows
+- ``unknown_type``: a tag that the type does not know (in message mode an `UnknownEvent` instead)
+- ``schema_mismatch``: a field is missing or does not fit its type or column
+- ``message_too_big``: cut short at ``max_message_size``
+
+Message mode does not look into fields that the struct does not know, because msgspec skips them; batch mode
+keeps them and so finds what is wrong inside them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["DeadLetter", "Verdict", "classify"]
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False):
+    """A payload that could not become an event, and why."""
+
+    reason: str
+    error: str
+    raw: bytes
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why a payload was refused."""
+
+    reason: str
+    error: str
+    tag: str | None = None
+    """The unknown tag, with reason ``unknown_type``."""
+
+
+def classify(error: Exception, raw: bytes, tag_field: str | None, tags: frozenset[object]) -> Verdict:
+    """Find the reason why msgspec refused `raw` with `error`.
+
+    Raises `error` itself if it is none of msgspec's refusals (MemoryError, a fault in a user's hook).
+    """
+    if not isinstance(error, (ValueError, RecursionError)):
+        raise error
+    try:
+        raw.decode()
+        # msgspec stops at the first thing that does not fit the type, before it has seen the rest.
+        value = msgspec.json.decode(raw)
+    except UnicodeDecodeError as fault:
+        return Verdict("invalid_utf8", str(fault))
+    except RecursionError as fault:
+        return Verdict("too_deep", str(fault))
+    except msgspec.ValidationError as fault:
+        # JSON, but with a number that Python's types do not hold.
+        return Verdict("schema_mismatch", str(fault))
+    except msgspec.DecodeError as fault:
+        return Verdict("malformed_json", str(fault))
+    if tag_field is not None and isinstance(value, dict):
+        tag = value.get(tag_field)
+        # All tags of a union are of one type; a value of another type is a mistyped field.
+        if type(tag) in {type(known) for known in tags} and tag not in tags:
+            return Verdict("unknown_type", f"unknown {tag_field} {str(tag)[:100]!r}", str(tag))
+    return Verdict("schema_mismatch", str(error))

@@ -1,0 +1,9 @@
+"""One stream over many connections."""
+
+from rlfast.websocket._backoff import Backoff
+from rlfast.websocket._connection import WebSocketConnection, connect
+from rlfast.websocket._deflate import Deflate
+from rlfast.websocket._gaps import Gap
+from rlfast.websocket._options import ConnectionOptions, Timing
+
+__all__ = ["Backoff", "ConnectionOptions", "Deflate", "Gap", "Timing", "WebSocketConnection", "connect"]

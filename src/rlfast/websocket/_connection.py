@@ -1,0 +1,480 @@
+"""A WebSocket connection that reconnects by itself, read message by message or batch by batch.
+
+Semantics are those of the Rust SDK's client (``reasoninglayer`` 1.0.3, ``ws.rs``): see `WebSocketConnection`.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import msgspec
+
+from rlfast._core.block import BlockQueue, BlockTap
+from rlfast._core.messages import MessageReader, MessageSource
+from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._iterator import BatchIterator as BatchIterator  # for a capture, too
+from rlfast.decode._messages import MessageDecoder, check_message_type
+from rlfast.decode._scheduler import BlockDecoding
+from rlfast.errors import (
+    ConfigError,
+    NetworkError,
+    NotConnectedError,
+    UsageError,
+    check_bool,
+    check_callable,
+    check_int,
+    check_number,
+    check_type,
+)
+from rlfast.metrics._stats import ConnectionStats
+from rlfast.websocket._affinity import Home
+from rlfast.websocket._gaps import Gap, OnGap
+from rlfast.websocket._reconnect import Link
+from rlfast.websocket._settings import ConnectArguments, OnReconnect, Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm, Unpack
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class WebSocketConnection(MessageSource, Generic[T]):
+    """A stream of JSON messages over a WebSocket, which outlives its connections.
+
+    - `next_message` takes text and binary frames alike as JSON. A message that cannot be decoded raises
+      `DecodeError`; the connection stays usable. Pings are answered, pongs ignored.
+    - When the connection is closed or lost, it is opened anew by `backoff`: for each attempt the
+      `on_reconnect` callback first, then the delay, then the attempt. Reading simply goes on with the first
+      message of the new connection; each disconnect is recorded in `gaps`. When every attempt failed (or
+      there is no `backoff`), the stream is over: `async for` and `batches` end, `next_messages` returns an
+      empty list, `next_message` None, as for a JSON null, and `last_error` says why. Reading on after that
+      tries again, with as many attempts, unless there is no `backoff` or `close` was called.
+    - `send` while disconnected raises `NotConnectedError`; it never reconnects.
+    - `close` sends a close frame, never fails, and ends the stream: what was received before can still be
+      read, then None.
+
+    Payloads wait in blocks, bounded by ``options.high_water`` bytes; then the socket is paused and TCP makes
+    the server wait. Make one with `rlfast.connect`.
+
+    It belongs to the event loop that it was opened in. In another one, or in another thread, `send`, `close`
+    and a `next_message` that would have to wait raise `UsageError`; so they do in a fork of the process, but
+    for `close`, which does nothing there. One that nobody refers to any more drops its connection with a
+    ResourceWarning, also while it reconnects.
+    """
+
+    # No dict: what is called for each message, next_message, is found sooner.
+    __slots__ = (
+        "__weakref__",
+        "_block_decoding",
+        "_decoder",
+        "_link",
+        "_queue",
+        "_type",
+    )
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        type: Any = None,
+        **arguments: Unpack[ConnectArguments],
+    ) -> None:
+        """Prepare a connection; `connect` opens it, and describes the arguments."""
+        unknown = arguments.keys() - ConnectArguments.__optional_keys__
+        if unknown:
+            raise TypeError(f"connect() got an unexpected keyword argument {min(unknown)!r}")
+        settings = Settings(url, **arguments)
+        options = settings.options
+        check_message_type(type)
+        self._type = type
+        self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
+        self._decoder = MessageDecoder(type)
+        self._reader = MessageReader(
+            self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_compiled
+        )
+        self._block_decoding: BlockDecoding | None = None
+        self._link = Link(settings, self._queue)
+        self._reader.go_on = self._link.try_again
+
+    # -- opening ---------------------------------------------------------------------------------------
+
+    # A type variable of their own: that of the class has no value in WebSocketConnection.connect.
+    @overload
+    @classmethod
+    def connect(
+        cls, url: str, *, type: None = None, **arguments: Unpack[ConnectArguments]
+    ) -> Connecting[Any]: ...
+
+    @overload
+    @classmethod
+    def connect(
+        cls, url: str, *, type: TypeForm[U], **arguments: Unpack[ConnectArguments]
+    ) -> Connecting[U]: ...
+
+    @classmethod
+    def connect(cls, url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]:
+        """Open a connection; the arguments are those of `rlfast.connect`."""
+        return Connecting(cls(url, type=type, **arguments))
+
+    async def _open(self) -> None:
+        """Open the first connection. Raises ConnectError, or what a header provider raises."""
+        if self._link.home is None:
+            self._link.home = home = Home()
+            self._reader.check_caller, self._reader.loop = home.check, home.loop
+        await self._link.open()
+
+    # -- callbacks -------------------------------------------------------------------------------------
+
+    def on_reconnect(self, callback: OnReconnect | None) -> None:
+        """Set the callback for reconnect attempts.
+
+        It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
+        There is no connection then, so `send` raises NotConnectedError: what a server wants to be told on
+        each connection, such as a subscription, is sent by a callback of `on_gap`.
+        """
+        check_callable("callback", callback, optional=True)
+        self._link.on_reconnect = callback
+
+    def on_gap(self, callback: OnGap | None) -> None:
+        """Set the callback for gaps.
+
+        It is called, or awaited in a task, with the `Gap` when a connection is lost, and again when the gap
+        is over: a new connection is open, or there will be none (``reconnected_at`` is None then). With
+        ``reconnected_at`` set `send` works: subscribe again. What it raises is logged. `close` waits
+        ``options.close_timeout`` seconds for tasks, then cancels them.
+        """
+        check_callable("callback", callback, optional=True)
+        self._link.gaps.callback = callback
+
+    # -- message mode ----------------------------------------------------------------------------------
+
+    if TYPE_CHECKING:
+        # The base class's, compiled, have the documentation, but do not know of T.
+        def next_message(self) -> Awaitable[T | None]: ...
+
+        def __aiter__(self) -> AsyncIterator[T]: ...
+
+        def __anext__(self) -> Awaitable[T]: ...
+
+    async def next_messages(self, max_messages: int = 1024) -> list[T]:
+        """Wait for a message and return it with those that are there too, up to `max_messages`.
+
+        An empty list means that the stream is over; a JSON null is None in the list. A message that cannot be
+        decoded ends the list before it and is raised by the next call. Errors are those of `next_message`.
+        """
+        check_int("max_messages", max_messages, 1, sys.maxsize)
+        while True:
+            messages: list[T] = self._reader.take_nowait(max_messages)
+            if messages or self._reader.is_over():
+                return messages
+            await self._reader.wait("next_messages")
+
+    # -- batch mode ------------------------------------------------------------------------------------
+
+    def batches(
+        self, max_rows: int = 65_536, max_wait: float = 0.25, *, bury_hook_errors: bool = False
+    ) -> BatchIterator:
+        """Iterate over what arrives as `EventBatch`.
+
+        A batch is handed out when it has `max_rows` messages, or `max_wait` seconds after its first one. The
+        iteration ends when the stream is over and everything that was received is delivered. Leaving the loop
+        loses nothing: a later `batches()` goes on where this one stopped.
+
+        A message that a hook of the type (``__post_init__``) trips over raises that exception, and stays the
+        next to be read; with `bury_hook_errors` it becomes a dead letter with reason ``hook_error``.
+
+        Raises:
+            UnsupportedFieldError: a field of the type has no column type.
+            UsageError: (from the iteration) another reader is at work; it was called from elsewhere than the
+                connection's event loop.
+        """
+        check_int("max_rows", max_rows, 1, sys.maxsize)
+        check_number("max_wait", max_wait, 0, note="seconds")
+        check_bool("bury_hook_errors", bury_hook_errors)
+        if self._block_decoding is None:
+            self._block_decoding = BlockDecoding(self._queue, BatchAssembler(self._type))
+        self._block_decoding.assembler.buries_hook_errors = bury_hook_errors
+        return BatchIterator(self, self._queue, self._reader, self._block_decoding, max_rows, max_wait)
+
+    # -- sending and closing ---------------------------------------------------------------------------
+
+    async def send(self, value: Any) -> None:
+        """Send one message: a str as text frame, as it is; bytes as binary frame; anything else as JSON text.
+
+        Waits while the transport's buffer is full.
+
+        Raises:
+            NotConnectedError: there is no connection at the moment.
+            UsageError: it was called from elsewhere than the connection's event loop.
+            TypeError: msgspec cannot encode the value.
+        """
+        link = self._link
+        if link.home is not None:
+            link.home.check("send")
+        binary = isinstance(value, (bytes, bytearray, memoryview))
+        payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
+        if isinstance(payload, str):
+            payload = payload.encode()
+        frame_loop = link.frame_loop
+        if frame_loop is None or not frame_loop.sends:
+            raise NotConnectedError
+        # Again: all who waited are woken, and the first of them may have filled the buffer.
+        while frame_loop.write_paused:
+            await frame_loop.drained()
+            if not frame_loop.sends:
+                raise NotConnectedError
+        frame_loop.send(payload, binary)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection and end the stream.
+
+        No fault of the peer or the network makes it fail; a second call waits for the first.
+
+        What was received before stays readable; what arrives later is counted in
+        ``stats.discarded_messages``. The peer gets ``options.close_timeout`` seconds to answer, and so do
+        `on_gap` callbacks that are still running; then they are cancelled.
+
+        In a fork of the process that opened the connection it does nothing. If the event loop that it was
+        opened in is closed, it only ends the stream.
+
+        Raises:
+            ConfigError: the code may not be sent (RFC 6455 section 7.4), or the reason exceeds 123 bytes.
+            UsageError: it was called from another thread or event loop.
+        """
+        check_int("code", code, 1000, 4999)
+        check_type("reason", reason, str)
+        if not (code in (1000, 1001) or 3000 <= code <= 4999) or len(reason.encode()) > 123:
+            raise ConfigError("close takes code 1000, 1001 or 3000-4999 and a reason of at most 123 bytes")
+        home = self._link.home
+        if home is not None:
+            if home.is_inherited:
+                return
+            if home.is_closed:
+                self._link.forget()
+                return
+            home.check("close")
+        await self._link.close(code, reason)
+
+    # Bound early: an interpreter that shuts down takes its modules apart.
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        link: Link | None = getattr(self, "_link", None)  # None: the constructor has raised.
+        if link is not None and link.abandon():
+            _warn(f"unclosed {self!r}; use async with, or close()", ResourceWarning, source=self)
+
+    async def __aenter__(self) -> WebSocketConnection[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- for a capture ----------------------------------------------------------------------------------
+
+    def attach(self, tap: BlockTap, max_spill: int = 0) -> None:
+        """Show every message that waits, and every later one, to `tap` before it is read: to a journal.
+
+        With `max_spill`, so many bytes may be in the tap's store only when ``options.high_water`` is reached.
+        """
+        check_type("tap", tap, BlockTap)
+        check_int("max_spill", max_spill, 0, sys.maxsize, note="bytes")
+        self._queue.attach(tap, max_spill)
+
+    def detach(self) -> None:
+        """Forget the tap."""
+        self._queue.detach()
+
+    @property
+    def next_unread_seq(self) -> int:
+        """Sequence number of the next message that a reader gets."""
+        decoding = self._block_decoding
+        if decoding is not None and decoding.assembler.num_rows:
+            return decoding.assembler.first_seq
+        return int(self._queue.unread_seq)
+
+    def renumber(self, seq: int, epoch: int) -> None:
+        """Let the next message that a reader gets have the number `seq`; those behind it, and `gaps`, follow.
+
+        If no connection was open yet, and ``options.first_epoch`` does not say otherwise, the first one gets
+        the number `epoch`.
+
+        Raises:
+            UsageError: messages have been decoded for a batch, with their numbers, and nobody has read it.
+        """
+        if self.opened_at is None and self._link.epoch == 0:
+            self._link.epoch = epoch - 1
+        shift = seq - self.next_unread_seq
+        if shift == 0:
+            return
+        if self._block_decoding is not None and self._block_decoding.assembler.num_rows:
+            raise UsageError(
+                f"messages from seq {self.next_unread_seq} on are decoded for batches(), and cannot get the "
+                f"numbers from {seq} on; read them first, or open the connection where the stream goes on"
+            )
+        self._queue.renumber(seq)
+        self._link.gaps.renumber(shift, seq - 1)
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        """Call `listener` when a connection opens, before its first message, and when one is lost.
+
+        Before the callback of `on_gap`. None: nobody is called.
+        """
+        check_callable("listener", listener, optional=True)
+        self._link.gaps.listeners[:] = [listener] if listener is not None else []
+
+    def hold(self, held: bool) -> None:
+        """Pause the socket whatever is queued, or end that."""
+        check_bool("held", held)
+        self._queue.hold(held)
+
+    # -- what is known ---------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The URL without its query."""
+        return self._link.url
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream, for the ``stream`` column of a capture."""
+        return self._link.settings.stream
+
+    @property
+    def type(self) -> Any:
+        """What a message is decoded to; None for plain values."""
+        return self._type
+
+    @property
+    def opened_at(self) -> int | None:
+        """When the first connection was open, in nanoseconds since the Unix epoch; None before that."""
+        return self._link.first_opened_at
+
+    @property
+    def epoch(self) -> int:
+        """Number of the connection, from ``options.first_epoch``."""
+        return self._link.epoch
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open at the moment."""
+        return self._link.connected
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream is over: nothing more will arrive."""
+        return bool(self._queue.finished)
+
+    @property
+    def last_error(self) -> NetworkError | None:
+        """Why the stream is over, or why the connection was last lost. None after a normal close."""
+        return self._link.last_error
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Every disconnect so far, oldest first; the last 100,000 are kept."""
+        return tuple(self._link.gaps)
+
+    @property
+    def stats(self) -> ConnectionStats:
+        """Counters since the start, over all connections."""
+        queue, link = self._queue, self._link
+        live = link.frame_loop.assembler if link.frame_loop is not None else None
+        assembler = self._block_decoding.assembler if self._block_decoding is not None else None
+        return ConnectionStats(
+            messages=queue.messages,
+            payload_bytes=queue.payload_bytes,
+            epoch=link.epoch,
+            reconnects=link.reconnects,
+            queued_bytes=queue.queued_bytes,
+            peak_queued_bytes=queue.peak_queued_bytes,
+            spilled_bytes=queue.spilled_bytes,
+            allocated_bytes=queue.allocated_bytes,
+            paused=bool(queue.paused),
+            pauses=queue.pauses,
+            decode_errors=self._decoder.errors,
+            unknown_events=self._decoder.unknown_events,
+            fast_events=assembler.num_fast if assembler is not None else 0,
+            judged_events=assembler.num_judged if assembler is not None else 0,
+            dead_letters=assembler.num_dead_letters if assembler is not None else 0,
+            binary_messages=link.binary_messages + (live.binary_messages if live else 0),
+            oversized_messages=link.oversized_messages + (live.oversized_messages if live else 0),
+            discarded_messages=link.discarded_messages + (live.discarded_messages if live else 0),
+        )
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "open" if self.connected else "disconnected"
+        return f"<WebSocketConnection {self.url} {state} epoch={self.epoch}>"
+
+
+class Connecting(Generic[T]):
+    """What `connect` returns: an awaitable, and an async context manager that closes at its end."""
+
+    def __init__(self, connection: WebSocketConnection[T]) -> None:
+        self._connection = connection
+
+    @property
+    def connection(self) -> WebSocketConnection[T]:
+        """What awaiting this opens."""
+        return self._connection
+
+    async def _run(self) -> WebSocketConnection[T]:
+        try:
+            await self._connection._open()
+        except BaseException:
+            await self._connection.close()
+            raise
+        return self._connection
+
+    def __await__(self) -> Generator[Any, None, WebSocketConnection[T]]:
+        return self._run().__await__()
+
+    async def __aenter__(self) -> WebSocketConnection[T]:
+        return await self._run()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._connection.close()
+
+
+@overload
+def connect(url: str, *, type: None = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]: ...
+
+
+@overload
+def connect(url: str, *, type: TypeForm[T], **arguments: Unpack[ConnectArguments]) -> Connecting[T]: ...
+
+
+def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]:
+    """Open a WebSocket connection: ``await connect(url)`` or ``async with connect(url) as ws``.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        type: what a message is decoded to, as in msgspec: a struct, a tagged union of structs; None for plain
+            Python values.
+        headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
+        backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
+        on_reconnect: called with the number of each reconnect attempt, before its delay, when nothing can be
+            sent: see `WebSocketConnection.on_reconnect`.
+        on_gap: called with each `Gap`, when it begins and when it is over; see `WebSocketConnection.on_gap`.
+        ssl: context for ``wss://``; by default the system's certificates, verified.
+        proxy: URL of a proxy (``http://``, ``https://``, ``socks5://``, ``socks4://``), with credentials if
+            it wants them; None: directly, whatever the environment says.
+        compression: ``"deflate"`` or a `Deflate` offers permessage-deflate (RFC 7692) to the server. It saves
+            bandwidth, and costs about a microsecond for each small message; None on a fast network.
+        stream: name of the stream; by default host and path of the URL, and a hash of its query, without what
+            is a credential or changes with each connection: see `rlfast.websocket._stream_names`.
+        options: a `ConnectionOptions`: time-outs, sizes, first sequence number.
+        timing: a `Timing`: clock, sleep and randomness, for tests.
+
+    Raises:
+        ConfigError: an argument cannot work.
+        HandshakeRejectedError: the server refused the upgrade.
+        ConnectError: the connection cannot be opened. The first attempt is never repeated.
+    """
+    return Connecting(WebSocketConnection(url, type=type, **arguments))

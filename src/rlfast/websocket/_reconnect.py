@@ -1,0 +1,394 @@
+"""One open connection after the other: opening, losing, reconnecting, closing. No reading, no sending.
+
+The schedule of attempts is that of the Rust SDK's client (``reasoninglayer`` 1.0.3, ``ws.rs``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+import weakref
+from collections.abc import Callable, Generator
+from typing import Any
+
+from rlfast._core.block import BlockQueue
+from rlfast._core.reads import SocketReads
+from rlfast._core.wire import FrameLoop
+from rlfast.errors import (
+    ConfigError,
+    ConnectError,
+    ConnectionClosedError,
+    MessageTooBigError,
+    NetworkError,
+    ProtocolError,
+    RlfastError,
+)
+from rlfast.websocket._affinity import Home
+from rlfast.websocket._backoff import Backoff
+from rlfast.websocket._gaps import Gap, GapLog
+from rlfast.websocket._handshake import open_connection
+from rlfast.websocket._keepalive import Liveness, Silence
+from rlfast.websocket._options import Timing
+from rlfast.websocket._settings import Settings
+from rlfast.websocket._timeouts import wait_within
+
+__all__ = ["Link"]
+
+_log = logging.getLogger("rlfast.connection")
+
+
+class Link:
+    """Fills a queue with messages, over as many connections as it takes, until it is closed or gives up.
+
+    Whatever the event loop holds, holds this object weakly: it goes away with whoever reads from the queue. A
+    reconnect attempt that is being made holds it until the attempt is over.
+
+    Args:
+        settings: where to connect, and how; without a backoff, a connection that is lost is the last one.
+        queue: where messages go; it is finished when there will be no more.
+
+    Attributes:
+        home: where the calls must come from; set before the first `open`.
+        frame_loop: of the connection that is open; None: none is.
+        epoch: number of the current or last connection.
+        first_opened_at: in nanoseconds since the Unix epoch; None: it has not been open yet.
+        closing: `close` was called.
+        last_error: why there is no connection any more, or why the last one was lost.
+        binary_messages, oversized_messages, discarded_messages: of the connections that are gone.
+    """
+
+    def __init__(self, settings: Settings, queue: BlockQueue) -> None:
+        self.home: Home | None = None
+        self.settings = settings
+        self._queue = queue
+        self._backoff = settings.backoff
+        self._timing = settings.timing
+        self._options = options = settings.options
+        self.on_reconnect = settings.on_reconnect
+        queue.bind(_weakly(self._pause), _weakly(self._resume))
+
+        self.frame_loop: FrameLoop | None = None
+        self.epoch = options.first_epoch - 1
+        self.first_opened_at: int | None = None
+        self.closing = False
+        self.last_error: NetworkError | None = None
+        self.gaps = GapLog(settings.on_gap)
+        self.liveness = Liveness(queue, options, _weakly(self._found_dead))
+        self.reconnects = 0
+        self.binary_messages = 0
+        self.oversized_messages = 0
+        self.discarded_messages = 0
+        self._opened_at = 0.0
+        self._delays: Generator[float, None, None] | Any = None
+        self._attempt = 0
+        self._gave_up = False
+        self._supervisor: asyncio.Task[None] | None = None
+        self._all_closed: asyncio.Future[None] | None = None
+        self._connection_lost: asyncio.Future[None] | None = None
+        self._silence: Silence | None = None
+
+    @property
+    def url(self) -> str:
+        """The URL without its query."""
+        return self.settings.display_url
+
+    @property
+    def connected(self) -> bool:
+        """Whether a message would be sent."""
+        return self.frame_loop is not None and self.frame_loop.sends and not self.closing
+
+    # -- opening ---------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
+        frame_loop = FrameLoop(
+            self._queue,
+            self._options.max_message_size,
+            self.epoch + 1,
+            _weakly(self._opened),
+            _weakly(self._lost),
+        )
+        await open_connection(self.settings, frame_loop)
+
+    def _opened(self, frame_loop: FrameLoop) -> None:
+        """The frame loop's upgrade is done (called by it, once, before its first message)."""
+        options = self._options
+        SocketReads.install(frame_loop, options.read_buffer_size, int(options.busy_poll * 1e9))
+        self.frame_loop = frame_loop
+        self.epoch = frame_loop.epoch
+        self._opened_at = self._timing.clock()
+        self.last_error = None
+        self._connection_lost = asyncio.get_running_loop().create_future()
+        self._silence = None
+        self.liveness.start(frame_loop)
+        now = time.time_ns()
+        if self.first_opened_at is None:
+            self.first_opened_at = now
+        else:
+            self.reconnects += 1
+        self.gaps.end(now)
+
+    # -- losing ----------------------------------------------------------------------------------------
+
+    def _lost(self, frame_loop: FrameLoop) -> None:
+        """The frame loop's connection is gone (called by it, once)."""
+        self.frame_loop = None
+        self.liveness.stop()
+        self.binary_messages += frame_loop.assembler.binary_messages
+        self.oversized_messages += frame_loop.assembler.oversized_messages
+        self.discarded_messages += frame_loop.assembler.discarded_messages
+        assert self._connection_lost is not None
+        if not self._connection_lost.done():
+            self._connection_lost.set_result(None)
+        if self.closing:
+            return
+        if frame_loop.error is not None or frame_loop.close_received:
+            # It was going down for a better reason, but its peer did not read.
+            self._silence = None
+        gap = Gap(
+            epoch=frame_loop.epoch,
+            last_seq=self._queue.next_seq - 1,
+            # Since its last sign of life a dead connection may have missed messages.
+            disconnected_at=self._silence.since if self._silence else frame_loop.lost_at,
+            reason=self._why_lost(frame_loop),
+            close_code=frame_loop.close_code,
+            close_reason=frame_loop.close_reason,
+        )
+        if self._backoff is None and gap.reason == "closed_by_peer" and gap.close_code == 1000:
+            # As the peer meant it.
+            self._end()
+            return
+        self.last_error = self._error_of_loss(frame_loop, gap)
+        self.gaps.begin(gap)
+        if self._backoff is None:
+            self._end()
+        else:
+            self._start_reconnecting(self._backoff)
+
+    def _start_reconnecting(self, backoff: Backoff) -> None:
+        self._supervisor = asyncio.get_running_loop().create_task(
+            _reconnect(weakref.ref(self), self._queue, backoff, self._timing)
+        )
+
+    def _found_dead(self, silence: Silence) -> None:
+        """The connection is open and dead (called by the liveness timer)."""
+        self._silence = silence
+        if self.frame_loop is not None:
+            self.frame_loop.abort()
+
+    def _why_lost(self, frame_loop: FrameLoop) -> str:
+        """The reason of the gap."""
+        if self._silence is not None:
+            return self._silence.reason
+        if frame_loop.error is not None:
+            code, text = frame_loop.error
+            return "message_too_big" if code == 1009 else f"protocol_error: {text}"
+        return "closed_by_peer" if frame_loop.close_received else "connection_lost"
+
+    def _error_of_loss(self, frame_loop: FrameLoop, gap: Gap) -> NetworkError:
+        if self._silence is not None:
+            return NetworkError(f"connection to {self.url} is dead: {self._silence.error}")
+        if frame_loop.error is not None:
+            code, text = frame_loop.error
+            return MessageTooBigError(text, gap.last_seq, b"") if code == 1009 else ProtocolError(text, code)
+        text = f"connection to {self.url} ended: {gap.describe()}"
+        if frame_loop.close_received:
+            return ConnectionClosedError(text, gap.close_code, gap.close_reason)
+        return NetworkError(text)
+
+    # -- reconnecting: for `_reconnect` -----------------------------------------------------------------
+
+    def _schedule(self, backoff: Backoff) -> Any:
+        """Delays of the attempts that are left, after a connection was lost."""
+        if self._delays is None or self._timing.clock() - self._opened_at >= backoff.reset_after:
+            self._delays = backoff.delays(self._timing.random)
+            self._attempt = 0
+        return self._delays
+
+    async def _announce(self) -> None:
+        self._attempt += 1
+        if self.on_reconnect is None:
+            return
+        try:
+            result = self.on_reconnect(self._attempt)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            _log.exception("on_reconnect callback failed")
+
+    async def _try_again(self, backoff: Backoff) -> tuple[bool, Exception | None]:
+        """Make an attempt. Returns whether there is another one to be made, and what this one failed with."""
+        self.gaps.attempt()
+        try:
+            await self.open()
+        except Exception as failure:
+            if self._supervisor is not asyncio.current_task():
+                return False, None  # it opened, was lost, and its successor is at work
+            # What a header provider raises is not ours to quote: it may hold a secret.
+            error = failure if isinstance(failure, RlfastError) else _provider_failed(failure)
+            # Their frames hold this object.
+            error.__traceback__ = error.__context__ = None
+            _log.info("reconnect attempt %d to %s failed: %s", self._attempt, self.url, error)
+            fatal = backoff.is_fatal(failure) or isinstance(failure, ConfigError)
+            if fatal:
+                self._give_up(error)
+            return not fatal, error
+        return False, None
+
+    def _give_up(self, error: Exception | None) -> None:
+        """There will be no more connection, unless `try_again` is called."""
+        lost = self.last_error
+        if error is lost:
+            # No attempt was left. What the peer said is worth repeating, unless it was a plain goodbye.
+            plain = isinstance(lost, ConnectionClosedError) and (lost.close_code, lost.close_reason) == (
+                1000,
+                None,
+            )
+            why = f"; {lost}" if lost is not None and not plain else ""
+            error = ConnectError(f"websocket connect failed: the attempts are used up{why}")
+        elif not isinstance(error, NetworkError):
+            error = ConnectError(f"websocket connect failed: {error}")
+        error.__cause__ = lost
+        self.last_error = error
+        self._gave_up = True
+        self._end()
+
+    def try_again(self) -> bool:
+        """Begin to reconnect anew, after every attempt has failed. Returns False if the stream stays over."""
+        home = self.home
+        if not self._gave_up or self.closing or self._backoff is None or home is None or not home.is_here:
+            return False
+        self._gave_up = False
+        self._delays = None
+        self._queue.reopen()
+        self.gaps.reopen()
+        self._start_reconnecting(self._backoff)
+        return True
+
+    def _end(self) -> None:
+        self.gaps.end(None)
+        self._queue.finish()
+
+    # -- the queue's word ------------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        if self.frame_loop is not None:
+            self.frame_loop.pause()
+
+    def _resume(self) -> None:
+        self.liveness.resumed()
+        if self.frame_loop is not None:
+            self.frame_loop.resume()
+
+    # -- closing ---------------------------------------------------------------------------------------
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection and finish the queue; a second call waits for the first.
+
+        Nothing makes it fail, and it takes not much longer than ``options.close_timeout``.
+        """
+        if self._all_closed is not None:
+            await asyncio.shield(self._all_closed)
+            return
+        self.closing = True
+        self.liveness.stop()
+        self._all_closed = asyncio.get_running_loop().create_future()
+        supervisor = self._supervisor
+        try:
+            if supervisor is not None and not supervisor.done() and supervisor is not asyncio.current_task():
+                supervisor.cancel()
+                # A callback that does not let itself be cancelled must not hold this up.
+                await wait_within([supervisor], self._options.close_timeout)
+            if self.frame_loop is not None and not self.frame_loop.lost:
+                assert self._connection_lost is not None
+                self.frame_loop.start_close(code, reason)
+                await wait_within([self._connection_lost], self._options.close_timeout)
+        finally:
+            if self.frame_loop is not None:
+                self.frame_loop.abort()
+            self._end()
+            # Before the callbacks: one of them may wait for it in a close of its own.
+            self._all_closed.set_result(None)
+            await self.gaps.settle(self._options.close_timeout)
+
+    def forget(self) -> None:
+        """The event loop is closed, and the transport went with it: only finish the queue."""
+        self.closing = True
+        self.frame_loop = None
+        self._queue.finish()
+
+    def abandon(self) -> bool:
+        """Nobody refers to it any more: drop the connection, and make no other one, in the event loop.
+
+        Returns False if there was nothing left to be dropped. May be called in any thread.
+        """
+        home = self.home
+        if home is None or home.is_inherited:
+            return False
+        frame_loop, supervisor, liveness = self.frame_loop, self._supervisor, self.liveness
+        is_open = frame_loop is not None and not frame_loop.lost and not self.closing
+        if not is_open and (supervisor is None or supervisor.done()):
+            return False
+
+        def drop() -> None:
+            liveness.stop()
+            if frame_loop is not None:
+                frame_loop.abort()
+            if supervisor is not None:
+                supervisor.cancel()
+
+        # Later, and there: the garbage collector runs in any thread, at any time.
+        home.call_soon(drop)
+        return True
+
+
+def _weakly(method: Callable[..., None]) -> Callable[..., None]:
+    """`method`, as a callable that does not keep its object alive, and does nothing when that is gone."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: object) -> None:
+        bound = reference()
+        if bound is not None:
+            bound(*arguments)
+
+    return call
+
+
+async def _reconnect(
+    reference: weakref.ref[Link], queue: BlockQueue, backoff: Backoff, timing: Timing
+) -> None:
+    """Try until a connection opens, the attempts are used up, or the error is fatal.
+
+    It holds the link while it works for it, and not during a delay; but always the queue, which whoever
+    waits for a message hangs on: a task that nobody else knows of must not be collected as garbage.
+    """
+    link = reference()
+    if link is None:
+        return
+    try:
+        error: Exception | None = link.last_error
+        for delay in link._schedule(backoff):
+            await link._announce()
+            if link.closing:
+                return
+            del link
+            await timing.sleep(backoff.next_delay(delay, error))
+            link = reference()
+            if link is None or link.closing:
+                return
+            goes_on, error = await link._try_again(backoff)
+            if not goes_on or link.closing:
+                return
+        link._give_up(error)
+    except asyncio.CancelledError:
+        closing = reference()
+        if closing is not None:
+            closing._end()
+        queue.finish()
+        raise
+
+
+def _provider_failed(failure: Exception) -> ConnectError:
+    return ConnectError(f"websocket connect failed: the header provider raised {type(failure).__name__}")

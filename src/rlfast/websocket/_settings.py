@@ -1,0 +1,164 @@
+"""What `connect` takes: the keywords with their types, their defaults and their checks, once.
+
+A `Settings` is checked when it is made and then travels whole, from the connection down to each attempt to
+open one.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl as ssl_module
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, TypeAlias, TypedDict
+from urllib.parse import urlsplit
+
+from rlfast.errors import ConfigError, check_callable, check_type
+from rlfast.websocket._backoff import Backoff
+from rlfast.websocket._deflate import Deflate, check_compression
+from rlfast.websocket._gaps import OnGap
+from rlfast.websocket._options import ConnectionOptions, Timing
+from rlfast.websocket._proxy import check_proxy
+from rlfast.websocket._stream_names import default_stream_name
+from rlfast.websocket._upgrade import TOKEN
+
+__all__ = [
+    "ConnectArguments",
+    "HeaderProvider",
+    "Headers",
+    "OnReconnect",
+    "Settings",
+    "StreamArguments",
+    "check_headers",
+    "display_url",
+]
+
+Headers: TypeAlias = Mapping[str, str]
+HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
+OnReconnect: TypeAlias = Callable[[int], "Awaitable[None] | None"]
+
+_FORBIDDEN = re.compile(r"[\r\n\0]")
+_OFFICIAL = Backoff.official()
+_NO_HEADERS: Headers = {}
+
+
+class StreamArguments(TypedDict, total=False):
+    """Keywords of `rlfast.connect` that a client of a platform passes on; `connect` describes them."""
+
+    backoff: Backoff | None
+    on_reconnect: OnReconnect | None
+    on_gap: OnGap | None
+    ssl: ssl_module.SSLContext | None
+    proxy: str | None
+    compression: Literal["deflate"] | Deflate | None
+    stream: str | None
+    options: ConnectionOptions | None
+    timing: Timing | None
+
+
+class ConnectArguments(StreamArguments, total=False):
+    """Keywords of `rlfast.connect`, besides the type."""
+
+    headers: Headers | HeaderProvider
+
+
+class Settings:
+    """Everything that `connect` was given, or its default, checked, and in the form that a connection uses.
+
+    Raises:
+        ConfigError: a value cannot work.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Headers | HeaderProvider = _NO_HEADERS,
+        backoff: Backoff | None = _OFFICIAL,
+        on_reconnect: OnReconnect | None = None,
+        on_gap: OnGap | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        proxy: str | None = None,
+        compression: Literal["deflate"] | Deflate | None = None,
+        stream: str | None = None,
+        options: ConnectionOptions | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self.url = check_url(url)
+        self.headers = headers if callable(headers) else check_headers(headers)
+        check_type("backoff", backoff, Backoff, optional=True)
+        self.backoff = backoff
+        check_callable("on_reconnect", on_reconnect, optional=True)
+        self.on_reconnect = on_reconnect
+        check_callable("on_gap", on_gap, optional=True)
+        self.on_gap = on_gap
+        check_type("ssl", ssl, ssl_module.SSLContext, optional=True)
+        self.ssl = ssl
+        self.proxy = check_proxy(proxy)
+        self.compression = check_compression(compression)
+        check_type("stream", stream, str, optional=True)
+        self.stream = stream if stream is not None else default_stream_name(url)
+        check_type("options", options, ConnectionOptions, optional=True)
+        self.options = options or ConnectionOptions()
+        check_type("timing", timing, Timing, optional=True)
+        self.timing = timing or Timing()
+
+    @property
+    def display_url(self) -> str:
+        """The URL without its query, which may hold secrets."""
+        return display_url(self.url)
+
+
+def check_url(url: str) -> str:
+    """Return `url` if it is a WebSocket URL that can be opened.
+
+    Raises:
+        ConfigError: another scheme, no host, a fragment, credentials or control characters in it.
+    """
+    check_type("url", url, str)
+    if re.search(r"[\x00-\x20\x7f]", url):
+        raise ConfigError("the URL must be a str without spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError:
+        # The parser's own text may quote a password.
+        raise ConfigError("the URL has an invalid host or port") from None
+    if parts.scheme in ("http", "https"):
+        remedy = "ws" if parts.scheme == "http" else "wss"
+        raise ConfigError(f"the URL begins with {parts.scheme}://; a WebSocket URL begins with {remedy}://")
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ConfigError("a WebSocket URL looks like ws://host:port/path or wss://host/path")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("the URL holds credentials; pass them as headers instead")
+    if parts.fragment:
+        raise ConfigError("a WebSocket URL has no fragment (RFC 6455 section 3); percent-encode '#' as %23")
+    return url
+
+
+def check_headers(headers: Headers) -> dict[str, str]:
+    """Return a copy of `headers` if they are safe to send.
+
+    Raises:
+        ConfigError: it is not a mapping of str to str, a name is no HTTP token, or a value holds CR, LF or
+            NUL. The text never holds a value, nor a name that may be one.
+    """
+    check_type("headers", headers, Mapping, what="a mapping of str to str, or a callable that returns one")
+    checked = {}
+    for name, value in headers.items():
+        check_type("a header name", name, str)
+        if not TOKEN.fullmatch(name):
+            raise ConfigError(
+                "a header name has a character that RFC 9110 section 5.6.2 does not allow; "
+                'write {"Name": "value"}'
+            )
+        check_type(f"the value of header {name}", value, str)
+        if _FORBIDDEN.search(value):
+            raise ConfigError(f"the value of header {name} must be a str without CR, LF and NUL")
+        checked[name] = value
+    return checked
+
+
+def display_url(url: str) -> str:
+    """`url` without its query, which may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
