@@ -109,7 +109,7 @@ def _batches(type_: Any) -> Run:
 def _capture(durability: str) -> Callable[[Any], Run]:
     def make(type_: Any) -> Run:
         import rlfast
-        from rlfast.capture import CaptureOptions, capture, recovery  # noqa: F401 (capture would load it)
+        from rlfast.capture import CaptureOptions, _start, capture  # noqa: F401 (capture would load it)
 
         async def run(url: str, ssl: Ssl) -> int:
             options = CaptureOptions(durability=durability)  # type: ignore[arg-type]

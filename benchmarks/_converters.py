@@ -39,9 +39,13 @@ def capture(**options: Any) -> Callable[[str, Path], int]:
         import rlfast
         from rlfast.capture import CaptureOptions
         from rlfast.capture import capture as into
+        from rlfast.sinks import ParquetOptions, ParquetSink
 
+        names = ParquetOptions.__dataclass_fields__.keys() & options.keys()
+        sink = ParquetSink(out / "events", ParquetOptions(**{name: options[name] for name in names}))
+        settings = CaptureOptions(**{name: options[name] for name in options.keys() - names})
         async with rlfast.connect(url, type=rlfast.AgentEvent, backoff=None) as ws:
-            return (await into(ws, out / "events", CaptureOptions(**options))).events
+            return (await into(ws, sink, settings)).events
 
     return lambda url, out: asyncio.run(run(url, out))
 

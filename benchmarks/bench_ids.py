@@ -21,18 +21,20 @@ import pyarrow as pa
 from benchmarks import _workload
 from benchmarks._harness import Spread, machine, orders, print_machine, table, write_json
 from rlfast._core.block import BlockQueue
-from rlfast.capture import CaptureOptions, parquet
-from rlfast.capture._column_types import as_written
-from rlfast.capture._rows import BatchRows, RowMaker
-from rlfast.capture._segment import DatasetWriter
+from rlfast.capture._committer import Committer
+from rlfast.capture._options import RotationPolicy
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.reasoning_layer._events import AgentEvent
+from rlfast.sinks import ParquetOptions, ParquetSink, Rows
+from rlfast.sinks.parquet import _file as parquet
+from rlfast.sinks.parquet._column_types import as_written
+from rlfast.sinks.parquet._rows import RowMaker
 
 PACKAGES = ("rlfast", "numpy", "pyarrow")
 BATCH_ROWS = 65_536
 
 
-def without_type(rows: pa.Table, options: CaptureOptions) -> pa.Table:
+def without_type(rows: pa.Table, options: ParquetOptions) -> pa.Table:
     """As 16 bytes that nothing calls a UUID."""
     columns: list[Any] = [column.combine_chunks() for column in as_written(rows, options).columns]
     for i, column in enumerate(columns):
@@ -48,7 +50,7 @@ def without_type(rows: pa.Table, options: CaptureOptions) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-FORMS: dict[str, tuple[dict[str, Any], Callable[[pa.Table, CaptureOptions], pa.Table]]] = {
+FORMS: dict[str, tuple[dict[str, Any], Callable[[pa.Table, ParquetOptions], pa.Table]]] = {
     "text, us (the default)": ({}, as_written),
     "16 bytes, us": ({"uuid": "binary"}, without_type),
     "UUID, us": ({"uuid": "binary"}, as_written),
@@ -61,7 +63,7 @@ FORMS: dict[str, tuple[dict[str, Any], Callable[[pa.Table, CaptureOptions], pa.T
 REFERENCE = "UUID, ns"
 
 
-def batches(count: int) -> list[BatchRows]:
+def batches(count: int) -> list[Rows]:
     """The events, decoded."""
     queue = BlockQueue(1 << 20, 1 << 40, 1, 0)
     queue.begin_epoch(1)
@@ -81,16 +83,20 @@ def batches(count: int) -> list[BatchRows]:
     return found
 
 
-def write(rows: list[BatchRows], form: str) -> tuple[float, int]:
+def write(rows: list[Rows], form: str) -> tuple[float, int]:
     """Seconds of all threads, and bytes on disk."""
     settings, parquet.as_written = FORMS[form]
     out = Path(tempfile.mkdtemp(prefix="rlfast-bench-"))
     try:
         start = time.process_time()
-        writer = DatasetWriter(out, "benchmark", CaptureOptions(**settings))
+        sink = ParquetSink(out, ParquetOptions(**settings))
+        sink.open("benchmark")
+        writer = sink.writer("benchmark")
+        committer = Committer(writer, sink.state("benchmark"), RotationPolicy())
         for each in rows:
-            writer.add(each)
-        writer.commit()
+            committer.add(each)
+        committer.commit()
+        sink.close()
         return time.process_time() - start, writer.nbytes
     finally:
         parquet.as_written = as_written

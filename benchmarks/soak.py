@@ -101,8 +101,8 @@ class Checker(threading.Thread):
             self.fault = f"{type(error).__name__}: {error}"
 
     def look(self) -> None:
-        from rlfast.capture._file import file_checksum
-        from rlfast.capture._manifest import ManifestEntry
+        from rlfast.sinks.parquet._file import file_checksum
+        from rlfast.sinks.parquet._manifest import ManifestEntry
 
         path = self._out / "_manifest.jsonl"
         if not path.exists():

@@ -18,6 +18,7 @@ import rlfast.capture as captures
 from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Timing
 from rlfast.capture import CaptureOptions, RotationPolicy
 from rlfast.errors import check_path
+from rlfast.sinks import ParquetOptions, ParquetSink
 from rlfast.websocket._settings import ConnectArguments, Settings
 
 URL = "ws://127.0.0.1:9/"
@@ -173,9 +174,6 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
         CaptureOptions,
         {
             "rotation": "object",
-            "compression": "choice",
-            "compression_level": "optional int",
-            "uuid": "choice",
             "max_events": "optional int",
             "duration": "optional number",
             "batch_rows": "int",
@@ -186,6 +184,14 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
             "journal_bytes": "int",
             "max_backlog": "int",
             "min_free": "int",
+        },
+    ),
+    "ParquetOptions": (
+        ParquetOptions,
+        {
+            "compression": "choice",
+            "compression_level": "optional int",
+            "uuid": "choice",
             "timestamps": "choice",
             "schema_change": "choice",
             "partition_by": "optional choice",
@@ -238,13 +244,10 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
         lambda **given: captures.next_seq(**{"out": "/nowhere", "stream": "s", **given}),
         {"out": "path", "stream": "str"},
     ),
-    "stream_state": (
-        lambda **given: captures.stream_state(**{"out": "/nowhere", "stream": "s", **given}),
-        {"out": "path", "stream": "str"},
-    ),
-    "prepare_folder": (
-        lambda **given: captures.prepare_folder(**{"out": "/nowhere", **given}),
-        {"out": "path", "min_free": "int"},
+    "open_dataset": (captures.open_dataset, {"path": "path"}),
+    "ParquetSink": (
+        lambda **given: ParquetSink(**{"out": "/nowhere", **given}),
+        {"out": "path", "options": "optional object"},
     ),
 }
 

@@ -11,7 +11,8 @@ import pytest
 
 import rlfast
 
-USER = Path(__file__).parent / "user_code.py"
+ROOT = Path(__file__).parent.parent
+FILES = [ROOT / "tests" / "user_code.py", *(ROOT / "examples").glob("*.py")]
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,7 @@ def test_a_users_code_is_checked(checker: list[str]) -> None:
     """`connect` and its like have typed keywords, and infer the type of what is read."""
     pytest.importorskip(checker[0], reason=f"{checker[0]} is not installed")
     result = subprocess.run(
-        [sys.executable, "-m", *checker, USER], capture_output=True, text=True, timeout=110
+        [sys.executable, "-m", *checker, *FILES], capture_output=True, text=True, timeout=110
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -1,5 +1,7 @@
 """The fast path from a WebSocket stream of JSON events to typed structs, Arrow columns and Parquet."""
 
+from typing import TYPE_CHECKING, Any
+
 from rlfast._core import __version__
 from rlfast.decode import EventBatch, EventTable, UnknownEvent
 from rlfast.errors import (
@@ -39,6 +41,9 @@ from rlfast.reasoning_layer import (
 )
 from rlfast.schema import CategoryStr, UUIDStr
 from rlfast.websocket import Backoff, ConnectionOptions, Deflate, Gap, Timing, WebSocketConnection, connect
+
+if TYPE_CHECKING:
+    from rlfast.capture import open_dataset
 
 __all__ = [
     "AgentEvent",
@@ -85,4 +90,14 @@ __all__ = [
     "WebSocketConnection",
     "__version__",
     "connect",
+    "open_dataset",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "open_dataset":
+        # Loads pyarrow, which takes its time.
+        from rlfast.capture import open_dataset
+
+        return open_dataset
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

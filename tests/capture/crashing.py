@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import struct
 import subprocess
 import sys
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from rlfast.capture._manifest import read_manifest
+from rlfast.capture import RecoveryReport, recover
 from rlfast.simulator._events import agent_events
+from rlfast.sinks import ParquetSink, Sink
+from rlfast.sinks.parquet._manifest import read_manifest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+from sqlite_sink import SqliteSink
 
 from .helpers import AGENT, STREAM, TENANT, gaps, part_files
 
@@ -30,10 +37,11 @@ POOL = 5_000
 SEED = 7
 META = ("seq", "epoch", "received_at", "stream", "_extra")
 TESTS = Path(__file__).parents[1]
+EXAMPLES = TESTS.parent / "examples"
 
 
 def environment(**variables: str) -> dict[str, str]:
-    paths = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
+    paths = os.pathsep.join([str(TESTS), str(EXAMPLES), *filter(None, sys.path)])
     return {**os.environ, "PYTHONPATH": paths, **variables}
 
 
@@ -110,6 +118,7 @@ class Expected:
 
     def __init__(self) -> None:
         payloads = [json.loads(payload) for payload in islice(agent_events(SEED, AGENT, POOL), POOL + 1)]
+        self.payloads = payloads
         self.connected = payloads[0]
         self.types = np.array([event["type"] for event in payloads[1:]])
         self.places = np.zeros(POOL, np.int64)
@@ -229,11 +238,15 @@ import asyncio, os, sys
 from rlfast import AgentEvent, ConnectionOptions, connect
 from rlfast.capture import CaptureOptions, RotationPolicy, capture
 from rlfast.errors import CaptureError
+from sqlite_sink import SqliteSink
 
 url, stream, out, settings = sys.argv[1], sys.argv[2], sys.argv[3], eval(sys.argv[4])
 rotation = RotationPolicy(**settings.pop("rotation", {}))
 limits = ConnectionOptions(**settings.pop("limits", {}))
 chdir = settings.pop("chdir", None)
+
+if settings.pop("sink", "parquet") == "sqlite":
+    out = SqliteSink(out + "/events.db")
 
 async def main():
     if chdir is not None:
@@ -255,6 +268,73 @@ def capture_command(url: str, out: Path, **settings: Any) -> list[str]:
 
 def recover_command(out: Path) -> list[str]:
     return [*RLFAST, "recover", str(out)]
+
+
+RECOVER = """
+import sys
+from rlfast.capture import recover
+from sqlite_sink import SqliteSink
+recover(SqliteSink(sys.argv[1]))
+"""
+
+
+class Store:
+    """Where the capture of a test goes: a data set, or the example's SQLite file, in the folder `out`."""
+
+    def __init__(self, kind: str, out: Path) -> None:
+        self.kind = kind
+        self.out = out
+        self.log = out if kind == "parquet" else out / "events.log"
+
+    def sink(self) -> Sink:
+        return ParquetSink(self.out) if self.kind == "parquet" else SqliteSink(self.out / "events.db")
+
+    def capture_command(self, url: str, **settings: Any) -> list[str]:
+        return capture_command(url, self.out, sink=self.kind, **settings)
+
+    def recover_command(self) -> list[str]:
+        if self.kind == "parquet":
+            return recover_command(self.out)
+        program = "import sys; from rlfast.capture import recover; from sqlite_sink import SqliteSink; "
+        return [
+            sys.executable,
+            "-c",
+            f"{program}recover(SqliteSink(sys.argv[1]))",
+            str(self.out / "events.db"),
+        ]
+
+    def recover(self) -> RecoveryReport:
+        return recover(self.sink())
+
+    def next_seq(self) -> int:
+        sink = self.sink()
+        sink.folder.mkdir(parents=True, exist_ok=True)
+        sink.open("test")
+        try:
+            return sink.state(STREAM).next_seq
+        finally:
+            sink.close()
+
+    def check(self, expected: Expected) -> int:
+        """Check every promise; return the number of messages."""
+        if self.kind == "parquet":
+            return check(self.out, expected)
+        if not (self.out / "events.db").exists():
+            return 0
+        with closing(sqlite3.connect(self.out / "events.db")) as connection:
+            query = "select seq, epoch, type, fields from events order by seq"
+            rows = connection.execute(query).fetchall()
+            assert [row[0] for row in rows] == list(range(len(rows)))
+            firsts: dict[int, int] = {}
+            for seq, epoch, type_, fields in rows:
+                index = seq - firsts.setdefault(epoch, seq)
+                sent = expected.payloads[index and (index - 1) % POOL + 1]
+                found = {"type": type_, **json.loads(fields)}
+                assert found == {name: value for name, value in sent.items() if value is not None}
+            gaps = connection.execute("select epoch, disconnected_at from gaps").fetchall()
+            assert len(set(gaps)) == len(gaps)
+            assert set(firsts) - {max(firsts, default=0)} <= {epoch for epoch, _ in gaps}
+            return len(rows)
 
 
 def journal_files(out: Path) -> list[Path]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,44 @@ import pyarrow.parquet as pq
 from sample_events import assemble
 
 from rlfast import AgentEvent, ConnectionOptions, EventBatch
-from rlfast.capture._manifest import RunEnd
-from rlfast.capture._options import CaptureOptions
-from rlfast.capture._rows import RowMaker
-from rlfast.capture._segment import DatasetWriter
+from rlfast.capture import open_dataset
+from rlfast.capture._committer import Committer
+from rlfast.capture._options import RotationPolicy
 from rlfast.reasoning_layer._client import ClientConfig, ReasoningLayerClient
 from rlfast.simulator import Simulator
+from rlfast.sinks._base import RunEnd, StreamState
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._options import ParquetOptions
+from rlfast.sinks.parquet._rows import RowMaker
+from rlfast.sinks.parquet._sink import ParquetWriter
 from rlfast.websocket._connection import Connecting, connect
 
 AGENT = "0a8ee6c5-7d7a-4d24-9d6d-3a0c1b1f6d70"
 TENANT = "5f0c9d53-92c5-4b5f-8f3e-0d8a5b0a2c11"
 STREAM = "test-stream"
+
+
+class DatasetWriter(Committer):
+    """Writes one stream into a data set, without a thread and, after the constructor, without its lock."""
+
+    def __init__(
+        self,
+        out: Path,
+        stream: str = STREAM,
+        options: ParquetOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        rotation: RotationPolicy | None = None,
+        **arguments: Any,
+    ) -> None:
+        dataset = DatasetFolder(out, "test")
+        assert dataset._lock is not None
+        dataset._lock.release()
+        (out / "_lock").unlink()
+        self.parquet = ParquetWriter(dataset, stream, options or ParquetOptions())
+        super().__init__(
+            self.parquet, dataset.state(stream), rotation or RotationPolicy(), clock, **arguments
+        )
 
 
 def write(
@@ -32,16 +60,20 @@ def write(
     *,
     first_seq: int = 0,
     stream: str = STREAM,
-    options: CaptureOptions | None = None,
+    options: ParquetOptions | None = None,
     type_: Any = AgentEvent,
     end: RunEnd | None = None,
 ) -> DatasetWriter:
     """Commit payloads as one segment."""
     out.mkdir(exist_ok=True)
-    writer = DatasetWriter(out, stream, options or CaptureOptions())
+    writer = DatasetWriter(out, stream, options)
     add(writer, batch_of(payloads, first_seq, type_), stream=stream)
     writer.commit(end)
     return writer
+
+
+def state_of(out: Path, stream: str = STREAM) -> StreamState:
+    return open_dataset(out).state(stream)
 
 
 def add(writer: DatasetWriter, batch: EventBatch, last_seq: int | None = None, stream: str = STREAM) -> None:

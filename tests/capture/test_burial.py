@@ -9,11 +9,9 @@ import pytest
 from sample_events import PAYLOADS
 
 from rlfast import AgentEvent, CaptureError
-from rlfast.capture import compact, next_seq
-from rlfast.capture._dead_letters import list_dead_letters, redrive
-from rlfast.capture._inspect import inspect_dataset
-from rlfast.capture._lock import DatasetLock
-from rlfast.capture._manifest import read_manifest
+from rlfast.capture import compact, inspect_dataset, list_dead_letters, next_seq, redrive
+from rlfast.sinks._lock import FolderLock
+from rlfast.sinks.parquet._manifest import read_manifest
 
 from .helpers import STREAM, column, dead_letters, part_files, write
 
@@ -114,7 +112,7 @@ def test_dead_letters_of_several_streams_are_not_mixed(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     bury(tmp_path)
-    with DatasetLock(tmp_path, "capture"):
+    with FolderLock(tmp_path, "capture"):
         with pytest.raises(CaptureError, match="is in use"):
             redrive(tmp_path, NEWER)
     for call in (lambda: list_dead_letters(tmp_path / "no"), lambda: redrive(tmp_path / "no", NEWER)):

@@ -15,15 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve
+from xxhash import xxh3_64_digest
 
 from rlfast import AgentEvent, Gap, UUIDStr, connect
 from rlfast.capture import CaptureOptions, CaptureProgress, capture, compact, recover, redrive
-from rlfast.capture._file import schema_fingerprint
-from rlfast.capture._manifest import read_manifest
-from rlfast.capture._segment import DatasetWriter
-from rlfast.capture._wal import JournalInfo
+from rlfast.capture._wal import _decode_header
+from rlfast.sinks import ParquetOptions, ParquetSink
+from rlfast.sinks.parquet._file import schema_fingerprint
+from rlfast.sinks.parquet._manifest import read_manifest
 
-from .helpers import STREAM, add, batch_of, write
+from .helpers import STREAM, DatasetWriter, add, batch_of, write
 from .test_journal import INFO
 from .test_recovery import leave
 
@@ -57,7 +58,7 @@ def written_types(out: Path) -> set[tuple[str, Any]]:
     }
 
 
-def wanted_types(options: CaptureOptions) -> set[tuple[str, Any]]:
+def wanted_types(options: ParquetOptions) -> set[tuple[str, Any]]:
     return {(options.timestamps, pa.utf8() if options.uuid == "text" else pa.uuid())}
 
 
@@ -75,7 +76,7 @@ def schemas(out: Path) -> dict[str, pa.Schema]:
 def test_times_are_rounded_down_to_microseconds_unless_asked_otherwise(
     tmp_path: Path, timestamps: Any
 ) -> None:
-    options = CaptureOptions() if timestamps == "us" else CaptureOptions(timestamps="ns")
+    options = ParquetOptions() if timestamps == "us" else ParquetOptions(timestamps="ns")
     began, ended = 1_790_000_000_123_456_999, 1_790_000_001_123_456_001
     writer = DatasetWriter(tmp_path, STREAM, options)
     batch = batch_of([*PAYLOADS, b"{"])
@@ -113,8 +114,10 @@ async def test_a_recovery_writes_what_the_capture_would_have_written(tmp_path: P
 
     async with serve(handler) as server:
         async with connect(server.url, type=AgentEvent, stream=STREAM, backoff=None) as ws:
-            options = CaptureOptions(min_free=0, progress_interval=0.01, **types)
-            capturing = asyncio.create_task(capture(ws, out, options, progress=progress))
+            options = ParquetOptions(**types)
+            settings = CaptureOptions(min_free=0, progress_interval=0.01)
+            sink = ParquetSink(out, options)
+            capturing = asyncio.create_task(capture(ws, sink, settings, progress=progress))
             await received.wait()
             # What a process that is killed now would leave.
             shutil.copytree(out / "_journal", killed / "_journal")
@@ -126,16 +129,25 @@ async def test_a_recovery_writes_what_the_capture_would_have_written(tmp_path: P
 
 
 def test_a_journal_from_before_the_option_is_recovered_in_nanoseconds(tmp_path: Path) -> None:
-    old = {name: value for name, value in msgspec.structs.asdict(INFO).items() if name not in ("timestamps",)}
-    assert msgspec.convert(old, JournalInfo).timestamps == "ns"
-    leave(tmp_path, PAYLOADS, timestamps="ns")
+    info = {"stream": "s", "type": None, "uuid": "text", "compression": "lz4", "partition_by": None, "run": 1}
+    body = msgspec.json.encode({"generation": 1, "first_seq": 0, "info": info})
+    page = b"RLFASTJ1" + len(body).to_bytes(4, "little") + xxh3_64_digest(body)[::-1] + body
+    header = _decode_header(page)
+    assert header is not None
+    assert header.info.sink == {
+        "uuid": "text",
+        "compression": "lz4",
+        "partition_by": None,
+        "timestamps": "ns",
+    }
+    leave(tmp_path, PAYLOADS, sink={**INFO.sink, "timestamps": "ns"})
     recover(tmp_path)
     assert times(tmp_path, "type=kb_change", "received_at")[0] == "ns"
 
 
 @TYPES
 def test_compaction_keeps_the_types(tmp_path: Path, types: Any) -> None:
-    options = CaptureOptions(**types)
+    options = ParquetOptions(**types)
     write(tmp_path, [*PAYLOADS, PLAN], options=options)
     before = schemas(tmp_path)
     write(tmp_path, [*PAYLOADS, PLAN], first_seq=N + 1, options=options)
@@ -148,7 +160,7 @@ def test_compaction_keeps_the_types(tmp_path: Path, types: Any) -> None:
 
 
 def test_compaction_never_mixes_types(tmp_path: Path) -> None:
-    options = [CaptureOptions(), CaptureOptions(timestamps="ns"), CaptureOptions(uuid="binary")] * 2
+    options = [ParquetOptions(), ParquetOptions(timestamps="ns"), ParquetOptions(uuid="binary")] * 2
     for i, each in enumerate(options):
         write(tmp_path, PAYLOADS[1:2], first_seq=i, options=each)
     compact(tmp_path)
@@ -159,7 +171,7 @@ def test_compaction_never_mixes_types(tmp_path: Path) -> None:
 @TYPES
 @pytest.mark.parametrize("partition_by", [None, "hour"])
 def test_redrive_follows_the_newest_files(tmp_path: Path, types: Any, partition_by: Any) -> None:
-    options = CaptureOptions(partition_by=partition_by, **types)
+    options = ParquetOptions(partition_by=partition_by, **types)
     older = replace(options, timestamps=OTHER[options.timestamps], uuid=OTHER[options.uuid])  # type: ignore[arg-type]
     write(tmp_path, PAYLOADS, options=older)
     write(tmp_path, [PLAN, b"{"], first_seq=N, options=options)
@@ -180,7 +192,7 @@ def test_redrive_writes_the_types_that_it_is_told(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_lost_does_not_keep_redrive_from_its_work(tmp_path: Path) -> None:
-    options = CaptureOptions(timestamps="ns", uuid="binary")
+    options = ParquetOptions(timestamps="ns", uuid="binary")
     write(tmp_path, [PLAN], options=options)
     write(tmp_path, PAYLOADS[1:2], first_seq=1)
     next(tmp_path.glob("type=kb_change/*")).unlink()

@@ -7,12 +7,11 @@ import pytest
 from sample_events import PAYLOADS
 
 from rlfast import CaptureError
-from rlfast.capture import CaptureOptions, next_seq
-from rlfast.capture._compaction import compact
-from rlfast.capture._inspect import inspect_dataset
-from rlfast.capture._lock import DatasetLock
-from rlfast.capture._manifest import read_manifest
-from rlfast.capture._transaction import INTENT
+from rlfast.capture import compact, inspect_dataset, next_seq
+from rlfast.sinks import ParquetOptions
+from rlfast.sinks._lock import FolderLock
+from rlfast.sinks.parquet._manifest import read_manifest
+from rlfast.sinks.parquet._transaction import INTENT
 
 from .helpers import STREAM, dead_letters, files, part_files, sent, stored, write
 
@@ -21,7 +20,7 @@ N = len(PAYLOADS)
 
 def grow(out: Path, segments: int, **options: object) -> None:
     for _ in range(segments):
-        write(out, PAYLOADS, first_seq=next_seq(out, STREAM), options=CaptureOptions(**options))  # type: ignore[arg-type]
+        write(out, PAYLOADS, first_seq=next_seq(out, STREAM), options=ParquetOptions(**options))  # type: ignore[arg-type]
 
 
 def test_small_files_become_one_per_table(tmp_path: Path) -> None:
@@ -71,7 +70,7 @@ def test_streams_dead_letters_and_schemas_stay_apart(tmp_path: Path) -> None:
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     grow(tmp_path, 2)
-    with DatasetLock(tmp_path, "capture of something"):
+    with FolderLock(tmp_path, "capture of something"):
         with pytest.raises(CaptureError, match=r"is in use by process \d+ on .*capture of something"):
             compact(tmp_path)
     with pytest.raises(CaptureError, match="is not a folder"):
@@ -84,7 +83,7 @@ def test_readers_by_the_manifest_see_every_event_once_at_each_moment(
     """Between any two changes of the disk, what the manifest lists is whole."""
     import os
 
-    from rlfast.capture import transaction
+    from rlfast.sinks.parquet import _transaction as transaction
 
     grow(tmp_path, 3)
     seen = []
@@ -109,17 +108,16 @@ def test_readers_by_the_manifest_see_every_event_once_at_each_moment(
 
 
 def test_partitions_stay_apart(tmp_path: Path) -> None:
-    options = CaptureOptions(partition_by="hour")
-    from rlfast.capture._rows import RowMaker
-    from rlfast.capture._segment import DatasetWriter
+    options = ParquetOptions(partition_by="hour")
+    from rlfast.sinks.parquet._rows import RowMaker
 
-    from .helpers import batch_of
+    from .helpers import DatasetWriter, batch_of
 
     tmp_path.mkdir(exist_ok=True)
     for i, hour in itertools.product(range(2), (9, 10)):
         del i
         first = next_seq(tmp_path, STREAM)
-        writer = DatasetWriter(tmp_path, STREAM, options, next_seq=first)
+        writer = DatasetWriter(tmp_path, STREAM, options)
         batch = batch_of(PAYLOADS, first)
         writer.add(RowMaker(STREAM).make(batch, batch.last_seq, None, f"date=2026-11-23/hour={hour:02d}"))
         writer.commit()

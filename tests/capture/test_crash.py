@@ -18,10 +18,10 @@ import pytest
 from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve
 
-from rlfast.capture import CaptureOptions, compact, next_seq, recover
-from rlfast.capture._inspect import inspect_dataset
-from rlfast.capture._manifest import read_manifest
+from rlfast.capture import compact, inspect_dataset, recover
 from rlfast.simulator import Simulator, SimulatorOptions
+from rlfast.sinks import ParquetOptions
+from rlfast.sinks.parquet._manifest import read_manifest
 
 from .crashing import (
     AT_FULL_SPEED,
@@ -29,6 +29,7 @@ from .crashing import (
     SEED,
     TESTS,
     Expected,
+    Store,
     agent_url,
     capture_command,
     check,
@@ -114,54 +115,64 @@ def some(calls: int, wanted: int) -> list[int]:
 SETTINGS = {"batch_rows": 700, "rotation": {"max_rows": 1500}, "journal_bytes": 8 << 20}
 
 
+EACH_SINK = pytest.mark.parametrize("kind", ["parquet", "sqlite"])
+
+
+@EACH_SINK
 @pytest.mark.timeout(120 + 2 * KILLS)
 @pytest.mark.parametrize("do", ["kill", "tear"])
 async def test_killed_at_any_call_of_a_capture(
-    tmp_path: Path, library: str, expected: Expected, do: str
+    tmp_path: Path, library: str, expected: Expected, do: str, kind: str
 ) -> None:
     async with Simulator(simulator_options(events=4_000, rate=100_000)) as simulator:
         url = agent_url(simulator.base_url)
-        out = tmp_path / "counted"
-        calls = await count_calls(capture_command(url, out, **SETTINGS), library, out, tmp_path)
-        assert check(out, expected) == 4_000
+        store = Store(kind, tmp_path / "counted")
+        command = store.capture_command(url, **SETTINGS)
+        calls = await count_calls(command, library, store.out, tmp_path)
+        assert store.check(expected) == 4_000
         killed = 0
         for at in some(calls, max(6, KILLS // 4)):
-            out = tmp_path / f"{do}-{at}"
-            code, _ = await run(capture_command(url, out, **SETTINGS), **preload(library, out, at, do))
+            store = Store(kind, tmp_path / f"{do}-{at}")
+            command = store.capture_command(url, **SETTINGS)
+            code, _ = await run(command, **preload(library, store.out, at, do))
             killed += code == KILLED
-            if out.exists():
-                journal = journal_messages(out)
-                recover(out)
-                assert check(out, expected) >= max(journal, default=-1) + 1
-                assert recover(out).nothing_to_do
-                shutil.rmtree(out)
+            if store.log.exists():
+                journal = journal_messages(store.log)
+                store.recover()
+                assert store.check(expected) >= max(journal, default=-1) + 1
+                assert store.recover().nothing_to_do
+                shutil.rmtree(store.out)
     assert killed
 
 
+@EACH_SINK
 @pytest.mark.timeout(120 + 2 * KILLS)
-async def test_killed_at_any_call_of_a_recovery(tmp_path: Path, library: str, expected: Expected) -> None:
-    left = tmp_path / "left"
+async def test_killed_at_any_call_of_a_recovery(
+    tmp_path: Path, library: str, expected: Expected, kind: str
+) -> None:
+    left = Store(kind, tmp_path / "left")
     async with Simulator(simulator_options(rate=200_000)) as simulator:
-        command = capture_command(agent_url(simulator.base_url), left, batch_rows=700, journal_bytes=8 << 20)
+        url = agent_url(simulator.base_url)
+        command = left.capture_command(url, batch_rows=700, journal_bytes=8 << 20)
         process = await asyncio.create_subprocess_exec(*command, env=environment())
-        while len(journal_messages(left)) < 3_000:
+        while len(journal_messages(left.log)) < 3_000:
             await asyncio.sleep(0.01)
         process.kill()
         await process.wait()
-    journal = journal_messages(left)
-    out = tmp_path / "counted"
-    shutil.copytree(left, out)
-    calls = await count_calls(recover_command(out), library, out, tmp_path)
-    assert check(out, expected) == max(journal) + 1
+    journal = journal_messages(left.log)
+    store = Store(kind, tmp_path / "counted")
+    shutil.copytree(left.out, store.out)
+    calls = await count_calls(store.recover_command(), library, store.out, tmp_path)
+    assert store.check(expected) == max(journal) + 1
     killed = 0
     for at in some(calls, max(6, KILLS // 4)):
-        out = tmp_path / f"at-{at}"
-        shutil.copytree(left, out)
-        code, _ = await run(recover_command(out), **preload(library, out, at, "kill"))
+        store = Store(kind, tmp_path / f"at-{at}")
+        shutil.copytree(left.out, store.out)
+        code, _ = await run(store.recover_command(), **preload(library, store.out, at, "kill"))
         killed += code == KILLED
-        recover(out)
-        assert check(out, expected) == max(journal) + 1
-        shutil.rmtree(out)
+        store.recover()
+        assert store.check(expected) == max(journal) + 1
+        shutil.rmtree(store.out)
     assert killed
 
 
@@ -293,7 +304,7 @@ async def test_nothing_is_left_after_a_kill_while_something_is_removed(
         (left / "type=gone" / ".part-x.parquet.1b.tmp").touch()
     elif work.startswith("compact"):
         # The folder's name hides a column: its files move, as those of earlier versions do.
-        write(left, [b'{"type":"a"}'], type_=Typed, options=CaptureOptions(partition_by="day"))
+        write(left, [b'{"type":"a"}'], type_=Typed, options=ParquetOptions(partition_by="day"))
         (hidden,) = left.glob("rlfast_type=*")
         moved = hidden.rename(left / hidden.name.removeprefix("rlfast_"))
         manifest = left / "_manifest.jsonl"
@@ -404,37 +415,40 @@ async def test_a_failing_file_system_costs_nothing(
                 shutil.rmtree(out)
 
 
+@EACH_SINK
 @pytest.mark.timeout(120 + 8 * KILLS)
-async def test_killed_at_full_speed(tmp_path: Path, expected: Expected) -> None:
+async def test_killed_at_full_speed(tmp_path: Path, expected: Expected, kind: str) -> None:
     """Runs that follow each other into one folder; every sixth recovery is killed, too."""
     source = random.Random(os.environ.get("RLFAST_SEED", "1"))
-    async with Simulator(simulator_options()) as simulator:
+    # SQLite takes some ten thousand rows a second, from a script in Python.
+    rate = None if kind == "parquet" else 10_000
+    async with Simulator(simulator_options(rate=rate)) as simulator:
         url = agent_url(simulator.base_url)
         recovered = 0
         for folder in range(-(-KILLS // 10)):
-            out = tmp_path / f"out-{folder}"
+            store = Store(kind, tmp_path / f"out-{folder}")
             total = 0
             for _ in range(min(10, KILLS - 10 * folder)):
                 process = await asyncio.create_subprocess_exec(
-                    *capture_command(url, out, **AT_FULL_SPEED), env=environment()
+                    *store.capture_command(url, **AT_FULL_SPEED), env=environment()
                 )
-                await has_journal(process, out)
+                await has_journal(process, store.log)
                 await asyncio.sleep(source.uniform(0.0, 0.6))
                 process.kill()
                 assert await process.wait() == KILLED
-                least = max(total, await asyncio.to_thread(journal_end, out))
+                least = max(total, await asyncio.to_thread(journal_end, store.log))
                 if source.random() < 1 / 6:
                     recovery = await asyncio.create_subprocess_exec(
-                        *recover_command(out), env=environment(), stdout=subprocess.DEVNULL
+                        *store.recover_command(), env=environment(), stdout=subprocess.DEVNULL
                     )
                     await asyncio.sleep(source.uniform(0.0, 1.5))
                     if recovery.returncode is None:
                         recovery.kill()
                     await recovery.wait()
-                report = await asyncio.to_thread(recover, out)
+                report = await asyncio.to_thread(store.recover)
                 recovered += sum(stream.messages for stream in report.streams)
-                total = next_seq(out, STREAM)
+                total = store.next_seq()
                 assert total >= least
-            assert await asyncio.to_thread(check, out, expected) == total
-            shutil.rmtree(out)
+            assert await asyncio.to_thread(store.check, expected) == total
+            shutil.rmtree(store.out)
     assert recovered

@@ -6,8 +6,9 @@ import pytest
 from sample_events import PAYLOADS
 
 from rlfast import CaptureError
-from rlfast.capture import next_seq, prepare_folder
-from rlfast.capture._files import MANIFEST, final_name
+from rlfast.capture import next_seq
+from rlfast.sinks._files import prepare_folder
+from rlfast.sinks.parquet._layout import MANIFEST, final_name
 
 from .helpers import STREAM, files, write
 

@@ -15,22 +15,19 @@ from rlfast.capture import (
     inspect_dataset,
     list_dead_letters,
     next_seq,
-    prepare_folder,
+    open_dataset,
     recover,
     redrive,
     resume,
-    stream_state,
 )
-from rlfast.capture._files import (
+from rlfast.sinks import ParquetSink
+from rlfast.sinks._files import ensure_folder, explain, stream_key, temporary_name
+from rlfast.sinks.parquet._layout import (
     LONGEST_FOLDER,
-    ensure_folder,
-    explain,
     final_name,
     is_type_folder,
     part_files,
-    stream_key,
     temporary_files,
-    temporary_name,
     type_folder,
     type_of_folder,
 )
@@ -98,8 +95,8 @@ def test_a_url_is_not_taken_for_a_folder(
     monkeypatch.chdir(tmp_path)
     out = kind(url)
     calls: list[Callable[[], object]] = [
-        lambda: prepare_folder(out),
-        lambda: stream_state(out, "s"),
+        lambda: ParquetSink(out),
+        lambda: open_dataset(out),
         lambda: next_seq(out, "s"),
         lambda: resume(out, "s"),
         lambda: recover(out),
@@ -109,7 +106,7 @@ def test_a_url_is_not_taken_for_a_folder(
         lambda: inspect_dataset(out),
     ]
     for call in calls:
-        with pytest.raises(ConfigError, match=r"^out is a URL \([\w+]+:/+…\), and rlfast .* name one"):
+        with pytest.raises(ConfigError, match=r"^(out|path) is a URL \([\w+]+:/+…\), and rlfast .* name one"):
             call()
     assert list(tmp_path.iterdir()) == []
 

@@ -16,29 +16,28 @@ from pathlib import Path
 import pytest
 from sample_events import PAYLOADS
 
-from rlfast.capture._inspect import inspect_dataset
+from rlfast.capture import inspect_dataset
 
 from .helpers import STREAM, files, sent, stored, write
 
 # Appends batches until the disk is full; prints the error and what was saved, as JSON.
 WRITER = """
 import json, pathlib, resource, sys
-from capture.helpers import add, batch_of
+from capture.helpers import DatasetWriter, add, batch_of
 from rlfast.capture import CaptureOptions, RotationPolicy
-from rlfast.capture._segment import DatasetWriter
 from rlfast.errors import CaptureError
 
 out, stream, limit, row_group, max_rows = sys.argv[1:]
 if int(limit):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
-import rlfast.capture.parquet
-rlfast.capture._file.ROW_GROUP_ROWS = int(row_group)
+import rlfast.sinks.parquet._file
+rlfast.sinks.parquet._file.ROW_GROUP_ROWS = int(row_group)
 # Ids that do not compress: 16 bytes on disk for each event.
 import random
 source = random.Random(1)
 seq = int(pathlib.Path(out, "next").read_text())
 rotation = RotationPolicy(max_rows=int(max_rows))
-writer = DatasetWriter(pathlib.Path(out), stream, CaptureOptions(rotation=rotation))
+writer = DatasetWriter(pathlib.Path(out), stream, rotation=rotation)
 try:
     for _ in range(1000):
         payloads = []

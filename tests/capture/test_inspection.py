@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sample_events import EVENTS, PAYLOADS
 
 from rlfast import CaptureError
-from rlfast.capture._files import MANIFEST, final_name, temporary_name
-from rlfast.capture._inspect import MAX_HOLES, _SequenceCheck, inspect_dataset
-from rlfast.capture._manifest import read_manifest
+from rlfast.capture import inspect_dataset
+from rlfast.sinks._files import temporary_name
+from rlfast.sinks.parquet._inspect import MAX_HOLES, _SequenceCheck
+from rlfast.sinks.parquet._layout import MANIFEST, final_name
+from rlfast.sinks.parquet._manifest import read_manifest
 
 from .helpers import STREAM, part_files, write
 

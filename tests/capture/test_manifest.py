@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from rlfast.capture._files import MANIFEST
-from rlfast.capture._manifest import ManifestEntry, ManifestFile, append_entry, read_manifest
+from rlfast.sinks.parquet._layout import MANIFEST
+from rlfast.sinks.parquet._manifest import ManifestEntry, ManifestFile, append_entry, read_manifest
 
 ENTRY = ManifestEntry(
     stream="agent_events:é",

@@ -7,6 +7,9 @@ import pytest
 
 from rlfast import ConfigError
 from rlfast.capture import CaptureOptions, RotationPolicy
+from rlfast.sinks import ParquetOptions
+
+PARQUET = ParquetOptions.__dataclass_fields__
 
 
 @pytest.mark.parametrize(
@@ -59,4 +62,4 @@ def test_a_policy_that_cannot_work_is_refused(arguments: dict[str, Any]) -> None
 )
 def test_options_that_cannot_work_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        CaptureOptions(**arguments)
+        (ParquetOptions if next(iter(arguments)) in PARQUET else CaptureOptions)(**arguments)

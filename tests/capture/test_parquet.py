@@ -16,13 +16,12 @@ import pytest
 from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B
 
 from rlfast import CategoryStr, UUIDStr, __version__
-from rlfast.capture import CaptureOptions
-from rlfast.capture import parquet as parquet_module
-from rlfast.capture._files import final_name
-from rlfast.capture._rows import RowMaker
-from rlfast.capture._segment import DatasetWriter
+from rlfast.sinks import ParquetOptions
+from rlfast.sinks.parquet import _file as parquet_module
+from rlfast.sinks.parquet._layout import final_name
+from rlfast.sinks.parquet._rows import RowMaker
 
-from .helpers import STREAM, add, batch_of, dead_letters, rows, sent, stored, write
+from .helpers import STREAM, DatasetWriter, add, batch_of, dead_letters, rows, sent, stored, write
 
 NAME = final_name(STREAM, 0)
 
@@ -76,7 +75,7 @@ def test_the_columns_in_order(tmp_path: Path) -> None:
 
 
 def test_binary_uuids_have_the_logical_type_and_three_readers_know_it(tmp_path: Path) -> None:
-    write(tmp_path, PAYLOADS, options=CaptureOptions(uuid="binary"))
+    write(tmp_path, PAYLOADS, options=ParquetOptions(uuid="binary"))
     path = tmp_path / "type=kb_change" / NAME
     column = pq.ParquetFile(path).schema.column(6)
     assert (column.name, column.physical_type, column.length) == ("term_id", "FIXED_LEN_BYTE_ARRAY", 16)
@@ -89,7 +88,7 @@ def test_binary_uuids_have_the_logical_type_and_three_readers_know_it(tmp_path: 
 
 
 def test_lists_of_binary_uuids(tmp_path: Path) -> None:
-    write(tmp_path, PAYLOADS, options=CaptureOptions(uuid="binary"))
+    write(tmp_path, PAYLOADS, options=ParquetOptions(uuid="binary"))
     path = tmp_path / "type=cycle_complete" / NAME
     reviews = [uuid.UUID(UUID_A), uuid.UUID(UUID_B)]
     assert pq.ParquetFile(path).read()["pending_reviews"].to_pylist() == [reviews]
@@ -112,7 +111,7 @@ def test_the_whole_data_set_in_one_query(tmp_path: Path) -> None:
 @pytest.mark.parametrize("uuid_format", ["binary", "text"])
 def test_every_kind_of_column_with_nulls(tmp_path: Path, uuid_format: Literal["binary", "text"]) -> None:
     payloads = [json.dumps(everything(i)).encode() for i in range(1000)]
-    write(tmp_path, payloads, type_=Everything, options=CaptureOptions(uuid=uuid_format))
+    write(tmp_path, payloads, type_=Everything, options=ParquetOptions(uuid=uuid_format))
     folder = tmp_path / "type=all%2Fthings"
     assert folder.is_dir()
     found = rows(tmp_path)
@@ -132,7 +131,7 @@ def test_every_kind_of_column_with_nulls(tmp_path: Path, uuid_format: Literal["b
 
 def test_text_uuids_of_a_part_of_a_batch(tmp_path: Path) -> None:
     payloads = [json.dumps(everything(i)).encode() for i in range(20)]
-    writer = DatasetWriter(tmp_path, STREAM, CaptureOptions())
+    writer = DatasetWriter(tmp_path, STREAM)
     batch = batch_of(payloads, type_=Everything)
     # Cut at its end, and then at its beginning.
     writer.add(RowMaker(STREAM).make(batch, 12))
@@ -213,7 +212,7 @@ def test_text_has_a_dictionary_where_it_repeats(tmp_path: Path, distinct: int, i
 def test_the_codec_is_the_one_asked_for(
     tmp_path: Path, compression: Literal["lz4", "none"], codec: str
 ) -> None:
-    write(tmp_path, PAYLOADS, options=CaptureOptions(compression=compression))
+    write(tmp_path, PAYLOADS, options=ParquetOptions(compression=compression))
     path = tmp_path / "type=kb_change" / NAME
     assert pq.read_metadata(path).row_group(0).column(0).compression == codec
     assert duckdb.sql(f"select sort from '{path}'").fetchall() == [("person",)]
@@ -225,14 +224,14 @@ def test_the_footer_names_stream_and_span(tmp_path: Path) -> None:
     metadata = pq.read_metadata(tmp_path / "type=kb_change" / final_name(STREAM, 7)).metadata
     assert metadata[b"rlfast.stream"] == STREAM.encode()
     assert (metadata[b"rlfast.first_seq"], metadata[b"rlfast.last_seq"]) == (b"7", b"17")
-    assert metadata[b"rlfast._core"] == __version__.encode()
+    assert metadata[b"rlfast.version"] == __version__.encode()
 
 
 def test_row_groups_hold_several_batches_and_one_dictionary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet_module, "ROW_GROUP_ROWS", 250)
-    writer = DatasetWriter(tmp_path, STREAM, CaptureOptions())
+    writer = DatasetWriter(tmp_path, STREAM)
     payloads = [json.dumps(everything(i)).encode() for i in range(1000)]
     # Each batch meets the words in another order, so each has a dictionary of its own.
     for start in range(0, 1000, 100):
@@ -258,7 +257,7 @@ def test_text_has_one_type_in_all_files_whatever_form_a_batch_gave_it(tmp_path: 
         return [b'{"type":"heartbeat","timestamp":"%s"}' % text.encode() for text in texts]
 
     few, many = ["noon"] * 50, [f"t{i}" for i in range(50)]
-    writer = DatasetWriter(tmp_path, STREAM, CaptureOptions())
+    writer = DatasetWriter(tmp_path, STREAM)
     seq = 0
     for segment in ((few, many, few), (many,), (few,)):
         for texts in segment:

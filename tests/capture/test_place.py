@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from wsserver import Peer, frame, serve, until
 
 from rlfast import CaptureError, connect
 from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy, capture, compact, recover
-from rlfast.capture._lock import DatasetLock
-from rlfast.capture._place import check_place
+from rlfast.capture._committer import Committer
+from rlfast.sinks import ParquetSink
+from rlfast.sinks._lock import FolderLock
+from rlfast.sinks._place import check_place
 
-from .helpers import files, stored, write
+from .helpers import batch_of, files, stored, write
 
 
 def messages(first: int, count: int) -> list[bytes]:
@@ -95,8 +98,13 @@ async def test_a_folder_that_is_moved_ends_the_capture_and_loses_nothing(
         out.rename(moved)
         if is_replaced:
             out.mkdir()
-            with DatasetLock(out, "another capture"):
-                write(out, messages(0, 5), stream="s", type_=None)
+            with closing(ParquetSink(out)) as sink:
+                sink.open("another capture")
+                batch = batch_of(messages(0, 5), type_=None)
+                writer = Committer(sink.writer("s"), sink.state("s"), RotationPolicy())
+                for rows in sink.writer("s").prepare(batch, batch.last_seq):
+                    writer.add(rows)
+                writer.commit()
             replacement.extend(files(out))
 
     with pytest.raises(
@@ -143,7 +151,7 @@ def test_a_link_that_leads_elsewhere_is_another_folder(tmp_path: Path) -> None:
     one.mkdir()
     two.mkdir()
     link.symlink_to(one)
-    with DatasetLock(link, "test"):
+    with FolderLock(link, "test"):
         check_place(link / "x")
         link.unlink()
         link.symlink_to(two)
@@ -154,7 +162,7 @@ def test_a_link_that_leads_elsewhere_is_another_folder(tmp_path: Path) -> None:
 
 
 def test_a_compaction_of_a_folder_that_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rlfast.capture import rewriting
+    from rlfast.sinks.parquet import _rewrite as rewriting
 
     out, moved = tmp_path / "out", tmp_path / "moved"
     for first in (0, 5):

@@ -17,14 +17,27 @@ from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve
 
 from rlfast import AgentEvent, CaptureError, ConnectionOptions, Gap, UsageError, connect
-from rlfast.capture import CaptureOptions, capture, next_seq, recover, resume, stream_state
-from rlfast.capture._dataset import prepare_folder
-from rlfast.capture._inspect import inspect_dataset
-from rlfast.capture._lock import OWNER, DatasetLock
-from rlfast.capture._manifest import RunEnd, read_manifest
+from rlfast.capture import CaptureOptions, capture, inspect_dataset, next_seq, recover, resume
 from rlfast.capture._type_names import name_type, resolve_type
+from rlfast.sinks import ParquetOptions, ParquetSink
+from rlfast.sinks._base import RunEnd
+from rlfast.sinks._files import prepare_folder
+from rlfast.sinks._lock import OWNER, FolderLock
+from rlfast.sinks.parquet._manifest import read_manifest
 
-from .helpers import STREAM, column, dead_letters, files, gaps, part_files, rows, sent, stored, write
+from .helpers import (
+    STREAM,
+    column,
+    dead_letters,
+    files,
+    gaps,
+    part_files,
+    rows,
+    sent,
+    state_of,
+    stored,
+    write,
+)
 from .test_journal import INFO, Keeper
 
 N = len(PAYLOADS)
@@ -47,6 +60,7 @@ class Lenient(msgspec.Struct):
 
 
 MISSING = "no_such_module:Event"
+PARQUET = ParquetOptions.__dataclass_fields__.keys()
 
 
 def leave(out: Path, *reads: list[bytes], first_seq: int = 0, **info: Any) -> Keeper:
@@ -123,7 +137,7 @@ def test_a_damaged_journal_gives_what_is_whole_and_a_gap(tmp_path: Path) -> None
 
 
 def test_gaps_in_the_journal_are_committed_once(tmp_path: Path) -> None:
-    keeper = leave(tmp_path, PAYLOADS, timestamps="ns")
+    keeper = leave(tmp_path, PAYLOADS, sink={**INFO.sink, "timestamps": "ns"})
     keeper.journal.write_gap(Gap(1, N - 1, 10, "connection_lost"))
     keeper.journal.write_gap(Gap(1, N - 1, 10, "connection_lost", reconnected_at=20, attempts=2))
     keeper.journal.write_gap(Gap(2, N - 1, 30, "idle_timeout"))
@@ -133,7 +147,7 @@ def test_gaps_in_the_journal_are_committed_once(tmp_path: Path) -> None:
         (2, None, 0),
     ]
     assert recover(tmp_path).nothing_to_do
-    assert stream_state(tmp_path, STREAM).next_epoch == 3
+    assert state_of(tmp_path, STREAM).next_epoch == 3
 
 
 def test_the_end_of_a_run_is_known_whatever_the_clock_says(tmp_path: Path) -> None:
@@ -153,7 +167,7 @@ def test_the_end_of_a_run_is_known_whatever_the_clock_says(tmp_path: Path) -> No
 
 
 def test_gaps_behind_the_last_committed_message_are_recovered(tmp_path: Path) -> None:
-    keeper = leave(tmp_path, PAYLOADS, timestamps="ns")
+    keeper = leave(tmp_path, PAYLOADS, sink={**INFO.sink, "timestamps": "ns"})
     first = Gap(1, N - 1, 10, "connection_lost", reconnected_at=20)
     keeper.journal.write_gap(first)
     while len(list(tmp_path.glob("_journal/*/segment-*.rlj"))) == 1:
@@ -251,7 +265,7 @@ def test_types_have_names() -> None:
     for type_ in (AgentEvent, Reading, None, Reading | Strict):
         name = name_type(type_)
         assert resolve_type(name) == type_
-    assert name_type(AgentEvent) == "rlfast.reasoning_layer._events:AgentEvent"
+    assert name_type(AgentEvent) == "rlfast.reasoning_layer:AgentEvent"
 
 
 def test_temporary_files_go_and_others_stay(tmp_path: Path) -> None:
@@ -303,12 +317,12 @@ async def test_two_captures_into_one_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_stale_lock_is_taken_over(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib, sys; from rlfast.capture._lock import DatasetLock; "
-        "DatasetLock(pathlib.Path(sys.argv[1]), 'test').acquire(); os.kill(os.getpid(), 9)"
+        "import os, pathlib, sys; from rlfast.sinks._lock import FolderLock; "
+        "FolderLock(pathlib.Path(sys.argv[1]), 'test').acquire(); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert (tmp_path / OWNER).exists()
-    with DatasetLock(tmp_path, "the next one"):
+    with FolderLock(tmp_path, "the next one"):
         assert json.loads((tmp_path / OWNER).read_text())["work"] == "the next one"
 
 
@@ -326,7 +340,9 @@ async def run(out: Path, *messages: bytes, **settings: Any) -> Any:
     async with serve(handler) as server:
         connecting = connect(server.url, type=type_, stream=STREAM, backoff=None, options=options)
         async with connecting as ws:
-            return await capture(ws, out, CaptureOptions(min_free=0, **settings))
+            files = {name: settings.pop(name) for name in PARQUET & settings.keys()}
+            sink = ParquetSink(out, ParquetOptions(**files))
+            return await capture(ws, sink, CaptureOptions(min_free=0, **settings))
 
 
 async def test_where_a_stream_goes_on(tmp_path: Path) -> None:
@@ -392,7 +408,7 @@ async def test_a_poisoned_event_is_a_dead_letter_and_the_rest_goes_on(tmp_path: 
 
 
 async def test_partitions_by_hour_of_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rlfast.capture import rows as rows_module
+    from rlfast.sinks.parquet import _rows as rows_module
 
     # Each event "is received" in an hour of its own third.
     real = rows_module.partition_spans
@@ -408,7 +424,7 @@ async def test_partitions_by_hour_of_receipt(tmp_path: Path, monkeypatch: pytest
             (a, b - 1, f"date=2026-01-01/hour={i:02d}") for i, (a, b) in enumerate(itertools.pairwise(cuts))
         ]
 
-    from rlfast.capture import sink as sink_module
+    from rlfast.sinks.parquet import _sink as sink_module
 
     monkeypatch.setattr(sink_module, "partition_spans", spans)
     summary = await run(tmp_path, *PAYLOADS * 6, partition_by="hour")

@@ -22,9 +22,9 @@ from rlfast import (
     connect,
 )
 from rlfast.capture import CaptureOptions, CaptureProgress, RotationPolicy, capture, next_seq, recover
-from rlfast.capture._manifest import read_manifest
 from rlfast.simulator import Simulator, SimulatorOptions, StreamConnection
 from rlfast.simulator._events import agent_events
+from rlfast.sinks.parquet._manifest import read_manifest
 
 from .helpers import AGENT, STREAM, column, connect_to, dead_letters, files, part_files, rows, sent, stored
 
@@ -313,18 +313,18 @@ async def test_an_error_of_the_disk_ends_a_capture_that_waits_for_events(tmp_pat
 async def test_a_stalled_disk_pauses_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
-    from rlfast.capture import segment as segment_module
-    from rlfast.capture import sink as sink_module
+    from rlfast.capture import _committer as committer_module
+    from rlfast.capture import _writer_thread as writer_module
 
     gate = threading.Event()
-    real_add = segment_module.DatasetWriter.add
+    real_add = committer_module.Committer.add
 
     def stalling_add(self: Any, rows: Any) -> None:
         assert gate.wait(60)
         real_add(self, rows)
 
-    monkeypatch.setattr(segment_module.DatasetWriter, "add", stalling_add)
-    monkeypatch.setattr(sink_module, "MAX_BACKLOG_BYTES", 1 << 20)
+    monkeypatch.setattr(committer_module.Committer, "add", stalling_add)
+    monkeypatch.setattr(writer_module, "MAX_BACKLOG_BYTES", 1 << 20)
     async with Simulator(options()) as simulator:
         small = ConnectionOptions(high_water=1 << 20, low_water=1 << 18, block_size=1 << 16)
         url = simulator.agent_events_url(AGENT, AGENT)
@@ -350,18 +350,18 @@ async def test_a_backlog_in_the_journal_is_bounded_and_comes_back(
     """A stalled disk: memory fills, then the journal, then the socket is paused; then all is written."""
     import threading
 
-    from rlfast.capture import segment as segment_module
-    from rlfast.capture import sink as sink_module
+    from rlfast.capture import _committer as committer_module
+    from rlfast.capture import _writer_thread as writer_module
 
     gate = threading.Event()
-    real_add = segment_module.DatasetWriter.add
+    real_add = committer_module.Committer.add
 
     def stalling_add(self: Any, rows: Any) -> None:
         assert gate.wait(60)
         real_add(self, rows)
 
-    monkeypatch.setattr(segment_module.DatasetWriter, "add", stalling_add)
-    monkeypatch.setattr(sink_module, "MAX_BACKLOG_BYTES", 1 << 20)
+    monkeypatch.setattr(committer_module.Committer, "add", stalling_add)
+    monkeypatch.setattr(writer_module, "MAX_BACKLOG_BYTES", 1 << 20)
     settings = CaptureOptions(
         batch_rows=1000,
         progress_interval=0.01,

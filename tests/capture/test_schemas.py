@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from wsserver import Peer, frame, serve
 
 from rlfast import CaptureError, UUIDStr, connect
-from rlfast.capture import CaptureOptions, capture, compact, next_seq, redrive, resume
-from rlfast.capture._files import LONGEST_FOLDER
-from rlfast.capture._inspect import inspect_dataset
-from rlfast.capture._manifest import read_manifest
-from rlfast.capture._schemas import UnlikeColumnsError, column_changes, convert, unify
+from rlfast.capture import capture, compact, inspect_dataset, next_seq, redrive, resume
 from rlfast.schema._names import OwnNames, own_names
+from rlfast.sinks import ParquetOptions, ParquetSink
+from rlfast.sinks.parquet._layout import LONGEST_FOLDER
+from rlfast.sinks.parquet._manifest import read_manifest
+from rlfast.sinks.parquet._schemas import UnlikeColumnsError, column_changes, convert, unify
 
 from .helpers import STREAM, files, part_files, write
 
@@ -63,7 +63,7 @@ def payloads(*objects: Any) -> list[bytes]:
 @pytest.mark.parametrize("partition", [None, "day", "hour"])
 def test_fields_called_like_ours_are_read_as_themselves(tmp_path: Path, partition: Any) -> None:
     server_messages = payloads(*TICKERS, {**TICKERS[0], "unknown": [1]})
-    capture_all(tmp_path, server_messages, Ticker, CaptureOptions(partition_by=partition))
+    capture_all(tmp_path, server_messages, Ticker, ParquetOptions(partition_by=partition))
     (folder,) = [name for name in tmp_path.iterdir() if "type=" in name.name]
     assert folder.name == "rlfast_type=Ticker"
     wanted = [tuple(found.values()) for found in (*TICKERS, TICKERS[0])]
@@ -88,7 +88,7 @@ def test_fields_called_like_ours_are_read_as_themselves(tmp_path: Path, partitio
 
 
 def capture_all(
-    out: Path, messages: list[bytes], type_: Any, options: CaptureOptions | None = None, stream: str = STREAM
+    out: Path, messages: list[bytes], type_: Any, options: ParquetOptions | None = None, stream: str = STREAM
 ) -> None:
     """Capture what a server sends before it closes."""
 
@@ -100,7 +100,7 @@ def capture_all(
         async with serve(send) as server:
             start = resume(out, stream, type_)
             async with connect(server.url, type=type_, stream=stream, options=start, backoff=None) as ws:
-                summary = await capture(ws, out, options)
+                summary = await capture(ws, ParquetSink(out, options))
                 assert summary.events + summary.dead_letters == len(messages)
 
     asyncio.run(run())
@@ -221,7 +221,7 @@ def test_a_type_that_does_not_fit_the_folder_is_refused_at_the_start(
     with pytest.raises(CaptureError, match=f"Point: .*{told}.*--schema-change allow"):
         capture_all(tmp_path, old, type_)
     assert files(tmp_path) == before
-    allowed = CaptureOptions(schema_change="allow")
+    allowed = ParquetOptions(schema_change="allow")
     capture_all(tmp_path, old, type_, allowed)
     # Both are there now, so neither is a change.
     capture_all(tmp_path, old, type_)
@@ -232,7 +232,7 @@ def test_a_type_that_does_not_fit_the_folder_is_refused_at_the_start(
 def test_a_folder_in_another_form_is_told_with_the_options_of_that_form(tmp_path: Path) -> None:
     """Earlier versions wrote nanoseconds and binary UUIDs."""
     messages = payloads({"id": "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"})
-    form = CaptureOptions(uuid="binary", timestamps="ns")
+    form = ParquetOptions(uuid="binary", timestamps="ns")
     capture_all(tmp_path, messages, WithId, form)
     with pytest.raises(
         CaptureError,
@@ -241,12 +241,12 @@ def test_a_folder_in_another_form_is_told_with_the_options_of_that_form(tmp_path
     ):
         capture_all(tmp_path, messages, WithId)
     capture_all(tmp_path, messages, WithId, form)
-    capture_all(tmp_path, messages, WithId, CaptureOptions(schema_change="allow"))
+    capture_all(tmp_path, messages, WithId, ParquetOptions(schema_change="allow"))
     assert compact(tmp_path, unify=True).left == ()
     table = pq.read_table(tmp_path / "type=WithId")
     assert (table.schema.field("id").type, table.schema.field("received_at").type.unit) == (pa.utf8(), "ns")
     assert set(table["id"].to_pylist()) == {"0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"}
-    capture_all(tmp_path, messages, WithId, CaptureOptions(timestamps="ns"))
+    capture_all(tmp_path, messages, WithId, ParquetOptions(timestamps="ns"))
 
 
 class WithId(msgspec.Struct):
@@ -318,7 +318,7 @@ def test_what_would_lose_something_is_left(tmp_path: Path, first: Any, second: A
 
 
 def test_partitions_move_with_their_names(tmp_path: Path) -> None:
-    options = CaptureOptions(partition_by="hour", schema_change="allow")
+    options = ParquetOptions(partition_by="hour", schema_change="allow")
     capture_all(tmp_path, payloads({"x": 1}), point(x=int), options)
     capture_all(tmp_path, payloads({"x": 2, "hour": 5}), point(x=int, hour=int), options)
     report = compact(tmp_path, unify=True)

@@ -8,15 +8,26 @@ import xxhash
 from sample_events import EVENTS, PAYLOADS
 
 from rlfast import CaptureError, __version__
-from rlfast.capture import CaptureOptions, RotationPolicy, recover
-from rlfast.capture import parquet as parquet_module
-from rlfast.capture import segment as segment_module
-from rlfast.capture._file import schema_fingerprint
-from rlfast.capture._files import final_name
-from rlfast.capture._manifest import ManifestFile, read_manifest
-from rlfast.capture._segment import DatasetWriter
+from rlfast.capture import RotationPolicy, recover
+from rlfast.sinks.parquet import _file as parquet_module
+from rlfast.sinks.parquet import _segment as segment_module
+from rlfast.sinks.parquet._file import schema_fingerprint
+from rlfast.sinks.parquet._layout import final_name
+from rlfast.sinks.parquet._manifest import ManifestFile, read_manifest
 
-from .helpers import STREAM, add, batch_of, dead_letters, files, part_files, rows, sent, stored, write
+from .helpers import (
+    STREAM,
+    DatasetWriter,
+    add,
+    batch_of,
+    dead_letters,
+    files,
+    part_files,
+    rows,
+    sent,
+    stored,
+    write,
+)
 
 N = len(PAYLOADS)
 TYPES = len({event["type"] for event in EVENTS})
@@ -31,7 +42,7 @@ class Clock:
 
 def writer_with(out: Path, clock: Clock | None = None, **rotation: float) -> DatasetWriter:
     policy = RotationPolicy(**rotation)  # type: ignore[arg-type]
-    return DatasetWriter(out, STREAM, CaptureOptions(rotation=policy), clock or Clock())
+    return DatasetWriter(out, STREAM, None, clock or Clock(), rotation=policy)
 
 
 def add_payloads(writer: DatasetWriter, first_seq: int) -> None:
@@ -75,7 +86,7 @@ def test_the_manifest_line_describes_the_segment(tmp_path: Path) -> None:
         in entry.files
     )
     assert sum(file.rows for file in entry.files) == N + 1
-    assert sum(file.bytes for file in entry.files) == writer.nbytes
+    assert sum(file.bytes for file in entry.files) == writer.parquet.nbytes
 
 
 def test_rotation_by_rows(tmp_path: Path) -> None:
@@ -125,9 +136,9 @@ def test_memory_is_bounded_by_writing_early(tmp_path: Path, monkeypatch: pytest.
     writer = writer_with(tmp_path)
     for i in range(100):
         add_payloads(writer, i * N)
-        segment = writer._segment
+        segment = writer.parquet._segment
         assert segment is not None
-        assert sum(file.pending_bytes for file in segment.files().values()) <= 20_000
+        assert sum(file.pending_bytes for file in segment.files.values()) <= 20_000
     assert [name for name in files(tmp_path) if name.endswith(".tmp")]
     writer.commit()
     assert stored(tmp_path) == sent(PAYLOADS * 100)
@@ -194,8 +205,8 @@ def test_a_table_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_cannot_be_written_leaves_a_commit_to_be_completed(tmp_path: Path) -> None:
-    (tmp_path / "_manifest.jsonl").mkdir()
     writer = writer_with(tmp_path)
+    (tmp_path / "_manifest.jsonl").mkdir()
     add_payloads(writer, 0)
     with pytest.raises(CaptureError, match="cannot complete a commit in"):
         writer.commit()

@@ -5,38 +5,49 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sample_events import PAYLOADS
 
 from rlfast import CaptureError
-from rlfast.capture import CaptureOptions, RotationPolicy
-from rlfast.capture import sink as sink_module
-from rlfast.capture._rows import BatchRows
-from rlfast.capture._segment import DatasetWriter
-from rlfast.capture._sink import ParquetSink
+from rlfast.capture import RotationPolicy
+from rlfast.capture import _writer_thread as sink_module
+from rlfast.capture._writer_thread import WriterThread
+from rlfast.sinks import ParquetOptions, Rows
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._sink import ParquetWriter
 
 from .helpers import STREAM, batch_of, files, part_files, rows, sent, stored
 
 N = len(PAYLOADS)
 
 
-class GatedWriter(DatasetWriter):
+class GatedWriter(ParquetWriter):
     """The real writer, behind a gate: a disk that stalls until it is told to go on."""
 
     gate: threading.Event
 
-    def add(self, rows: BatchRows) -> None:
+    def write(self, rows: Rows) -> int:
         assert self.gate.wait(30)
-        super().add(rows)
+        return super().write(rows)
 
 
-def gated(out: Path) -> tuple[ParquetSink, threading.Event]:
-    sink = ParquetSink(out, STREAM, CaptureOptions())
-    writer = GatedWriter(out, STREAM, CaptureOptions())
-    writer.gate = threading.Event()
-    sink.writer = writer
-    return sink, writer.gate
+def started(out: Path, writer: type[ParquetWriter] = ParquetWriter, **rotation: Any) -> WriterThread:
+    """The thread, started, with the writer of a data set."""
+    dataset = DatasetFolder(out, "test")
+    assert dataset._lock is not None
+    dataset._lock.release()
+    (out / "_lock").unlink()
+    made = writer(dataset, STREAM, ParquetOptions())
+    thread = WriterThread(made, dataset.state(STREAM), RotationPolicy(**rotation))
+    thread.start()
+    return thread
+
+
+def gated(out: Path) -> tuple[WriterThread, threading.Event]:
+    GatedWriter.gate = threading.Event()
+    return started(out, GatedWriter), GatedWriter.gate
 
 
 async def turns(count: int = 20) -> None:
@@ -49,7 +60,6 @@ async def test_put_waits_while_the_disk_stalls(tmp_path: Path, monkeypatch: pyte
     weight = sink_module._weight(batches[0])
     monkeypatch.setattr(sink_module, "MAX_BACKLOG_BYTES", 3 * weight)
     sink, gate = gated(tmp_path)
-    sink.start()
     accepted = 0
 
     async def produce() -> None:
@@ -72,8 +82,7 @@ async def test_put_waits_while_the_disk_stalls(tmp_path: Path, monkeypatch: pyte
 
 async def test_a_batch_over_the_bound_goes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink_module, "MAX_BACKLOG_BYTES", 1)
-    sink = ParquetSink(tmp_path, STREAM, CaptureOptions())
-    sink.start()
+    sink = started(tmp_path)
     for i in range(4):
         batch = batch_of(PAYLOADS, i * N)
         await sink.put(batch, batch.last_seq)
@@ -82,11 +91,10 @@ async def test_a_batch_over_the_bound_goes_alone(tmp_path: Path, monkeypatch: py
 
 
 async def test_a_segment_is_committed_when_it_is_due_although_nothing_arrives(tmp_path: Path) -> None:
-    sink = ParquetSink(tmp_path, STREAM, CaptureOptions(rotation=RotationPolicy(interval=0.05)))
-    sink.start()
+    sink = started(tmp_path, interval=0.05)
     batch = batch_of(PAYLOADS)
     await sink.put(batch, batch.last_seq)
-    while sink.writer.last_seq is None:
+    while sink.committer.last_seq is None:
         await asyncio.sleep(0.005)
     assert stored(tmp_path) == sent(PAYLOADS)
     await sink.finish()
@@ -94,9 +102,7 @@ async def test_a_segment_is_committed_when_it_is_due_although_nothing_arrives(tm
 
 async def test_an_error_of_the_thread_reaches_put_and_finish(tmp_path: Path) -> None:
     (tmp_path / "type=heartbeat").touch()
-    policy = RotationPolicy(max_rows=1)
-    sink = ParquetSink(tmp_path, STREAM, CaptureOptions(rotation=policy))
-    sink.start()
+    sink = started(tmp_path, max_rows=1)
     batch = batch_of(PAYLOADS)
     await sink.put(batch, batch.last_seq)
     await sink.failed.wait()
@@ -112,7 +118,6 @@ async def test_put_that_waits_for_room_is_woken_by_an_error(
 ) -> None:
     monkeypatch.setattr(sink_module, "MAX_BACKLOG_BYTES", 1)
     sink, gate = gated(tmp_path)
-    sink.start()
     first, wrong = batch_of(PAYLOADS), batch_of(PAYLOADS, 5 * N)
     await sink.put(first, first.last_seq)
     second = asyncio.create_task(sink.put(wrong, wrong.last_seq))
@@ -129,8 +134,7 @@ async def test_put_that_waits_for_room_is_woken_by_an_error(
 
 
 async def test_finish_without_a_batch_writes_nothing(tmp_path: Path) -> None:
-    sink = ParquetSink(tmp_path, STREAM, CaptureOptions())
-    sink.start()
+    sink = started(tmp_path)
     await sink.finish()
     assert files(tmp_path) == []
-    assert not [thread for thread in threading.enumerate() if thread.name == "rlfast-parquet"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "rlfast-writer"]

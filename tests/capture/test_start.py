@@ -19,15 +19,14 @@ from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve, until, upgrade_answer
 
 from rlfast import AgentEvent, Backoff, CaptureError, ConnectError, ConnectionOptions, UsageError, connect
-from rlfast.capture import CaptureOptions, capture, resume, stream_state
-from rlfast.capture._inspect import inspect_dataset
-from rlfast.capture._lock import DatasetLock
+from rlfast.capture import CaptureOptions, capture, inspect_dataset, resume
 from rlfast.capture._recovery import RecoveryReport
 from rlfast.simulator import Simulator, SimulatorOptions
+from rlfast.sinks._lock import FolderLock
 from rlfast.websocket._connection import Connecting
 
 from .crashing import environment, journal_messages
-from .helpers import AGENT, STREAM, files, gaps, rows, sent, stored, write
+from .helpers import AGENT, STREAM, files, gaps, rows, sent, state_of, stored, write
 from .test_recovery import leave
 
 N = len(PAYLOADS)
@@ -62,7 +61,7 @@ async def test_a_capture_opens_its_connection_and_goes_on_where_the_last_one_end
                 assert before <= opened_at
                 assert gap["reconnected_at"] == opened_at // 1000 * 1000
     assert stored(tmp_path) == sent(PAYLOADS * 3)
-    assert stream_state(tmp_path, STREAM).next_epoch == 4
+    assert state_of(tmp_path, STREAM).next_epoch == 4
     assert inspect_dataset(tmp_path).healthy
 
 
@@ -142,9 +141,9 @@ async def test_an_opening_that_fails_leaves_the_folder_as_it_was(tmp_path: Path,
     assert files(tmp_path) == before
     assert not (tmp_path / "_journal").exists()
     assert (tmp_path / "_manifest.jsonl").read_bytes() == manifest
-    with DatasetLock(tmp_path, "the next one"):
+    with FolderLock(tmp_path, "the next one"):
         pass
-    ended_at = stream_state(tmp_path, STREAM).end
+    ended_at = state_of(tmp_path, STREAM).end
     assert ended_at is not None
     async with serve(sends_all) as server:
         summary = await capture(connecting(server.url), tmp_path)
@@ -214,17 +213,17 @@ async def test_a_cancellation_saves_everything_received(tmp_path: Path) -> None:
 async def test_a_cancellation_while_it_recovers_gives_the_lock_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rlfast.capture import recovery as recovery_module
+    from rlfast.capture import _start as recovery_module
 
     entered, go_on = threading.Event(), threading.Event()
-    real = recovery_module.recover_locked
+    real = recovery_module.recover_into
 
     def slow(*arguments: Any, **more: Any) -> RecoveryReport:
         entered.set()
         assert go_on.wait(60)
         return real(*arguments, **more)
 
-    monkeypatch.setattr(recovery_module, "recover_locked", slow)
+    monkeypatch.setattr(recovery_module, "recover_into", slow)
     running = asyncio.create_task(capture(connecting("ws://127.0.0.1:1/"), tmp_path))
     await until(entered.is_set)
     running.cancel()
@@ -246,13 +245,13 @@ async def test_numbers_of_ones_own_are_checked_before_anything_is_opened(tmp_pat
         options = ConnectionOptions(first_seq=N + 5, first_epoch=9)
         await capture(connecting(server.url, options=options), tmp_path)
     assert stored(tmp_path) == sent(PAYLOADS * 2)
-    assert stream_state(tmp_path, STREAM).next_epoch == 10
+    assert state_of(tmp_path, STREAM).next_epoch == 10
 
 
 async def test_a_folder_in_use_costs_no_connection(tmp_path: Path) -> None:
     async with serve(sends_all) as server:
         waiting = connecting(server.url)
-        with DatasetLock(tmp_path, "test"):
+        with FolderLock(tmp_path, "test"):
             with pytest.raises(CaptureError, match="is in use"):
                 await capture(waiting, tmp_path)
             assert server.requests == []
@@ -437,11 +436,11 @@ async def test_a_cancellation_while_the_disk_stalls_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: bool, max_backlog: int
 ) -> None:
     """A batch that waits for the writer is neither in the connection nor with the writer."""
-    from rlfast.capture import segment as segment_module
-    from rlfast.capture import sink as sink_module
+    from rlfast.capture import _committer as committer_module
+    from rlfast.capture import _writer_thread as writer_module
 
     gate = threading.Event()
-    real_add, real_put = segment_module.DatasetWriter.add, sink_module.ParquetSink.put
+    real_add, real_put = committer_module.Committer.add, writer_module.WriterThread.put
     putting = False
 
     def stalling_add(self: Any, batch_rows: Any) -> None:
@@ -454,9 +453,9 @@ async def test_a_cancellation_while_the_disk_stalls_loses_nothing(
         await real_put(self, batch, last_seq)
         putting = False
 
-    monkeypatch.setattr(sink_module.ParquetSink, "put", put)
-    monkeypatch.setattr(segment_module.DatasetWriter, "add", stalling_add)
-    monkeypatch.setattr(sink_module, "MAX_BACKLOG_BYTES", 1 << 18)
+    monkeypatch.setattr(writer_module.WriterThread, "put", put)
+    monkeypatch.setattr(committer_module.Committer, "add", stalling_add)
+    monkeypatch.setattr(writer_module, "MAX_BACKLOG_BYTES", 1 << 18)
     small = ConnectionOptions(high_water=1 << 18, low_water=1 << 16, block_size=1 << 16)
     async with Simulator(SimulatorOptions(pool=500, seed=7)) as simulator:
         waiting = connecting(simulator.agent_events_url(AGENT, AGENT), options=small)

@@ -22,9 +22,9 @@ from capture.helpers import column, part_files, rows, sent, stored
 from wsserver import CLOSE, PING, PONG, Peer, frame, serve
 
 from rlfast.capture import recover
-from rlfast.capture._manifest import read_manifest
 from rlfast.cli import main
 from rlfast.simulator._events import agent_events
+from rlfast.sinks.parquet._manifest import read_manifest
 
 from .helpers import AGENT, POOL, TENANT, agent_arguments, assert_one_line, environment, run, simulator, start
 

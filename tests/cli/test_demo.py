@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 from capture.helpers import part_files, rows
 
-from rlfast.capture._inspect import inspect_dataset
-from rlfast.capture._manifest import read_manifest
+from rlfast.capture import inspect_dataset
+from rlfast.sinks.parquet._manifest import read_manifest
 
 from .helpers import assert_one_line, run, start
 

@@ -7,8 +7,8 @@ import pytest
 from capture.helpers import STREAM, part_files, write
 from sample_events import PAYLOADS
 
-from rlfast.capture._files import final_name
 from rlfast.cli import main
+from rlfast.sinks.parquet._layout import final_name
 
 from .helpers import assert_one_line
 

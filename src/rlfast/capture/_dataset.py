@@ -1,122 +1,323 @@
-"""The data set folder as a capture finds it: can it be written to, and where does a stream go on?"""
+"""Data sets at rest: opened, looked at, and changed with what a capture left in its log in its place."""
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rlfast.capture._files import ensure_folder, explain, part_files, temporary_name
-from rlfast.capture._manifest import ManifestEntry, RunEnd, read_manifest
-from rlfast.errors import CaptureError, check_int, check_path, check_type
+from rlfast.capture._recovery import recover_into
+from rlfast.capture._wal import journal_end, journal_folders, stored_segments
+from rlfast.errors import CaptureError, UsageError, check_int, check_path, check_type
+from rlfast.sinks._base import StreamState
+from rlfast.sinks.parquet._arrow import pa, pq
+from rlfast.sinks.parquet._compaction import Compaction, CompactionReport
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._dead_letters import DeadLetterGroup, Redrive, RedriveReport, group_dead_letters
+from rlfast.sinks.parquet._footer import read_footer
+from rlfast.sinks.parquet._inspect import DatasetReport, inspect
+from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, is_type_folder, type_of_folder
+from rlfast.sinks.parquet._manifest import ManifestEntry, ManifestFile
+from rlfast.sinks.parquet._options import Compression, Timestamps, UUIDFormat
+from rlfast.sinks.parquet._sink import ParquetSink
+from rlfast.websocket._gaps import Gap
 
-__all__ = ["StreamState", "next_seq", "prepare_folder", "stream_state"]
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+__all__ = ["Dataset", "Table", "compact", "inspect_dataset", "list_dead_letters", "open_dataset", "redrive"]
 
 
-def prepare_folder(out: str | Path, min_free: int = 0) -> None:
-    """Make the folder and its parents if need be, and check that files can be written there.
+class Table(NamedTuple):
+    """The files of one event type, of the dead letters, or of the gaps."""
 
-    Raises:
-        CaptureError: it is no folder, cannot be written to, or less than `min_free` bytes are free.
+    paths: tuple[Path, ...]
+    """In the order of the commits."""
+    rows: int
+    bytes: int
+
+
+class Dataset(DatasetFolder):
+    """The folder of a capture, as readers see it; made by `open_dataset`.
+
+    What it tells is what the manifest lists: files of a commit that is not complete, or that were merged into
+    others, are none of it. It is as of when it was opened; what a capture commits later is seen by opening it
+    again.
+
+    Attributes:
+        path: the folder.
+        manifest: what is committed.
     """
-    out = check_path("out", out)
-    check_int("min_free", min_free, 0)
-    probe = out / temporary_name("probe")
-    try:
-        ensure_folder(out)
-        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+
+    # -- for those who read -------------------------------------------------------------------------------
+
+    @property
+    def streams(self) -> dict[str, StreamState]:
+        """Every stream by name, with up to where it is committed."""
+        names = dict.fromkeys(entry.stream for entry in self.manifest.entries)
+        return {name: self.state(name) for name in names}
+
+    @property
+    def segments(self) -> tuple[ManifestEntry, ...]:
+        """The commits that brought messages, gaps or the end of a run, in their order."""
+        return tuple(entry for entry in self.manifest.entries if entry.is_segment)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Every time in which messages may have been missed, in the order of the commits."""
+        return tuple(gap for entry in self.segments for gap in entry.gaps)
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The files of each event type.
+
+        Raises:
+            CaptureError: a file cannot be read.
+        """
+        by_folder: dict[str, list[ManifestFile]] = defaultdict(list)
+        for file in self.manifest.files.values():
+            by_folder[file.path.partition("/")[0]].append(file)
+        tables = {}
+        for folder, files in by_folder.items():
+            if is_type_folder(folder):
+                try:
+                    # A long name is cut in the folder's; the footer has it in full.
+                    type_ = read_footer(pq.read_metadata(self.path / files[0].path).metadata).type
+                except (OSError, ValueError, pa.ArrowException) as error:
+                    raise CaptureError(f"cannot read {self.path / files[0].path}: {error}") from error
+                tables[type_of_folder(folder) if type_ is None else type_] = self._table(files)
+        return tables
+
+    def _table(self, files: list[ManifestFile]) -> Table:
+        return Table(
+            tuple(self.path / file.path for file in files),
+            sum(file.rows for file in files),
+            sum(file.bytes for file in files),
+        )
+
+    def _of_folder(self, folder: str) -> Table:
+        files = self.manifest.files.items()
+        return self._table([file for path, file in files if path.startswith(f"{folder}/")])
+
+    def _named(self, type_: str) -> Table:
+        """The files of an event type, or of "_dead_letters" or "_gaps", unless a type is called so."""
+        check_type("type", type_, str)
+        tables = self.tables
+        if type_ not in tables and type_ in (DEAD_LETTERS, GAPS):
+            return self._of_folder(type_)
+        if type_ not in tables:
+            raise UsageError(
+                f"{self.path} has no type {type_}; it has: {', '.join(sorted(tables)) or 'none'}"
+            )
+        return tables[type_]
+
+    def to_arrow(self, type: str) -> pa.Table:
+        """Read all rows of an event type, or of ``_dead_letters`` or ``_gaps``.
+
+        Columns that some files do not have are null there.
+
+        Raises:
+            UsageError: there is no such type.
+            CaptureError: a file cannot be read.
+        """
         try:
-            os.write(fd, b"rlfast")
+            tables = [pq.ParquetFile(path).read() for path in self._named(type).paths]
+            tables = [table.replace_schema_metadata(None) for table in tables]
+            return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+        except (OSError, pa.ArrowException) as error:
+            raise CaptureError(f"cannot read the files of {type} in {self.path}: {error}") from error
+
+    def scan_polars(self, type: str) -> pl.LazyFrame:
+        """Return a lazy frame of an event type, or of ``_dead_letters`` or ``_gaps``; needs polars.
+
+        Raises:
+            UsageError: there is no such type.
+        """
+        import polars
+
+        paths = list(self._named(type).paths)
+        if not paths:
+            return polars.LazyFrame()
+        frames = [polars.scan_parquet(path, hive_partitioning=False) for path in paths]
+        return polars.concat(frames, how="diagonal_relaxed")
+
+    def duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyConnection:
+        """Make a view of each event type, and of ``_dead_letters`` and ``_gaps``, in DuckDB; needs duckdb.
+
+        Args:
+            connection: where; None: in a new database, in memory.
+
+        Returns:
+            The connection. The views are of the files that there are now.
+        """
+        import duckdb
+
+        connection = connection or duckdb.connect()
+        tables = {name: self._of_folder(name) for name in (DEAD_LETTERS, GAPS)}
+        for name, table in {**tables, **self.tables}.items():
+            if table.paths:
+                view = '"' + name.replace('"', '""') + '"'
+                paths = ", ".join("'" + str(path).replace("'", "''") + "'" for path in table.paths)
+                connection.execute(
+                    f"create or replace view {view} as select * from "  # noqa: S608 - both are quoted
+                    f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+                )
+        return connection
+
+    # -- what is wrong with it, and what can be made better ------------------------------------------------
+
+    @property
+    def dead_letters(self) -> list[DeadLetterGroup]:
+        """The messages that could not be decoded, by reason, the most frequent first, with samples.
+
+        All of them are ``to_arrow("_dead_letters")``.
+
+        Raises:
+            CaptureError: a file cannot be read.
+        """
+        return group_dead_letters(self)
+
+    def compact(self, **options: Any) -> CompactionReport:
+        """Merge files of one table, one partition and one stream that follow each other.
+
+        Each merge is one commit: who goes by the manifest sees either the old files or the new one. Who goes
+        by the names in the folders may, for the moment between the two, see both. May be killed, and called
+        again.
+
+        Args:
+            target_bytes: size of the new files at most, as a sum of the old ones'; 128 MiB by default.
+            compression: codec of the new files; ``zstd`` by default.
+            unify: also write files anew whose columns differ from those of other files of their type, so that
+                the type has one schema, where that loses nothing; and those in folders whose name hides a
+                column.
+            progress: called with the files merged so far, and to merge in all.
+
+        Raises:
+            CaptureError: a capture is running, or a file cannot be read or written.
+        """
+        report: CompactionReport = self._change("compaction", Compaction(**options).run)
+        return report
+
+    def redrive(self, type: Any, **options: Any) -> RedriveReport:
+        """Decode the dead letters of a stream again, with `type`, and commit what now fits; the rest stays.
+
+        Events keep the seq, epoch and received_at of their dead letter. Each file of dead letters is one
+        commit: either its old state or its new one is there. May be killed, and called again.
+
+        Args:
+            type: struct type, tagged union of them, or None for any JSON.
+            uuid: as in `ParquetOptions`; None, the default, for what the newest files have.
+            timestamps: the same.
+            stream: whose dead letters; needed if there are some of several streams, because the type of one
+                can take those of another for its own.
+
+        Raises:
+            CaptureError: a capture is running, a file cannot be read or written, there are dead letters of
+                several streams and none is named, or there is no such stream.
+            UnsupportedFieldError: a field of the type has no column type.
+        """
+        report: RedriveReport = self._change("redrive", Redrive(type, **options).run)
+        return report
+
+    def inspect(self) -> DatasetReport:
+        """Look at every file, at the manifest and at the log.
+
+        Raises:
+            CaptureError: there is nothing of a data set, or it cannot be read.
+        """
+        return inspect(self, lambda: _uncommitted(self))
+
+    def _change(self, work: str, change: Callable[[DatasetFolder], Any]) -> Any:
+        """Make a change, as the only one who writes, with what a capture left in its log in its place."""
+        self._acquire(work)
+        try:
+            sink = ParquetSink(self.path)
+            sink.use(self)
+            recover_into(sink, self.opened)
+            return change(self)
         finally:
-            os.close(fd)
-            probe.unlink()
-        free = shutil.disk_usage(out).free
-    except OSError as error:
-        raise explain(error, out, "cannot write to the folder") from error
-    if free < min_free:
-        raise disk_is_full(out, free, min_free)
+            self.close()
 
 
-def disk_is_full(out: Path, free: int, min_free: int) -> CaptureError:
-    """Return the error for a file system with less room than it must have."""
-    return CaptureError(
-        f"the disk of {out} has {free >> 20:,} MiB left, and {min_free >> 20:,} MiB must stay free; "
-        "free some space, choose another folder, or lower min_free (--min-free)"
-    )
+def open_dataset(path: str | Path) -> Dataset:
+    """Open the folder of a capture, to read it, or to change it as a whole.
 
-
-class StreamState(NamedTuple):
-    """Where a stream goes on in a data set."""
-
-    next_seq: int
-    """Sequence number of the next message; 0 in a new data set."""
-    next_epoch: int
-    """Number of the next connection; 1 in a new data set."""
-    end: RunEnd | None
-    """How its last run ended; None if there was none. Without a record of it, the run has crashed."""
-    segments: int = 0
-    """Committed segments of the stream."""
-
-
-def stream_state(out: str | Path, stream: str) -> StreamState:
-    """Return what the committed segments tell of a stream.
-
-    A file under a final name that the manifest does not list counts, too, so that no number is used twice.
+    Reading needs no lock and works while a capture is running: it goes by what was committed when the folder
+    was opened.
 
     Raises:
-        CaptureError: the folder or a file of the stream cannot be read.
-        MissingExtraError: pyarrow is needed and not installed.
+        CaptureError: it is not a folder, or cannot be read.
+        MissingExtraError: pyarrow is not installed.
     """
+    return Dataset(check_path("path", path))
+
+
+def compact(
+    out: str | Path,
+    target_bytes: int = Compaction.target_bytes,
+    compression: Compression = Compaction.compression,
+    *,
+    unify: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> CompactionReport:
+    """Merge small files; see `Dataset.compact`."""
     out = check_path("out", out)
-    check_type("stream", stream, str)
-    try:
-        if not out.exists():
-            return StreamState(0, 1, None)
-        manifest = read_manifest(out)
-        segments = manifest.segments(stream)
-        listed = {file.path for entry in manifest.entries for file in entry.files}
-        last = max((entry.last_seq for entry in segments), default=-1)
-        for path in part_files(out, stream):
-            if path.relative_to(out).as_posix() not in listed:
-                last = max(last, _last_seq(path))
-    except OSError as error:
-        raise explain(error, out, "cannot read the data set in") from error
-    epoch = max((entry.epochs[1] for entry in segments), default=0)
-    epoch = max([epoch, *(gap.epoch for entry in segments for gap in entry.gaps)])
-    return StreamState(last + 1, epoch + 1, _end(segments[-1]) if segments else None, len(segments))
+    arguments = {
+        "target_bytes": target_bytes,
+        "compression": compression,
+        "unify": unify,
+        "progress": progress,
+    }
+    Compaction(**arguments)  # type: ignore[arg-type]
+    return open_dataset(out).compact(**arguments)
 
 
-def _end(entry: ManifestEntry) -> RunEnd:
-    if entry.ended_at is not None:
-        return RunEnd(entry.ended_at, entry.end_reason or "capture_stopped")
-    times = (gap.reconnected_at or gap.disconnected_at for gap in entry.gaps)
-    return RunEnd(max(entry.received_at[1], *times, 0), "crashed")
+def redrive(
+    out: str | Path,
+    type: Any,
+    uuid: UUIDFormat | None = None,
+    timestamps: Timestamps | None = None,
+    *,
+    stream: str | None = None,
+) -> RedriveReport:
+    """Decode the dead letters of a stream again; see `Dataset.redrive`."""
+    out = check_path("out", out)
+    Redrive(type, uuid, timestamps, stream)
+    return open_dataset(out).redrive(type, uuid=uuid, timestamps=timestamps, stream=stream)
 
 
-def next_seq(out: str | Path, stream: str) -> int:
-    """Return the sequence number that a stream goes on with in a data set: 0 in a new one.
-
-    That is behind everything that is committed, and behind what a killed capture left in its journal.
+def list_dead_letters(out: str | Path, samples: int = 3, raw_chars: int = 200) -> list[DeadLetterGroup]:
+    """Return the dead letters of a data set by reason, the most frequent first, with some of each.
 
     Raises:
-        CaptureError: the folder or a file of the stream cannot be read.
-        MissingExtraError: pyarrow is needed and not installed.
+        CaptureError: a file cannot be read.
     """
-    from rlfast.capture._wal import journal_end
-
     out = check_path("out", out)
-    return max(stream_state(out, stream).next_seq, journal_end(out, stream))
+    check_int("samples", samples, 0)
+    check_int("raw_chars", raw_chars, 0)
+    return group_dead_letters(DatasetFolder(out), samples, raw_chars)
 
 
-def _last_seq(path: Path) -> int:
-    from rlfast.capture._arrow import pa, pq
-    from rlfast.capture._footer import read_footer
+def inspect_dataset(out: str | Path) -> DatasetReport:
+    """Look at every file of a data set, at its manifest and at its log.
 
-    try:
-        return read_footer(pq.read_metadata(path).metadata).last_seq
-    except (pa.ArrowInvalid, ValueError) as error:
-        raise CaptureError(
-            f"{path} is not a Parquet file that rlfast wrote, so it is unknown where its stream goes on; "
-            "move it out of the data set"
-        ) from error
+    Raises:
+        CaptureError: it is not the folder of a data set, or cannot be read.
+        MissingExtraError: pyarrow is not installed.
+    """
+    return Dataset(check_path("out", out)).inspect()
+
+
+def _uncommitted(dataset: DatasetFolder) -> dict[str, int]:
+    """Messages in the logs that are not committed, by stream."""
+    found = {}
+    for folder in journal_folders(dataset.path):
+        segments = stored_segments(folder)
+        if segments:
+            stream = segments[-1].info.stream
+            entries = dataset.manifest.segments(stream)
+            committed = max((entry.last_seq for entry in entries), default=-1) + 1
+            found[stream] = max(0, journal_end(dataset.path, stream) - committed)
+    return {stream: count for stream, count in found.items() if count}

@@ -1,20 +1,22 @@
-"""What a killed capture left, made whole: ``rlfast recover``, and the start of every capture.
+"""What a killed capture left, committed: ``rlfast recover``, and the start of every capture.
 
-1. A commit that was under way is completed, or taken back.
-2. The journal of each stream is decoded again and committed, from behind the last committed message on.
-3. Temporary files are removed, and folders that are empty.
+1. The sink completes, or takes back, a commit that was under way. 2. The write-ahead log of each stream is
+   decoded again and replayed into the sink, from behind the last message that is committed, as if it came
+   from the network.
+3. The log is removed.
 
-Each step finds out by itself what is left to do, so that recovery may be killed, too, and called again.
+Each step asks what is left to do and never what was done, so recovery may itself be killed at any point.
 
-A journal is decoded by its own type, which stands in it by name. A type that the caller gives takes its place
-only where that one cannot be imported, and only for the stream that it was given for: decoded by the type of
-another stream, messages could become rows that nobody sent. A journal without a type is left as it is.
+The log names the type of its events, which decodes it. A type that the caller gives takes its place only
+where that one cannot be imported, and only for the stream that it was given for: decoded by the type of
+another stream, messages could become rows that nobody sent. A log without a type is left as it is.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,17 +24,17 @@ import msgspec
 
 from rlfast._core.block import Block
 from rlfast._core.journal import JournalReader
-from rlfast.capture._dataset import prepare_folder, stream_state
-from rlfast.capture._files import explain, temporary_files
-from rlfast.capture._leftovers import remove_empty_folders
-from rlfast.capture._lock import DatasetLock
-from rlfast.capture._manifest import RunEnd, read_manifest
-from rlfast.capture._options import CaptureOptions
-from rlfast.capture._rows import RowMaker, partition_spans
-from rlfast.capture._segment import DatasetWriter
-from rlfast.capture._transaction import recover_change
+from rlfast.capture._committer import Committer
+from rlfast.capture._options import RotationPolicy
 from rlfast.capture._type_names import name_type, resolve_type
-from rlfast.capture._wal import JournalInfo, StoredSegment, journal_folders, remove_journal, stored_segments
+from rlfast.capture._wal import (
+    JournalInfo,
+    StoredSegment,
+    journal_end,
+    journal_folders,
+    remove_journal,
+    stored_segments,
+)
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._messages import check_message_type
 from rlfast.errors import (
@@ -45,15 +47,19 @@ from rlfast.errors import (
     check_type,
 )
 from rlfast.schema._plan import compile_plan
+from rlfast.sinks._base import Opened, RunEnd, Sink
+from rlfast.sinks._files import explain, prepare_folder
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._sink import ParquetSink
 from rlfast.websocket._gaps import Gap
 from rlfast.websocket._options import ConnectionOptions
 
-__all__ = ["RecoveredStream", "RecoveryReport", "recover", "recover_locked", "resume"]
+__all__ = ["BY_NAME", "RecoveredStream", "RecoveryReport", "next_seq", "recover", "recover_into", "resume"]
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 64 << 20
 
-#: Stands for: the type that the journal names.
+#: Stands for: the type that the log names.
 BY_NAME: Any = object()
 
 _log = logging.getLogger("rlfast.capture")
@@ -103,44 +109,45 @@ class RecoveryReport(msgspec.Struct, frozen=True):
 
 
 def recover(
-    out: str | Path,
+    out: str | Path | Sink,
     type: Any = BY_NAME,
     *,
     stream: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RecoveryReport:
-    """Make a data set whole that a capture left without an orderly end.
+    """Commit what a capture without an orderly end left.
 
     Args:
-        out: folder of the data set.
-        type: of the events, as in `rlfast.connect`, for a journal whose own type cannot be imported; every
-            other one is decoded by its own.
-        stream: whose type that is. Needed if there are several journals without a type; those of other
-            streams then stay, with a warning in the log.
+        out: folder of the data set, or another sink.
+        type: of the events, as in `rlfast.connect`, for a log whose own type cannot be imported; every other
+            one is decoded by its own.
+        stream: whose type that is. Needed if there are several logs without a type; those of other streams
+            then stay, with a warning.
         progress: called with the messages that were decoded so far.
 
     Raises:
-        CaptureError: a capture is running, a file cannot be read or written, a journal's type is not to be
-            had, or there is no such stream.
+        CaptureError: a capture is running, a file cannot be read or written, a log's type is not to be had,
+            or there is no such stream.
         UsageError: there is a stream, and no type.
     """
-    out = check_path("out", out)
+    sink = out if isinstance(out, Sink) else ParquetSink(out)
     _check_event_type(type)
     check_type("stream", stream, str, optional=True)
     check_callable("progress", progress, optional=True)
     if stream is not None and type is BY_NAME:
         raise UsageError(f"all streams are recovered; name {stream} together with the type of its events")
-    if not out.is_dir():
-        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
-    with DatasetLock(out, "recovery"):
-        report = recover_locked(out, type, only=stream, progress=progress)
-    if stream is None and report.left:
-        raise _cannot_decode(report.left)
-    if stream is not None:
-        streams = sorted({entry.stream for entry in read_manifest(out).entries} | dict(report.left).keys())
-        if stream not in streams:
-            raise CaptureError(f"{out} has no stream {stream}; it has: {', '.join(streams) or 'none'}")
-        _warn(report)
+    opened = sink.open("recovery")
+    with closing(sink):
+        report = recover_into(sink, opened, type, only=stream, progress=progress)
+        if stream is None and report.left:
+            raise _cannot_decode(report.left)
+        if stream is not None:
+            if stream not in dict(report.left) and not sink.state(stream).commits:
+                names = sorted({*sink.streams(), *dict(report.left)})
+                raise CaptureError(
+                    f"{sink.folder} has no stream {stream}; it has: {', '.join(names) or 'none'}"
+                )
+            _warn(report)
     return report
 
 
@@ -155,8 +162,8 @@ def resume(
     Args:
         out: folder of the data set.
         stream: name of the stream, as in `rlfast.connect`.
-        type: of this stream's events, if that of its journal cannot be imported; see `recover`. Journals of
-            other streams whose type is not to be had stay, with a warning in the log.
+        type: of this stream's events, if that of its log cannot be imported; see `recover`. Logs of other
+            streams whose type is not to be had stay, with a warning.
         **options: further ones of the `ConnectionOptions`.
 
     Returns:
@@ -170,10 +177,27 @@ def resume(
     _check_event_type(type)
     ConnectionOptions(first_seq=0, first_epoch=1, **options)
     prepare_folder(out)
-    with DatasetLock(out, f"start of a capture of {stream}"):
-        _warn(recover_locked(out, type, only=stream))
-        state = stream_state(out, stream)
+    sink = ParquetSink(out)
+    opened = sink.open(f"start of a capture of {stream}")
+    with closing(sink):
+        _warn(recover_into(sink, opened, type, only=stream))
+        state = sink.state(stream)
     return ConnectionOptions(first_seq=state.next_seq, first_epoch=state.next_epoch, **options)
+
+
+def next_seq(out: str | Path, stream: str) -> int:
+    """Return the sequence number that a stream goes on with in a data set: 0 in a new one.
+
+    That is behind everything that is committed, and behind what a killed capture left in its log.
+
+    Raises:
+        CaptureError: the folder or a file of the stream cannot be read.
+        MissingExtraError: pyarrow is needed and not installed.
+    """
+    out = check_path("out", out)
+    check_type("stream", stream, str)
+    committed = DatasetFolder(out).state(stream).next_seq if out.exists() else 0
+    return max(committed, journal_end(out, stream))
 
 
 def _warn(report: RecoveryReport) -> None:
@@ -200,41 +224,45 @@ def _check_event_type(type_: Any) -> None:
         check_message_type(type_)
 
 
-def recover_locked(
-    out: Path,
+def recover_into(
+    sink: Sink,
+    opened: Opened,
     type_: Any = BY_NAME,
     *,
     only: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RecoveryReport:
-    """Recover under a lock that the caller holds. `type_` is that of the stream `only`; see `recover`.
+    """Replay the logs in a sink's folder into the sink, which is open.
+
+    Args:
+        sink: where to.
+        opened: what the sink mended by itself.
+        type_: that of the stream `only`; see `recover`.
+        only: the stream that must be recovered; others may be left.
+        progress: called with the messages that were decoded so far.
 
     Raises:
-        CaptureError: a file cannot be read or written, or the type of the stream `only` is not to be had.
+        CaptureError: something cannot be read or written, or the type of the stream `only` is not to be had.
     """
+    folder = sink.folder
     try:
-        commit = recover_change(out)
-        removed = tuple(path.relative_to(out).as_posix() for path in temporary_files(out))
-        for name in removed:
-            (out / name).unlink(missing_ok=True)
-        journals = {folder: stored_segments(folder) for folder in journal_folders(out)}
-        types, left = _types([found[-1].info for found in journals.values() if found], type_, only)
+        logs = {path: stored_segments(path) for path in journal_folders(folder)}
+        types, left = _types([found[-1].info for found in logs.values() if found], type_, only)
         streams = []
-        for folder, segments in journals.items():
+        for path, segments in logs.items():
             if segments:
                 stream = segments[-1].info.stream
                 if stream in left:
                     continue
-                found = _Replay(out, segments, types[stream], progress).run()
+                found = _Replay(sink, segments, types[stream], progress).run()
                 if found is not None:
                     streams.append(found)
-            remove_journal(folder)
-        remove_empty_folders(out)
+            remove_journal(path)
     except OSError as error:
-        raise explain(error, out, "cannot recover") from error
+        raise explain(error, folder, "cannot recover") from error
     if only in left:
         raise _cannot_decode(((only, left[only]),))
-    return RecoveryReport(commit, tuple(streams), removed, tuple(left.items()))
+    return RecoveryReport(opened.commit, tuple(streams), opened.removed, tuple(left.items()))
 
 
 def _types(
@@ -272,36 +300,29 @@ def _checked(type_: Any) -> Any:
 
 
 class _Replay:
-    """Decodes one journal and commits what it holds."""
+    """Decodes one log and commits what it holds."""
 
     def __init__(
-        self, out: Path, segments: list[StoredSegment], type_: Any, progress: Callable[[int], None] | None
+        self, sink: Sink, segments: list[StoredSegment], type_: Any, progress: Callable[[int], None] | None
     ) -> None:
         self._info: JournalInfo = segments[-1].info
         self._segments = segments
         self._assembler = BatchAssembler(type_)
         self._assembler.buries_hook_errors = True
         self._progress = progress
-        self._state = stream_state(out, self._info.stream)
-        entries = read_manifest(out).segments(self._info.stream)
-        if self._info.segments >= 0:
-            entries = entries[self._info.segments :]
-        self._committed_gaps = {_identity(gap) for entry in entries for gap in entry.gaps}
-        ended_at = entries[-1].ended_at if entries else None
-        self._was_ended = ended_at is not None and (self._info.segments >= 0 or ended_at >= self._info.run)
-        self._options = CaptureOptions(
-            timestamps=self._info.timestamps,  # type: ignore[arg-type]
-            uuid=self._info.uuid,  # type: ignore[arg-type]
-            compression=self._info.compression,  # type: ignore[arg-type]
-            partition_by=self._info.partition_by,  # type: ignore[arg-type]
+        stream = self._info.stream
+        self._state = state = sink.state(stream)
+        self._committed_gaps = sink.gaps(stream)
+        # Of this run: commits are counted, because clocks are set back.
+        self._was_ended = state.end is not None and (
+            state.commits > self._info.segments >= 0
+            or (self._info.segments < 0 and state.end.ended_at >= self._info.run)
         )
-        self._expected = self._state.next_seq
-        self._writer = DatasetWriter(
-            out, self._info.stream, self._options, next_seq=self._expected, kind="recovery"
-        )
-        self._rows = RowMaker(self._info.stream)
+        self._expected = state.next_seq
+        self._writer = sink.writer(stream, self._info.sink)
+        self._committer = Committer(self._writer, state, RotationPolicy())
         self._alive_at = self._info.run
-        self._epoch = max(1, self._state.next_epoch - 1)
+        self._epoch = max(1, state.next_epoch - 1)
         self._gaps: dict[tuple[int, int], Gap] = {}
         self._messages = 0
         self._dead_letters = 0
@@ -309,6 +330,7 @@ class _Replay:
 
     def run(self) -> RecoveredStream | None:
         """Commit everything; None if all of it was committed before."""
+        committer = self._committer
         try:
             for i, segment in enumerate(self._segments):
                 later = self._segments[i + 1 :]
@@ -326,18 +348,18 @@ class _Replay:
             if not self._messages and not gaps and self._was_ended:
                 return None
             for gap in gaps:
-                self._writer.add_gap(gap)
-            self._writer.commit(RunEnd(self._alive_at, "crashed"))
+                committer.add_gap(gap)
+            committer.commit(RunEnd(self._alive_at, "crashed"))
         except BaseException:
-            self._writer.abort()
+            committer.abort()
             raise
         return RecoveredStream(
             self._info.stream,
             self._messages,
             self._dead_letters,
-            self._writer.first_seq,
-            self._writer.last_seq,
-            self._writer.gaps,
+            committer.first_seq,
+            committer.last_seq,
+            committer.gaps,
             self._damaged,
         )
 
@@ -366,9 +388,9 @@ class _Replay:
         self._alive_at = max(self._alive_at, *(time for _, time in block.read_stamps()))
 
     def _skip_to(self, block: Block, received_at: int) -> None:
-        """The journal has lost the messages before `block`."""
+        """The log has lost the messages before `block`."""
         self._flush()
-        self._writer.commit()
+        self._committer.commit()
         gap = Gap(
             self._epoch, self._expected - 1, self._alive_at, "journal_damaged", reconnected_at=received_at
         )
@@ -380,8 +402,8 @@ class _Replay:
             return
         batch = self._assembler.finish()
         self._dead_letters += batch.dead_letters.num_rows
-        for first, last, partition in partition_spans(batch, batch.last_seq, self._options.partition_by):
-            self._writer.add(self._rows.make(batch, last, first, partition))
+        for rows in self._writer.prepare(batch, batch.last_seq):
+            self._committer.add(rows)
         if self._progress is not None:
             self._progress(self._messages)
 

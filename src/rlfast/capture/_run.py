@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlfast.capture._dataset import StreamState, disk_is_full
-from rlfast.capture._files import DEAD_LETTERS, GAPS, explain
-from rlfast.capture._manifest import RunEnd
 from rlfast.capture._options import CaptureOptions
-from rlfast.capture._place import check_place, find_folder
-from rlfast.capture._start import load, number, open_unless, prepare
 from rlfast.capture._summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
 from rlfast.errors import CaptureError, UsageError, check_callable, check_path, check_type
+from rlfast.sinks._base import RunEnd, Sink, StreamState
+from rlfast.sinks._files import check_free_space, explain
+from rlfast.sinks._place import check_place, find_folder
 from rlfast.websocket._connection import BatchIterator, Connecting, WebSocketConnection
 
 if TYPE_CHECKING:
@@ -34,14 +32,14 @@ OnRecovery = Callable[["RecoveryReport"], None]
 
 async def capture(
     ws: Connecting[Any] | WebSocketConnection[Any],
-    out: str | Path,
+    out: str | Path | Sink,
     options: CaptureOptions | None = None,
     *,
     progress: OnProgress | None = None,
     stop: asyncio.Event | None = None,
     on_recovery: OnRecovery | None = None,
 ) -> CaptureSummary:
-    """Write what a connection receives as Parquet files, until the stream is over or told to stop.
+    """Write what a connection receives into a sink, until the stream is over or told to stop.
 
     Give it what `rlfast.connect` returns, not awaited: ``await capture(connect(url, type=T), "events")``.
     Then everything that takes its time is done first, the connection is opened when its journal is there, and
@@ -64,8 +62,9 @@ async def capture(
 
     Args:
         ws: what `rlfast.connect` returns, or an open connection. Nobody else may read it.
-        out: the data set's folder; made if it does not exist.
-        options: rotation, format, durability and bounds.
+        out: where to: the folder of a data set of Parquet files, made if it does not exist; or a
+            `rlfast.sinks.Sink`, such as a ``ParquetSink(folder, ParquetOptions(...))``.
+        options: rotation, durability and bounds.
         progress: called on the event loop when the connection is open, every ``options.progress_interval``
             seconds, and once at the end.
         stop: ends the capture when it is set; before the connection is open, too.
@@ -77,15 +76,17 @@ async def capture(
 
     Raises:
         CaptureError: another capture writes into the folder, the files of a type would have other columns
-            than those that are there (``options.schema_change``), or a file cannot be written. What was
-            committed before stays, and what is in the journal is committed by the next capture or `recover`.
+            than those that are there (``ParquetOptions.schema_change``), or a file cannot be written. What
+            was committed before stays, and what is in the journal is committed by the next capture or
+            `recover`.
         MissingExtraError: pyarrow is not installed.
         UnsupportedFieldError: a field of the type has no column type.
         NetworkError: the connection cannot be opened; the folder is as it was. See `rlfast.connect`.
         UsageError: the folder already holds these sequence numbers; somebody else reads the connection.
     """
     check_type("ws", ws, (Connecting, WebSocketConnection), what="what connect() returns, or a connection")
-    out = check_path("out", out)
+    if not isinstance(out, Sink):
+        out = check_path("out", out)
     check_type("options", options, CaptureOptions, optional=True)
     check_callable("progress", progress, optional=True)
     check_type("stop", stop, asyncio.Event, what="an asyncio.Event", optional=True)
@@ -96,7 +97,7 @@ async def capture(
         batches = _claim(ws, options)
         ws.hold(True)
     try:
-        await asyncio.to_thread(load)
+        sink = await asyncio.to_thread(_load, out)
         connecting: Connecting[Any] | None = None
         if isinstance(ws, Connecting):
             connecting, ws = ws, ws.connection
@@ -107,7 +108,9 @@ async def capture(
                 )
             batches = _claim(ws, options)
         assert batches is not None
-        lock, report, state = await prepare(out, ws, options)
+        from rlfast.capture._start import number, prepare
+
+        report, state = await prepare(sink, ws, options)
         try:
             for stream, reason in report.left:
                 _log.warning("the journal of %s stays, because it cannot be decoded: %s", stream, reason)
@@ -115,15 +118,33 @@ async def capture(
                 on_recovery(report)
             await batches.settle()
             number(ws, state)
-            run = _Run(ws, batches, out, options, state)
+            run = _Run(ws, batches, sink, options, state)
             return await run.run(connecting, progress, stop or asyncio.Event())
         finally:
-            lock.release()
+            sink.close()
     finally:
         if batches is not None:
             await batches.aclose()
         if isinstance(ws, WebSocketConnection):
             ws.hold(False)
+
+
+def _load(out: Path | Sink) -> Sink:
+    """Load what a capture needs. On a thread: it takes its time.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+    for name in ("_gap_recorder", "_start", "_wal_session", "_writer_thread"):
+        importlib.import_module(f"rlfast.capture.{name}")
+    if isinstance(out, Sink):
+        return out
+    from rlfast.sinks.parquet._rows import RowMaker
+    from rlfast.sinks.parquet._sink import ParquetSink
+
+    # For its first array pyarrow loads pandas, if that is installed, which may take seconds.
+    RowMaker("")
+    return ParquetSink(out)
 
 
 def _claim(ws: WebSocketConnection[Any], options: CaptureOptions) -> BatchIterator:
@@ -139,17 +160,19 @@ class _Run:
         self,
         ws: WebSocketConnection[Any],
         batches: BatchIterator,
-        out: Path,
+        sink: Sink,
         options: CaptureOptions,
         state: StreamState,
     ) -> None:
-        from rlfast.capture._keepers import GapKeeper, JournalKeeper
-        from rlfast.capture._sink import ParquetSink
+
+        from rlfast.capture._gap_recorder import GapRecorder
+        from rlfast.capture._wal_session import WalSession
+        from rlfast.capture._writer_thread import WriterThread
 
         self._ws = ws
         self._batches = batches
         self._owned = ws.opened_at is None
-        self._out = out
+        self._folder = sink.folder
         self._options = options
         self._started = time.monotonic()
         self._reason: StopReason | None = None
@@ -164,19 +187,19 @@ class _Run:
         self._cancelled = False
         self._failure: CaptureError | None = None
         self._failed = asyncio.Event()
-        self._journal: JournalKeeper | None = None
+        self._journal: WalSession | None = None
         if options.durability != "none":
-            self._journal = JournalKeeper(ws, out, options, state, self._fail)
+            self._journal = WalSession(ws, sink, options, state, self._fail)
         journal = self._journal.journal if self._journal is not None else None
-        self._sink = ParquetSink(
-            out,
-            ws.stream,
-            options,
-            next_seq=state.next_seq,
+        self._sizes = sink.writer(ws.stream)
+        self._writer = WriterThread(
+            self._sizes,
+            state,
+            options.rotation,
             on_commit=journal.release if journal is not None else None,
             is_pressed=journal.is_pressed if journal is not None else None,
         )
-        self._gaps = GapKeeper(ws, self._sink, journal, state)
+        self._gaps = GapRecorder(ws, self._writer, journal, state)
 
     async def run(
         self, connecting: Connecting[Any] | None, progress: OnProgress | None, stop: asyncio.Event
@@ -188,7 +211,7 @@ class _Run:
         elif not await self._open(connecting, stop):
             self._reason = "stopped"
             return self._summary()
-        self._sink.start()
+        self._writer.start()
         tasks = [asyncio.create_task(self._watch(stop)), asyncio.create_task(self._watch_disk())]
         if self._journal is not None:
             tasks += self._journal.start()
@@ -200,7 +223,7 @@ class _Run:
             finally:
                 # Also after a cancellation: what was received is worth more than a quick end.
                 self._gaps.finish()
-                await self._sink.finish(RunEnd(time.time_ns(), "capture_stopped"))
+                await self._writer.finish(RunEnd(time.time_ns(), "capture_stopped"))
             if self._failure is not None:
                 raise self._failure
         except CaptureError as error:
@@ -212,7 +235,7 @@ class _Run:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._journal is not None:
-                self._journal.close(self._all_taken and self._sink.is_complete)
+                self._journal.close(self._all_taken and self._writer.is_complete)
             if self._owned:
                 await self._ws.close()
         if progress is not None:
@@ -221,6 +244,8 @@ class _Run:
 
     async def _open(self, connecting: Connecting[Any], stop: asyncio.Event) -> bool:
         """Open the connection. Returns False if told to stop before it was open."""
+        from rlfast.capture._start import open_unless
+
         opened = False
         try:
             opened = await open_unless(stop, connecting)
@@ -310,14 +335,14 @@ class _Run:
     async def _put(self) -> None:
         """Hand over the batch in hand. One that was not, because of a cancellation, stays there."""
         assert self._in_hand is not None
-        await self._sink.put(*self._in_hand)
+        await self._writer.put(*self._in_hand)
         self._in_hand = None
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Close the connection at the stop event, when the time is over, or when the writer has failed."""
         waits: dict[asyncio.Task[Any], StopReason | None] = {
             asyncio.create_task(stop.wait()): "stopped",
-            asyncio.create_task(self._sink.failed.wait()): None,
+            asyncio.create_task(self._writer.failed.wait()): None,
             asyncio.create_task(self._failed.wait()): None,
         }
         if self._options.duration is not None:
@@ -337,13 +362,10 @@ class _Run:
         """Stop while there still is room to commit, and when the folder is no more where it was."""
         while True:
             try:
-                check_place(self._out)
-                free = shutil.disk_usage(self._out).free
+                check_place(self._folder)
+                check_free_space(self._folder, self._options.min_free)
             except OSError as error:
-                self._fail(explain(error, self._out))
-                return
-            if free < self._options.min_free:
-                self._fail(disk_is_full(self._out, free, self._options.min_free))
+                self._fail(explain(error, self._folder))
                 return
             await asyncio.sleep(1.0)
 
@@ -354,33 +376,32 @@ class _Run:
             await asyncio.sleep(self._options.progress_interval)
 
     def _progress(self) -> CaptureProgress:
-        stats, sink = self._ws.stats, self._sink
+        stats = self._ws.stats
         return CaptureProgress(
             seconds=time.monotonic() - self._started,
             connected=self._ws.connected,
             events=self._events,
             dead_letters=self._dead_letters,
             payload_bytes=self._payload_bytes,
-            backlog_bytes=stats.queued_bytes + sink.backlog_bytes,
+            backlog_bytes=stats.queued_bytes + self._writer.backlog_bytes,
             spilled_bytes=stats.spilled_bytes,
             journal_bytes=self._journal.journal.used_bytes if self._journal is not None else 0,
             paused=stats.paused,
             gaps=self._gaps.count,
             reconnects=stats.reconnects,
-            files=sink.writer.files,
-            bytes=sink.writer.nbytes,
+            files=self._sizes.files,
+            bytes=self._sizes.nbytes,
         )
 
     def _with_losses(self, error: CaptureError) -> CaptureError:
-        writer = self._sink.writer
-        saved = sum(table.events for table in writer.tables.values())
+        saved = self._writer.committer.counts.total()
         left = self._events + self._dead_letters - saved
-        place = find_folder(self._out)
+        place = find_folder(self._folder)
         if place is None:
             return error
         if self._journal is None:
             fate = f"{left:,} received ones are not"
-        elif left or self._ws.stats.queued_bytes or self._sink.error is not None:
+        elif left or self._ws.stats.queued_bytes or self._writer.error is not None:
             fate = f"what else was received is in the journal; run: rlfast recover {place}"
         else:
             fate = "and so is everything that was received"
@@ -389,12 +410,11 @@ class _Run:
         return result
 
     def _summary(self) -> CaptureSummary:
-        ws, writer = self._ws, self._sink.writer
-        dead = writer.tables.get(DEAD_LETTERS, TypeSummary(0, 0, 0))
+        ws, sizes, committed = self._ws, self._sizes, self._writer.committer
         types = {
-            writer.types[folder]: table
-            for folder, table in writer.tables.items()
-            if folder not in (DEAD_LETTERS, GAPS)
+            name: TypeSummary(events, *sizes.sizes.get(name, (0, 0)))
+            for name, events in committed.counts.most_common()
+            if name is not None
         }
         stats, error, now = ws.stats, ws.last_error, time.monotonic()
         reason = self._reason or ("end_of_stream" if error is None else "connection_failed")
@@ -402,19 +422,19 @@ class _Run:
             stream=ws.stream,
             reason=reason,
             events=sum(table.events for table in types.values()),
-            dead_letters=dead.events,
-            types=dict(sorted(types.items(), key=lambda item: -item[1].events)),
+            dead_letters=committed.counts[None],
+            types=types,
             payload_bytes=self._payload_bytes,
-            bytes=writer.nbytes,
-            files=writer.files,
+            bytes=sizes.nbytes,
+            files=sizes.files,
             gaps=self._gaps.count,
             gap_reasons=dict(self._gaps.reasons.most_common()),
             reconnects=stats.reconnects,
             discarded=self._discarded + stats.discarded_messages,
             receiving_seconds=(now if self._received_until is None else self._received_until) - self._started,
             seconds=now - self._started,
-            first_seq=writer.first_seq,
-            last_seq=writer.last_seq,
+            first_seq=committed.first_seq,
+            last_seq=committed.last_seq,
             error=str(error) if error is not None and reason == "connection_failed" else None,
         )
 

@@ -3,76 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlfast.capture._dataset import StreamState, prepare_folder, stream_state
 from rlfast.capture._options import CaptureOptions
+from rlfast.capture._recovery import RecoveryReport, recover_into
 from rlfast.errors import UsageError
+from rlfast.sinks._base import Sink, StreamState
+from rlfast.sinks._files import prepare_folder
 
 if TYPE_CHECKING:
-    from rlfast.capture._lock import DatasetLock
-    from rlfast.capture._recovery import RecoveryReport
     from rlfast.websocket._connection import Connecting, WebSocketConnection
 
-__all__ = ["load", "number", "open_unless", "prepare"]
-
-
-def load() -> None:
-    """Load everything that a capture needs. On a thread: it takes its time.
-
-    Raises:
-        MissingExtraError: pyarrow is not installed.
-    """
-    for name in ("_recovery", "_keepers", "_schemas", "_sink"):
-        importlib.import_module(f"rlfast.capture.{name}")
-    from rlfast.capture._rows import RowMaker
-
-    # For its first array pyarrow loads pandas, if that is installed, which may take seconds.
-    RowMaker("")
+__all__ = ["number", "open_unless", "prepare"]
 
 
 async def prepare(
-    out: Path, ws: WebSocketConnection[Any], options: CaptureOptions
-) -> tuple[DatasetLock, RecoveryReport, StreamState]:
-    """Make the folder if need be, lock it, and commit what an earlier capture left there.
+    sink: Sink, ws: WebSocketConnection[Any], options: CaptureOptions
+) -> tuple[RecoveryReport, StreamState]:
+    """Make the folder if need be, open the sink, and commit what an earlier capture left.
 
     Returns:
-        The lock, to be released; what recovery did; where the stream goes on.
+        What recovery did; where the stream goes on. The sink is open, and to be closed.
 
     Raises:
-        CaptureError: the folder cannot be written to, another capture uses it, or it holds files that cannot
-            be read, or files of the type with other columns.
+        CaptureError: the folder cannot be written to, another capture uses it, or it holds what cannot be
+            read, or does not fit the type.
     """
-    preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, out, ws.stream, ws.type, options))
+    preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, sink, ws.stream, ws.type, options))
     try:
         return await asyncio.shield(preparing)
     except asyncio.CancelledError:
-        # The thread goes on, and takes the lock when nobody is there any more to give it back.
+        # The thread goes on, and opens the sink when nobody is there any more to close it.
         with suppress(Exception):
-            lock, _, _ = await preparing
-            lock.release()
+            await preparing
+        sink.close()
         raise
 
 
 def _prepare(
-    out: Path, stream: str, type_: Any, options: CaptureOptions
-) -> tuple[DatasetLock, RecoveryReport, StreamState]:
-    from rlfast.capture._lock import DatasetLock
-    from rlfast.capture._recovery import recover_locked
-    from rlfast.capture._schemas import check_columns
-
-    prepare_folder(out, options.min_free)
-    lock = DatasetLock(out, f"capture of {stream}")
-    lock.acquire()
+    sink: Sink, stream: str, type_: Any, options: CaptureOptions
+) -> tuple[RecoveryReport, StreamState]:
+    prepare_folder(sink.folder, options.min_free)
+    opened = sink.open(f"capture of {stream}")
     try:
-        report = recover_locked(out, type_, only=stream)
-        check_columns(out, type_, options)
-        return lock, report, stream_state(out, stream)
+        report = recover_into(sink, opened, type_, only=stream)
+        sink.check(stream, type_)
+        return report, sink.state(stream)
     except BaseException:
-        lock.release()
+        sink.close()
         raise
 
 

@@ -15,18 +15,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
 from rlfast._core.journal import SEGMENT_HEADER_SIZE, JournalReader, JournalWriter
-from rlfast.capture._files import ensure_folder, explain, stream_key, sync_folder
-from rlfast.capture._place import check_place
 from rlfast.errors import CaptureError
+from rlfast.sinks._files import JOURNAL, ensure_folder, explain, stream_key, sync_folder, write_all
+from rlfast.sinks._place import check_place
 from rlfast.websocket._gaps import Gap
 
 __all__ = [
-    "JOURNAL",
     "Journal",
     "JournalInfo",
     "StoredSegment",
@@ -36,7 +36,6 @@ __all__ = [
     "stored_segments",
 ]
 
-JOURNAL = "_journal"
 FINISHED = "finished"
 """A file that says: nothing in this journal is wanted any more."""
 TYPE_FILE = "type-{}.txt"
@@ -47,29 +46,38 @@ _MAGIC = b"RLFASTJ1"
 
 
 class JournalInfo(msgspec.Struct, frozen=True):
-    """What must be known to decode a journal, kept in every segment.
+    """What must be known to decode a log and to commit what it holds, kept in every file of it.
 
     Attributes:
         stream: name of the stream.
         type: ``module:name`` of the events' type, None for an untyped stream.
-        uuid: ``binary`` or ``text``, as in `CaptureOptions`.
-        compression: codec of the Parquet files.
-        partition_by: ``hour``, ``day`` or None, as in `CaptureOptions`.
         run: nanoseconds since 1970-01-01 UTC at which the run began.
-        segments: committed segments of the stream at that moment; later ones are of this run, whatever the
-            clock said. -1: unknown, as earlier versions wrote it.
-        timestamps: ``us`` or ``ns``, as in `CaptureOptions`; a journal that does not say is from when there
-            was only ``ns``.
+        segments: commits of the stream at that moment; later ones are of this run, whatever the clock said.
+            -1: unknown, as earlier versions wrote it.
+        sink: settings of the sink.
     """
 
     stream: str
     type: str | None
+    run: int
+    segments: int = -1
+    sink: dict[str, Any] = {}
+
+
+class _OldInfo(msgspec.Struct, frozen=True):
+    """What earlier versions, which knew of Parquet only, wrote in the place of `sink`.
+
+    A log that does not say which unit its timestamps have is from when there was only ``ns``.
+    """
+
     uuid: str
     compression: str
     partition_by: str | None
-    run: int
-    segments: int = -1
     timestamps: str = "ns"
+
+
+class _OldHeader(msgspec.Struct, frozen=True):
+    info: _OldInfo
 
 
 class _SegmentHeader(msgspec.Struct, frozen=True):
@@ -97,9 +105,15 @@ def _decode_header(page: bytes) -> _SegmentHeader | None:
     if page[:8] != _MAGIC or xxh3_64_intdigest(body) != int.from_bytes(page[12:20], "little"):
         return None
     try:
-        return msgspec.json.decode(body, type=_SegmentHeader)
+        header = msgspec.json.decode(body, type=_SegmentHeader)
     except msgspec.DecodeError:
         return None
+    if not header.info.sink:
+        with suppress(msgspec.ValidationError):  # Not of an earlier version: the sink has no settings.
+            old = msgspec.json.decode(body, type=_OldHeader).info
+            info = msgspec.structs.replace(header.info, sink=msgspec.structs.asdict(old))
+            return msgspec.structs.replace(header, info=info)
+    return header
 
 
 class _Segment:
@@ -314,9 +328,7 @@ def _allocate(fd: int, size: int) -> None:
 
 def _write_at(fd: int, data: bytes, offset: int) -> None:
     os.lseek(fd, offset, os.SEEK_SET)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    write_all(fd, data)
 
 
 # -- reading what a killed capture left ---------------------------------------------------------------------

@@ -37,12 +37,14 @@ from rlfast.cli._stream_options import (
 )
 from rlfast.cli._target import Target, TargetOptions, find_target
 from rlfast.cli._units import write_duration, write_size
+from rlfast.sinks import ParquetOptions
 from rlfast.websocket._options import ConnectionOptions
 
 __all__ = ["capture_command"]
 
 STOP, FILES, SAFETY = "When to stop", "Files", "Safety"
 DEFAULT = CaptureOptions()
+FORMAT = ParquetOptions()
 LIMITS = ConnectionOptions()
 
 
@@ -123,14 +125,14 @@ def capture_command(
             help="Times in microseconds, or in nanoseconds, which Spark and Delta refuse.",
             rich_help_panel=FILES,
         ),
-    ] = DEFAULT.timestamps,
+    ] = FORMAT.timestamps,
     uuid: Annotated[
         Literal["text", "binary"],
         typer.Option(
             help="UUIDs as text, or as 16 bytes with Parquet's UUID type: smaller, and not for every reader.",
             rich_help_panel=FILES,
         ),
-    ] = DEFAULT.uuid,
+    ] = FORMAT.uuid,
     compression: Annotated[
         Literal["zstd", "lz4", "none"], typer.Option(help="Codec.", rich_help_panel=FILES)
     ] = "zstd",
@@ -163,7 +165,7 @@ def capture_command(
         typer.Option(
             help="Begin although the folder holds files of a type with other columns?", rich_help_panel=FILES
         ),
-    ] = DEFAULT.schema_change,
+    ] = FORMAT.schema_change,
     durability: Annotated[
         Literal["none", "process", "machine"],
         typer.Option(
@@ -236,9 +238,6 @@ def capture_command(
     """
     options = CaptureOptions(
         rotation=RotationPolicy(max_bytes=rotate_bytes, max_rows=rotate_rows, interval=rotate_interval),
-        compression=compression,
-        timestamps=timestamps,
-        uuid=uuid,
         max_events=max_events,
         duration=time,
         durability=durability,
@@ -246,6 +245,11 @@ def capture_command(
         journal_bytes=journal_size,
         max_backlog=max_backlog,
         min_free=min_free,
+    )
+    files = ParquetOptions(
+        compression=compression,
+        timestamps=timestamps,
+        uuid=uuid,
         partition_by=partition_by,
         schema_change=schema_change,
     )
@@ -256,7 +260,9 @@ def capture_command(
         print_error(target.warning)
     limits = {"idle_timeout": idle_timeout, "data_timeout": data_timeout}
     interrupts = Interrupts()
-    capturing = _capture(target, out, options, limits, interrupts, reconnect=not no_reconnect, quiet=as_json)
+    capturing = _capture(
+        target, out, files, options, limits, interrupts, reconnect=not no_reconnect, quiet=as_json
+    )
     summary = asyncio.run(capturing)
     if summary is None:
         return interrupts.exit_code
@@ -271,6 +277,7 @@ def capture_command(
 async def _capture(
     target: Target,
     out: Path,
+    files: ParquetOptions,
     options: CaptureOptions,
     limits: dict[str, float | None],
     interrupts: Interrupts,
@@ -281,4 +288,7 @@ async def _capture(
     with interrupts:
         display = Display(f"capturing {target.stream} into {out} (Ctrl-C ends)", quiet)
         connecting = target.connecting(reconnect, **limits)
-        return await capture_until_stopped(connecting, out, options, interrupts, display)
+        from rlfast.sinks import ParquetSink
+
+        sink = ParquetSink(out, files)
+        return await capture_until_stopped(connecting, sink, options, interrupts, display)

@@ -11,7 +11,7 @@ from rlfast.cli._units import format_bytes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rlfast.capture._inspect import DatasetReport, StreamReport
+    from rlfast.sinks.parquet._inspect import DatasetReport, StreamReport
 
 __all__ = ["inspect_command"]
 
@@ -34,7 +34,7 @@ def inspect_command(
       rlfast inspect events
       rlfast inspect events --json
     """
-    from rlfast.capture._inspect import inspect_dataset
+    from rlfast.capture import inspect_dataset
 
     report = inspect_dataset(folder)
     if as_json:

@@ -48,7 +48,7 @@ def compact_command(
       rlfast compact events --target-size 512MB
       rlfast compact events --unify
     """
-    from rlfast.capture._compaction import compact
+    from rlfast.capture import compact
 
     def progress(done: int, total: int) -> None:
         if sys.stderr.isatty():
@@ -85,7 +85,7 @@ def dead_letters_command(
       rlfast dead-letters events
       rlfast redrive events --types my_events:Event
     """
-    from rlfast.capture._dead_letters import list_dead_letters
+    from rlfast.capture import list_dead_letters
 
     groups = list_dead_letters(folder, samples)
     if as_json:
@@ -143,7 +143,7 @@ def redrive_command(
       rlfast redrive events --types my_events:Event
       rlfast redrive events --types weather:Reading --stream weather
     """
-    from rlfast.capture._dead_letters import redrive
+    from rlfast.capture import redrive
 
     report = redrive(
         folder, AgentEvent if types is None else load_type(types), uuid, timestamps, stream=stream

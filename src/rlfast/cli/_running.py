@@ -10,6 +10,7 @@ from rlfast.capture import CaptureOptions, CaptureSummary, capture
 from rlfast.cli._common import print_error
 from rlfast.cli._display import Display
 from rlfast.cli._interrupts import Interrupts
+from rlfast.sinks import Sink
 from rlfast.websocket._connection import Connecting
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ def describe_recovery(report: RecoveryReport) -> list[str]:
 
 
 async def capture_until_stopped(
-    connecting: Connecting[Any], out: Path, options: CaptureOptions, interrupts: Interrupts, display: Display
+    connecting: Connecting[Any],
+    out: Path | Sink,
+    options: CaptureOptions,
+    interrupts: Interrupts,
+    display: Display,
 ) -> CaptureSummary | None:
     """Capture. Returns None if a signal came before there was a connection.
 

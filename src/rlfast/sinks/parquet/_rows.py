@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rlfast.capture._arrow import pa
-from rlfast.capture._files import DEAD_LETTERS, type_folder
-from rlfast.capture._footer import table_metadata
 from rlfast.schema._names import OwnNames, distinct_names
+from rlfast.sinks._base import Rows
+from rlfast.sinks.parquet._arrow import pa
+from rlfast.sinks.parquet._footer import table_metadata
+from rlfast.sinks.parquet._layout import DEAD_LETTERS, type_folder
 
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch, EventTable
 
 __all__ = [
-    "BatchRows",
     "RowMaker",
     "TableRows",
     "partition_name",
@@ -43,20 +43,6 @@ class TableRows(NamedTuple):
     rows: pa.RecordBatch
     nbytes: int
     """Arrow bytes of the rows."""
-
-
-class BatchRows(NamedTuple):
-    """What is to be written of one batch: all messages of a span."""
-
-    first_seq: int
-    last_seq: int
-    tables: list[TableRows]
-    epochs: tuple[int, int]
-    """Number of the first and of the last connection."""
-    received_at: tuple[int, int]
-    """Earliest and latest, in nanoseconds since 1970-01-01 UTC."""
-    partition: str = ""
-    """Folders below those of the types, such as ``date=2026-11-23/hour=10``."""
 
 
 def partition_name(received_at: int, partition_by: str, names: OwnNames) -> str:
@@ -99,7 +85,7 @@ class RowMaker:
 
     def make(
         self, batch: EventBatch, last_seq: int, first_seq: int | None = None, partition: str = ""
-    ) -> BatchRows:
+    ) -> Rows:
         """Return the rows of the batch's messages from `first_seq` (None: the first one) up to `last_seq`."""
         begin = batch.first_seq if first_seq is None else first_seq
         tables = []
@@ -121,12 +107,13 @@ class RowMaker:
             received += (int(times.min()), int(times.max()))
             rows = self.convert(type_, table).slice(start, stop - start)
             tables.append(TableRows(folder, type_, rows, rows.nbytes))
-        return BatchRows(
+        return Rows(
             begin,
             last_seq,
-            tables,
+            {table.type: table.rows.num_rows for table in tables},
             (min(epochs), max(epochs)),
             (min(received), max(received)),
+            tables,
             partition,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rlfast.capture._arrow import pa
+from rlfast.sinks.parquet._arrow import pa
 from rlfast.websocket._gaps import Gap
 
 __all__ = ["GAPS_SCHEMA", "gap_rows"]

@@ -7,30 +7,30 @@ one segment's sequence numbers (8 bytes each); the manifest is compared with wha
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from rlfast.capture._arrow import pa, pq
-from rlfast.capture._files import (
+from rlfast.errors import CaptureError
+from rlfast.sinks._files import explain
+from rlfast.sinks.parquet._arrow import pa, pq
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._footer import Footer, read_footer
+from rlfast.sinks.parquet._layout import (
     DEAD_LETTERS,
     GAPS,
     MANIFEST,
-    explain,
     part_files,
     temporary_files,
     type_of_folder,
 )
-from rlfast.capture._footer import Footer, read_footer
-from rlfast.capture._manifest import Manifest, read_manifest
-from rlfast.capture._schemas import column_changes
-from rlfast.capture._wal import journal_end, journal_folders, stored_segments
-from rlfast.errors import CaptureError, check_path
+from rlfast.sinks.parquet._manifest import Manifest
+from rlfast.sinks.parquet._schemas import column_changes
 from rlfast.websocket._gaps import Gap
 
-__all__ = ["DatasetReport", "StreamReport", "TypeReport", "UnreadableFile", "inspect_dataset"]
+__all__ = ["DatasetReport", "StreamReport", "TypeReport", "UnreadableFile", "inspect"]
 
 _READ_ERRORS = (pa.ArrowException, OSError, KeyError, ValueError)
 
@@ -132,24 +132,19 @@ class _Part(msgspec.Struct, frozen=True):
     schema: pa.Schema
 
 
-def inspect_dataset(out: str | Path) -> DatasetReport:
-    """Read a data set folder.
+def inspect(dataset: DatasetFolder, uncommitted: Callable[[], dict[str, int]]) -> DatasetReport:
+    """Look at every file of a data set; `uncommitted` tells what its log has beyond that.
 
     Raises:
-        CaptureError: it is no data set folder, or cannot be read.
-        MissingExtraError: pyarrow is not installed.
+        CaptureError: it cannot be read, or there is nothing of a data set.
     """
-    out = check_path("out", out)
     try:
-        if not out.is_dir():
-            raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
-        return _inspect(out)
+        return _inspect(dataset.path, dataset.manifest, uncommitted)
     except OSError as error:
-        raise explain(error, out, "cannot read") from error
+        raise explain(error, dataset.path, "cannot read") from error
 
 
-def _inspect(out: Path) -> DatasetReport:
-    manifest = read_manifest(out)
+def _inspect(out: Path, manifest: Manifest, uncommitted: Callable[[], dict[str, int]]) -> DatasetReport:
     listed = set(manifest.files)
     parts, unreadable = _read_footers(out)
     paths = {_relative(part.path, out) for part in parts} | {file.path for file in unreadable}
@@ -186,19 +181,8 @@ def _inspect(out: Path) -> DatasetReport:
         gap_reasons=dict(Counter(gap.reason for gap in gaps).most_common()),
         schemas=_several_schemas(parts, manifest, out),
         hidden=tuple(sorted({name for part in parts for name in _hiding(part, out)})),
-        uncommitted=_uncommitted(out, manifest),
+        uncommitted=uncommitted(),
     )
-
-
-def _uncommitted(out: Path, manifest: Manifest) -> dict[str, int]:
-    found = {}
-    for folder in journal_folders(out):
-        segments = stored_segments(folder)
-        if segments:
-            stream = segments[-1].info.stream
-            committed = max((entry.last_seq for entry in manifest.segments(stream)), default=-1) + 1
-            found[stream] = max(0, journal_end(out, stream) - committed)
-    return {stream: count for stream, count in found.items() if count}
 
 
 def _relative(path: Path, out: Path) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
-from rlfast.capture._files import MANIFEST, sync_folder
+from rlfast.sinks._files import sync_folder, write_all
+from rlfast.sinks.parquet._layout import MANIFEST
 from rlfast.websocket._gaps import Gap
 
-__all__ = ["Manifest", "ManifestEntry", "ManifestFile", "RunEnd", "append_entry", "read_manifest"]
+__all__ = ["Manifest", "ManifestEntry", "ManifestFile", "append_entry", "read_manifest"]
 
 
 class ManifestFile(msgspec.Struct, frozen=True):
@@ -31,15 +32,6 @@ class ManifestFile(msgspec.Struct, frozen=True):
     bytes: int
     checksum: str = ""
     schema: str = ""
-
-
-class RunEnd(NamedTuple):
-    """When a run ended, and how: for the gap between it and the next one."""
-
-    ended_at: int
-    """Nanoseconds since 1970-01-01 UTC."""
-    reason: str
-    """``capture_stopped`` or ``crashed``."""
 
 
 class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,9 +129,7 @@ def append_entry(out: Path, entry: ManifestEntry) -> None:
             os.ftruncate(fd, end)
         os.lseek(fd, end, os.SEEK_SET)
         try:
-            view = memoryview(line)
-            while view:
-                view = view[os.write(fd, view) :]
+            write_all(fd, line)
             os.fsync(fd)
         except OSError:
             os.ftruncate(fd, end)

@@ -7,19 +7,17 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlfast.capture._manifest import RunEnd
-from rlfast.capture._options import CaptureOptions
-from rlfast.capture._rows import BatchRows, RowMaker, partition_spans
-from rlfast.capture._segment import DatasetWriter
+from rlfast.capture._committer import Committer
+from rlfast.capture._options import RotationPolicy
+from rlfast.sinks._base import Rows, RunEnd, StreamState, StreamWriter
 from rlfast.websocket._gaps import Gap
 
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch
 
-__all__ = ["ParquetSink"]
+__all__ = ["WriterThread"]
 
 MAX_BACKLOG_BYTES = 128 << 20
 """Weight of batches that may wait for the thread; then `put` waits, the connection's blocks fill up, and the
@@ -29,16 +27,22 @@ ROW_WEIGHT = 64
 """What a row weighs beside its payload: its place in the columns that every table has."""
 
 
-class ParquetSink:
-    """A `DatasetWriter` on a thread of its own. Use it from one event loop.
+class WriterThread:
+    """A sink's writer on a thread of its own. Use it from one event loop.
 
     pyarrow releases the GIL while it writes, so writing and receiving share two cores. The thread also
-    watches the clock: a segment is committed when it is due, whether or not batches arrive.
+    watches the clock: what was written is committed when it is due, whether or not batches arrive.
 
     Owns the thread, from `start` to the end of `finish`, and the batches that wait.
 
+    Args:
+        writer: of the sink.
+        state: up to where the stream is committed.
+        rotation: when to commit.
+        on_commit, is_pressed: see `Committer`; called by the thread.
+
     Attributes:
-        writer: the writer; its counters may be read at any time.
+        committer: its counters may be read at any time.
         error: why the thread ended early, None otherwise.
         failed: set when the thread has ended with an error, which `put` and `finish` raise.
         is_complete: whether everything that was handed over is committed; True only after `finish`.
@@ -47,39 +51,30 @@ class ParquetSink:
 
     def __init__(
         self,
-        out: Path,
-        stream: str,
-        options: CaptureOptions,
+        writer: StreamWriter,
+        state: StreamState,
+        rotation: RotationPolicy,
         *,
-        next_seq: int = 0,
         on_commit: Callable[[int], None] | None = None,
         is_pressed: Callable[[], bool] | None = None,
     ) -> None:
-        """Prepare the writer; for the callbacks, which its thread calls, see `DatasetWriter`."""
-        # Commits wait for the disk, while the writing thread goes on with the next segment.
+        # Commits wait for the disk, while the writing thread goes on with the next one.
         self._commits = ThreadPoolExecutor(1, "rlfast-commit")
-        self.writer = DatasetWriter(
-            out,
-            stream,
-            options,
-            next_seq=next_seq,
-            on_commit=on_commit,
-            commits=self._commits,
-            is_pressed=is_pressed,
+        self.committer = Committer(
+            writer, state, rotation, on_commit=on_commit, commits=self._commits, is_pressed=is_pressed
         )
         self.failed = asyncio.Event()
         self.is_complete = False
         self.backlog_bytes = 0
+        self._writer = writer
         self._backlog_weight = 0
         self._room = asyncio.Event()
         self._ended = asyncio.Event()
         self.error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
-        self._row_maker = RowMaker(stream)
-        self._partition_by = options.partition_by
         self._end: RunEnd | None = None
-        self._queue: queue.SimpleQueue[tuple[BatchRows, int, int] | Gap | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="rlfast-parquet", daemon=True)
+        self._queue: queue.SimpleQueue[tuple[Rows, int, int] | Gap | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="rlfast-writer", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -102,10 +97,9 @@ class ParquetSink:
             raise self.error
         self._backlog_weight += weight
         self.backlog_bytes += batch.payload_bytes
-        spans = partition_spans(batch, last_seq, self._partition_by)
-        for i, (first, last, partition) in enumerate(spans):
-            rows = self._row_maker.make(batch, last, first, partition)
-            is_last = i == len(spans) - 1
+        parts = self._writer.prepare(batch, last_seq)
+        for i, rows in enumerate(parts):
+            is_last = i == len(parts) - 1
             self._queue.put((rows, weight if is_last else 0, batch.payload_bytes if is_last else 0))
 
     def put_gap(self, gap: Gap) -> None:
@@ -132,28 +126,28 @@ class ParquetSink:
         try:
             self._write_until_told()
         except BaseException as error:
-            self.writer.abort()
+            self.committer.abort()
             self._call_loop(self._has_failed, error)
         self._commits.shutdown()
         self._call_loop(self._ended.set)
 
     def _write_until_told(self) -> None:
-        writer = self.writer
+        committer = self.committer
         while True:
             try:
-                item = self._queue.get(timeout=writer.seconds_to_commit())
+                item = self._queue.get(timeout=committer.seconds_to_commit())
             except queue.Empty:
-                writer.commit_if_due()
+                committer.commit_if_due()
                 continue
             if item is None:
-                writer.commit(self._end)
-                writer.wait()
+                committer.commit(self._end)
+                committer.wait()
                 return
             if isinstance(item, Gap):
-                writer.add_gap(item)
+                committer.add_gap(item)
                 continue
             rows, weight, payload_bytes = item
-            writer.add(rows)
+            committer.add(rows)
             self._call_loop(self._written, weight, payload_bytes)
             del item, rows  # The queue's next item may be long in coming.
 

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from rlfast.capture._arrow import pa, pq
-from rlfast.capture._column_types import options_of
-from rlfast.capture._file import schema_fingerprint
-from rlfast.capture._files import DEAD_LETTERS, GAPS, explain, is_type_folder, type_folder, type_of_folder
-from rlfast.capture._footer import Footer, read_footer, table_metadata
-from rlfast.capture._leftovers import remove_empty_folders
-from rlfast.capture._lock import DatasetLock
-from rlfast.capture._manifest import ManifestFile, read_manifest
-from rlfast.capture._options import CaptureOptions, Compression
-from rlfast.capture._recovery import recover_locked
-from rlfast.capture._rewrite import Rewrite
-from rlfast.capture._schemas import UnifiedSchema, UnlikeColumnsError, check_lossless, convert
-from rlfast.capture._schemas import unify as unify_schemas
-from rlfast.errors import CaptureError, check_bool, check_callable, check_int, check_path
+from rlfast.errors import CaptureError, check_bool, check_callable, check_int
+from rlfast.sinks._files import explain
+from rlfast.sinks.parquet._arrow import pa, pq
+from rlfast.sinks.parquet._column_types import options_of
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._file import schema_fingerprint
+from rlfast.sinks.parquet._footer import Footer, read_footer, table_metadata
+from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, is_type_folder, type_folder, type_of_folder
+from rlfast.sinks.parquet._manifest import ManifestFile
+from rlfast.sinks.parquet._options import Compression, ParquetOptions
+from rlfast.sinks.parquet._rewrite import Rewrite
+from rlfast.sinks.parquet._schemas import UnifiedSchema, UnlikeColumnsError, check_lossless, convert
+from rlfast.sinks.parquet._schemas import unify as unify_schemas
 
-__all__ = ["CompactionReport", "compact"]
+__all__ = ["Compaction", "CompactionReport"]
 
 TARGET_BYTES = 128 << 20
 
@@ -83,67 +82,62 @@ class _Merge(NamedTuple):
     """Its schema; None: that of the parts, which have the same."""
 
 
-def compact(
-    out: str | Path,
-    target_bytes: int = TARGET_BYTES,
-    compression: Compression = "zstd",
-    *,
-    unify: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> CompactionReport:
-    """Merge files of one table, one partition and one stream that follow each other, up to `target_bytes`.
-
-    Each merge is one change: who goes by the manifest sees either the old files or the new one. Who goes by
-    the names in the folders may, for the moment between the two, see both. May be killed, and called again.
-
-    Args:
-        out: folder of the data set; no capture may be running.
-        target_bytes: size of the new files at most, as a sum of the old ones'.
-        compression: codec of the new files.
-        unify: also write files anew whose columns differ from those of other files of their type, so that the
-            type has one schema, where that loses nothing; and those in folders
-            whose name hides a column.
-        progress: called with the files merged so far, and to merge in all.
+@dataclass(frozen=True)
+class Compaction:
+    """A merge of files that follow each other; see `Dataset.compact`.
 
     Raises:
-        CaptureError: a capture is running, or a file cannot be read or written.
+        ConfigError: an argument cannot work.
     """
-    out = check_path("out", out)
-    check_int("target_bytes", target_bytes, 1)
-    check_bool("unify", unify)
-    check_callable("progress", progress, optional=True)
-    options = CaptureOptions(compression=compression)
-    if not out.is_dir():
-        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
-    merged = written = before = after = 0
-    left: list[tuple[str, str]] = []
-    with DatasetLock(out, "compaction"):
-        recover_locked(out)
+
+    target_bytes: int = TARGET_BYTES
+    compression: Compression = "zstd"
+    unify: bool = False
+    progress: Callable[[int, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        check_int("target_bytes", self.target_bytes, 1)
+        check_bool("unify", self.unify)
+        check_callable("progress", self.progress, optional=True)
+        ParquetOptions(compression=self.compression)
+
+    def run(self, dataset: DatasetFolder) -> CompactionReport:
+        """Merge; each merge is one commit.
+
+        Raises:
+            CaptureError: a file cannot be read or written.
+        """
+        options = ParquetOptions(compression=self.compression)
+        out = dataset.path
+        merged = written = before = after = 0
+        left: list[tuple[str, str]] = []
         try:
-            targets = _targets(out, _parts(out), left) if unify else {}
-            merges = list(_merges(_parts(out), targets, target_bytes))
+            targets = _targets(out, _parts(dataset), left) if self.unify else {}
+            merges = list(_merges(_parts(dataset), targets, self.target_bytes))
             total = sum(len(merge.parts) for merge in merges)
             for merge in merges:
                 types = options_of([out / merge.parts[-1].file.path], merge.target and merge.target.schema)
-                size = _merge(out, merge, replace(options, **types))
+                size = _merge(dataset, merge, replace(options, **types))
                 merged += len(merge.parts)
                 written += 1
                 before += sum(part.file.bytes for part in merge.parts)
                 after += size
-                if progress is not None:
-                    progress(merged, total)
-            remove_empty_folders(out)
+                if self.progress is not None:
+                    self.progress(merged, total)
+            dataset.remove_empty_folders()
         except (OSError, pa.ArrowException) as error:
             if isinstance(error, OSError):
                 raise explain(error, out, "cannot compact") from error
             raise CaptureError(f"cannot compact {out}: {error}") from error
-    return CompactionReport(merged, written, before, after, tuple(left))
+        return CompactionReport(merged, written, before, after, tuple(left))
 
 
-def _parts(out: Path) -> list[_Part]:
+def _parts(dataset: DatasetFolder) -> list[_Part]:
     """Every file of events and dead letters, in the order of the commits."""
     parts = []
-    for path, file in read_manifest(out).files.items():
+    out = dataset.path
+    for path, file in dataset.manifest.files.items():
         folder, *below, _ = path.split("/")
         if folder != GAPS:
             stored = pq.read_metadata(out / path)
@@ -203,9 +197,10 @@ def _place(part: _Part, target: UnifiedSchema | None) -> str:
     return "/".join([type_folder(part.type, names.type), *below])
 
 
-def _merge(out: Path, merge: _Merge, options: CaptureOptions) -> int:
+def _merge(dataset: DatasetFolder, merge: _Merge, options: ParquetOptions) -> int:
     parts = merge.parts
-    rewrite = Rewrite(out, parts[0].footer.stream, "compaction", options)
+    out = dataset.path
+    rewrite = Rewrite(dataset, parts[0].footer.stream, "compaction", options)
     try:
         file = rewrite.write(
             merge.place,

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import msgspec
 import numpy as np
 
 from rlfast._core.block import BlockQueue
-from rlfast.capture._arrow import pa, pc, pq
-from rlfast.capture._column_types import options_of
-from rlfast.capture._files import DEAD_LETTERS, GAPS, explain, is_type_folder
-from rlfast.capture._leftovers import remove_empty_folders
-from rlfast.capture._lock import DatasetLock
-from rlfast.capture._manifest import Manifest, read_manifest
-from rlfast.capture._options import CaptureOptions, Partition, Timestamps, UUIDFormat
-from rlfast.capture._recovery import recover_locked
-from rlfast.capture._rewrite import Rewrite
-from rlfast.capture._rows import RowMaker, partition_name
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._messages import check_message_type
-from rlfast.errors import CaptureError, check_choice, check_int, check_path, check_type
+from rlfast.errors import CaptureError, check_choice, check_int, check_type
 from rlfast.schema._names import OwnNames
+from rlfast.sinks._files import explain
+from rlfast.sinks.parquet._arrow import pa, pc, pq
+from rlfast.sinks.parquet._column_types import options_of
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, is_type_folder
+from rlfast.sinks.parquet._manifest import Manifest
+from rlfast.sinks.parquet._options import ParquetOptions, Partition, Timestamps, UUIDFormat
+from rlfast.sinks.parquet._rewrite import Rewrite
+from rlfast.sinks.parquet._rows import RowMaker, partition_name
 
-__all__ = ["BuriedGroup", "RedriveReport", "Sample", "list_dead_letters", "redrive"]
+__all__ = ["DeadLetterGroup", "Redrive", "RedriveReport", "Sample", "group_dead_letters"]
 
 CUT = "message_too_big"
 """Reason of dead letters of which only the beginning is known."""
@@ -45,7 +43,7 @@ class Sample(msgspec.Struct, frozen=True):
     """Beginning of the payload; bytes that are not UTF-8 are escaped."""
 
 
-class BuriedGroup(msgspec.Struct, frozen=True):
+class DeadLetterGroup(msgspec.Struct, frozen=True):
     """Dead letters of one reason."""
 
     reason: str
@@ -67,24 +65,25 @@ class RedriveReport(msgspec.Struct, frozen=True):
     left: dict[str, int]
 
 
-def list_dead_letters(out: str | Path, samples: int = 3, raw_chars: int = 200) -> list[BuriedGroup]:
+def group_dead_letters(
+    dataset: DatasetFolder, samples: int = 3, raw_chars: int = 200
+) -> list[DeadLetterGroup]:
     """Return the dead letters of a data set by reason, the most frequent first, with some of each.
 
     Raises:
         CaptureError: a file cannot be read.
     """
-    out = check_path("out", out)
     check_int("samples", samples, 0)
     check_int("raw_chars", raw_chars, 0)
     counts: Counter[str] = Counter()
     found: dict[str, list[Sample]] = defaultdict(list)
-    for _, table in _tables(out):
+    for _, table in _tables(dataset, _streams(dataset.manifest)):
         reasons: list[Any] = table["reason"].to_pylist()
         counts.update(reasons)
         for reason in sorted(set(reasons)):
             some = table.filter(pc.equal(table["reason"], reason)).slice(0, samples - len(found[reason]))
             found[reason] += [_sample(row, raw_chars) for row in _plain_times(some).to_pylist()]
-    return [BuriedGroup(reason, count, tuple(found[reason])) for reason, count in counts.most_common()]
+    return [DeadLetterGroup(reason, count, tuple(found[reason])) for reason, count in counts.most_common()]
 
 
 def _plain_times(table: pa.Table) -> pa.Table:
@@ -103,12 +102,11 @@ def _sample(row: dict[str, Any], raw_chars: int) -> Sample:
     return Sample(row["stream"], row["seq"], row["received_at"], row["error"], shown)
 
 
-def _tables(out: Path, paths: Iterable[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
-    """Yield path and content of each file of dead letters, or of those at `paths`."""
-    if not out.is_dir():
-        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
+def _tables(dataset: DatasetFolder, paths: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield path and content of files of dead letters."""
+    out = dataset.path
     try:
-        for path in sorted(_streams(read_manifest(out)) if paths is None else paths):
+        for path in sorted(paths):
             with pq.ParquetFile(out / path) as file:
                 yield path, file.read()
     except OSError as error:
@@ -123,58 +121,52 @@ def _streams(manifest: Manifest) -> dict[str, str]:
     return {path: streams[path] for path in manifest.files if path.startswith(f"{DEAD_LETTERS}/")}
 
 
-def redrive(
-    out: str | Path,
-    type: Any,
-    uuid: UUIDFormat | None = None,
-    timestamps: Timestamps | None = None,
-    *,
-    stream: str | None = None,
-) -> RedriveReport:
-    """Decode the dead letters of a stream again, with `type`, and commit what now fits; the rest stays.
-
-    Events keep the seq, epoch and received_at of their dead letter. Each file of dead letters is one change:
-    either its old state or its new one is there. May be killed, and called again.
-
-    Args:
-        out: folder of the data set; no capture may be running.
-        type: struct type, tagged union of them, or None for any JSON.
-        uuid: as in `CaptureOptions`; None for what the newest files have.
-        timestamps: the same.
-        stream: whose dead letters; needed if there are some of several streams, because the type of one can
-            take those of another for its own.
+@dataclass(frozen=True)
+class Redrive:
+    """The dead letters of a stream, decoded again; see `Dataset.redrive`.
 
     Raises:
-        CaptureError: a capture is running, a file cannot be read or written, there are dead letters of
-            several streams and none is named, or there is no such stream.
-        UnsupportedFieldError: a field of the type has no column type.
+        ConfigError: an argument cannot work.
     """
-    out = check_path("out", out)
-    check_message_type(type)
-    check_choice("uuid", uuid, get_args(UUIDFormat), optional=True)
-    check_choice("timestamps", timestamps, get_args(Timestamps), optional=True)
-    check_type("stream", stream, str, optional=True)
-    if not out.is_dir():
-        raise CaptureError(f"{out} is not a folder; name the folder of a capture (its --out)")
-    events: Counter[str] = Counter()
-    left: Counter[str] = Counter()
-    read = 0
-    with DatasetLock(out, "redrive"):
-        recover_locked(out)
-        manifest = read_manifest(out)
+
+    type: Any
+    uuid: UUIDFormat | None = None
+    timestamps: Timestamps | None = None
+    stream: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        check_message_type(self.type)
+        check_choice("uuid", self.uuid, get_args(UUIDFormat), optional=True)
+        check_choice("timestamps", self.timestamps, get_args(Timestamps), optional=True)
+        check_type("stream", self.stream, str, optional=True)
+
+    def run(self, dataset: DatasetFolder) -> RedriveReport:
+        """Decode, and commit what now fits; each file of dead letters is one commit.
+
+        Raises:
+            CaptureError: a file cannot be read or written, there are dead letters of several streams and none
+                is named, or there is no such stream.
+            UnsupportedFieldError: a field of the type has no column type.
+        """
+        events: Counter[str] = Counter()
+        left: Counter[str] = Counter()
+        read = 0
+        out, manifest = dataset.path, dataset.manifest
         newest = (out / path for path in reversed(manifest.files) if not path.startswith(f"{GAPS}/"))
-        options = CaptureOptions(partition_by=_partition_of(manifest), **options_of(newest))
-        options = replace(options, uuid=uuid or options.uuid, timestamps=timestamps or options.timestamps)
-        for path, table in _tables(out, _files_of(manifest, stream)):
-            assembler = BatchAssembler(type)
+        options = ParquetOptions(partition_by=_partition_of(manifest), **options_of(newest))
+        uuid, timestamps = self.uuid or options.uuid, self.timestamps or options.timestamps
+        options = replace(options, uuid=uuid, timestamps=timestamps)
+        for path, table in _tables(dataset, _files_of(manifest, self.stream)):
+            assembler = BatchAssembler(self.type)
             assembler.buries_hook_errors = True
-            work = _Redrive(out, path, table, assembler, options)
+            work = _RedriveFile(dataset, path, table, assembler, options)
             work.run()
             read += table.num_rows
             events.update(work.events)
             left.update(work.left)
-        remove_empty_folders(out)
-    return RedriveReport(read, dict(events.most_common()), dict(left.most_common()))
+        dataset.remove_empty_folders()
+        return RedriveReport(read, dict(events.most_common()), dict(left.most_common()))
 
 
 def _files_of(manifest: Manifest, stream: str | None) -> list[str]:
@@ -198,15 +190,20 @@ def _partition_of(manifest: Manifest) -> Partition | None:
     return ("day", "hour")[min(depth, 3) - 2] if depth > 1 else None
 
 
-class _Redrive:
+class _RedriveFile:
     """One file of dead letters, decoded again."""
 
     def __init__(
-        self, out: Path, path: str, table: pa.Table, assembler: BatchAssembler, options: CaptureOptions
+        self,
+        dataset: DatasetFolder,
+        path: str,
+        table: pa.Table,
+        assembler: BatchAssembler,
+        options: ParquetOptions,
     ) -> None:
         self.events: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
-        self._out = out
+        self._dataset = dataset
         self._path = path
         self._table = table.combine_chunks()
         self._assembler = assembler
@@ -217,11 +214,11 @@ class _Redrive:
     def run(self) -> None:
         stream = str(self._table["stream"][0].as_py())
         batch = self._decode()
-        rewrite = Rewrite(self._out, stream, "redrive", self._options)
+        rewrite = Rewrite(self._dataset, stream, "redrive", self._options)
         rows = RowMaker(stream).make(batch, batch.last_seq)
         dead = 0
         try:
-            for folder, type_, found, _ in rows.tables:
+            for folder, type_, found, _ in rows.content:
                 names = batch.own_names if type_ is not None else OwnNames()
                 # Numbers of the redriven batch are places in the file.
                 places = found.column(names.seq).to_numpy()
@@ -241,7 +238,7 @@ class _Redrive:
             rewrite.commit([self._path], dead_letters=dead)
         except OSError as error:
             rewrite.discard()
-            raise explain(error, self._out, "cannot redrive in") from error
+            raise explain(error, self._dataset.path, "cannot redrive in") from error
 
     def _decode(self) -> Any:
         raws: list[Any] = self._table["raw"].to_pylist()

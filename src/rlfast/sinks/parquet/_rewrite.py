@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 from rlfast._core import __version__
-from rlfast.capture._arrow import pa
-from rlfast.capture._file import ParquetFile
-from rlfast.capture._files import stream_key
-from rlfast.capture._footer import span_metadata
-from rlfast.capture._manifest import ManifestEntry, ManifestFile
-from rlfast.capture._options import CaptureOptions
-from rlfast.capture._transaction import Change, commit, is_under_way
 from rlfast.errors import CaptureError
+from rlfast.sinks._files import stream_key
+from rlfast.sinks.parquet._arrow import pa
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._file import ParquetFile
+from rlfast.sinks.parquet._footer import span_metadata
+from rlfast.sinks.parquet._manifest import ManifestEntry, ManifestFile
+from rlfast.sinks.parquet._options import ParquetOptions
+from rlfast.sinks.parquet._transaction import Change
 
 __all__ = ["Rewrite"]
 
@@ -24,16 +25,21 @@ class Rewrite:
     """New files, until `commit` puts them in the place of old ones.
 
     Args:
-        out: folder of the data set, whose lock the caller holds.
+        dataset: opened to be written.
         stream: name of the stream.
         kind: what the manifest will say.
         options: format of the files.
     """
 
     def __init__(
-        self, out: Path, stream: str, kind: Literal["compaction", "redrive"], options: CaptureOptions
+        self,
+        dataset: DatasetFolder,
+        stream: str,
+        kind: Literal["compaction", "redrive"],
+        options: ParquetOptions,
     ) -> None:
-        self._out = out
+        self._dataset = dataset
+        self._out = dataset.path
         self._stream = stream
         self._kind: Literal["compaction", "redrive"] = kind
         self._options = options
@@ -86,9 +92,9 @@ class Rewrite:
             self._relative(file.temporary) for file, _, _ in self._files if file.temporary is not None
         )
         try:
-            commit(self._out, Change(entry, temporary))
+            self._dataset.commit(Change(entry, temporary))
         except CaptureError:
-            if not is_under_way(self._out):
+            if not self._dataset.is_under_way:
                 self.discard()
             raise
 

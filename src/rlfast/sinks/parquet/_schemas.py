@@ -16,17 +16,18 @@ from typing import Any, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
-from rlfast.capture._arrow import pa, pq
-from rlfast.capture._column_types import as_text, as_written, has_uuids
-from rlfast.capture._file import schema_fingerprint
-from rlfast.capture._files import DEAD_LETTERS, type_folder
-from rlfast.capture._manifest import Manifest, read_manifest
-from rlfast.capture._options import CaptureOptions, Timestamps, UUIDFormat
-from rlfast.capture._rows import STREAM_COLUMN, RowMaker
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._batch import EventTable
 from rlfast.errors import CaptureError
 from rlfast.schema._names import TYPE_KEYS, OwnNames, distinct_names, own_names
+from rlfast.sinks.parquet._arrow import pa, pq
+from rlfast.sinks.parquet._column_types import as_text, as_written, has_uuids
+from rlfast.sinks.parquet._dataset import DatasetFolder
+from rlfast.sinks.parquet._file import schema_fingerprint
+from rlfast.sinks.parquet._layout import DEAD_LETTERS, type_folder
+from rlfast.sinks.parquet._manifest import Manifest
+from rlfast.sinks.parquet._options import ParquetOptions, Timestamps, UUIDFormat
+from rlfast.sinks.parquet._rows import STREAM_COLUMN, RowMaker
 
 __all__ = [
     "UnifiedSchema",
@@ -67,7 +68,7 @@ def column_keys(schema: pa.Schema, names: OwnNames) -> list[Key]:
     return [("own", roles[name]) if name in roles else ("field", name) for name in schema.names]
 
 
-def check_columns(out: Path, type_: Any, options: CaptureOptions) -> None:
+def check_columns(dataset: DatasetFolder, type_: Any, options: ParquetOptions) -> None:
     """Look at the columns of a capture's files before it begins.
 
     Warns in the log of columns that are not called as in JSON, and of rlfast's own that step aside.
@@ -90,7 +91,7 @@ def check_columns(out: Path, type_: Any, options: CaptureOptions) -> None:
         _log.warning("fields of the type have names of rlfast's, which are %s here", ", ".join(stepped))
     if options.schema_change == "allow":
         return
-    manifest = read_manifest(out)
+    out, manifest = dataset.path, dataset.manifest
     unlike = unlike_files(out, manifest, wanted)
     if not unlike:
         return
@@ -107,7 +108,7 @@ def check_columns(out: Path, type_: Any, options: CaptureOptions) -> None:
 
 
 def file_schemas(
-    tables: Mapping[str | None, EventTable], options: CaptureOptions
+    tables: Mapping[str | None, EventTable], options: ParquetOptions
 ) -> dict[str | None, pa.Schema]:
     """Return the schema of the files of each event type, and for None of the dead letters."""
     maker = RowMaker("")

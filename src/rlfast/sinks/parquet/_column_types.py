@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rlfast._core.uuids import UUID_CHARS, write_uuid_text
-from rlfast.capture._arrow import pa, pq
-from rlfast.capture._options import CaptureOptions
+from rlfast.sinks.parquet._arrow import pa, pq
+from rlfast.sinks.parquet._options import ParquetOptions
 
 __all__ = ["UUID_KEY", "as_text", "as_written", "has_uuids", "options_of"]
 
@@ -18,14 +18,14 @@ UUID_KEY = "rlfast.uuid"
 # Arrays are Any below: which attributes one has depends on its Arrow type, which is known at run time.
 
 
-def as_written(table: pa.Table, options: CaptureOptions) -> pa.Table:
+def as_written(table: pa.Table, options: ParquetOptions) -> pa.Table:
     """Return the rows with the types that `options` ask for; a column that has its type already is shared."""
     columns = [_convert(column, options) for column in table.columns]
     fields = [field.with_type(column.type) for field, column in zip(table.schema, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields).with_metadata(table.schema.metadata))
 
 
-def _convert(column: Any, options: CaptureOptions) -> Any:
+def _convert(column: Any, options: ParquetOptions) -> Any:
     kind = column.type
     if pa.types.is_timestamp(kind) and kind.unit == "ns" and options.timestamps == "us":
         return column.cast(pa.timestamp("us", kind.tz), safe=False)

@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from rlfast.capture._files import ensure_folder, explain, sync_folder, temporary_name
-from rlfast.capture._manifest import ManifestEntry, append_entry, read_manifest
-from rlfast.capture._place import check_place
+from rlfast.sinks._files import ensure_folder, explain, sync_folder, temporary_name, write_all
+from rlfast.sinks._place import check_place
+from rlfast.sinks.parquet._manifest import Manifest, ManifestEntry, append_entry
 
 __all__ = ["Change", "commit", "is_under_way", "recover_change"]
 
@@ -63,9 +63,7 @@ def _write_durably(path: Path, data: bytes) -> None:
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
+            write_all(fd, data)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -101,7 +99,7 @@ def is_under_way(out: Path) -> bool:
     return (out / INTENT).exists()
 
 
-def recover_change(out: Path) -> Literal["completed", "taken_back"] | None:
+def recover_change(out: Path, manifest: Manifest) -> Literal["completed", "taken_back"] | None:
     """Deal with a change that a crash left half made; None if there is none. May be killed and called again.
 
     Raises:
@@ -112,7 +110,7 @@ def recover_change(out: Path) -> Literal["completed", "taken_back"] | None:
         change = msgspec.json.decode(path.read_bytes(), type=Change)
     except FileNotFoundError:
         return None
-    if any(entry.id == change.entry.id for entry in read_manifest(out).entries):
+    if any(entry.id == change.entry.id for entry in manifest.entries):
         _clean_up(out, change)
         return "completed"
     pairs = list(zip(change.entry.files, change.temporary, strict=True))

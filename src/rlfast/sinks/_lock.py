@@ -1,4 +1,4 @@
-"""One writer at a time in a data set folder."""
+"""One writer at a time in a folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rlfast.capture._files import explain
-from rlfast.capture._place import Place
 from rlfast.errors import CaptureError, MissingExtraError
+from rlfast.sinks._files import explain
+from rlfast.sinks._place import Place
 
 try:
     import filelock
@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["LOCK", "DatasetLock", "Owner"]
+__all__ = ["LOCK", "FolderLock", "Owner"]
 
 LOCK = "_lock"
 OWNER = "_lock.json"
@@ -45,12 +45,12 @@ class Owner(msgspec.Struct, frozen=True):
     work: str
 
 
-class DatasetLock:
-    """Exclusive right to write into a data set folder. A context manager.
+class FolderLock:
+    """Exclusive right to write into a folder. A context manager.
 
     The system releases it when the process ends, however it ends, so a lock that a killed process left behind
     is simply taken over. Readers need no lock. While it is held, nothing is written if the folder is no more
-    where it was (`rlfast.capture._place`).
+    where it was (`rlfast.sinks._place`).
 
     Raises:
         CaptureError: (from `acquire`) another process, or another capture in this one, holds it.

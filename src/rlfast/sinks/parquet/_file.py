@@ -9,10 +9,10 @@ from typing import Any
 
 from xxhash import xxh3_64
 
-from rlfast.capture._arrow import pa, pc, pq
-from rlfast.capture._column_types import UUID_KEY, as_written
-from rlfast.capture._files import ensure_folder, temporary_name
-from rlfast.capture._options import CaptureOptions
+from rlfast.sinks._files import ensure_folder, temporary_name
+from rlfast.sinks.parquet._arrow import pa, pc, pq
+from rlfast.sinks.parquet._column_types import UUID_KEY, as_written
+from rlfast.sinks.parquet._options import ParquetOptions
 
 __all__ = ["ROW_GROUP_ROWS", "ParquetFile", "file_checksum", "schema_fingerprint"]
 
@@ -40,7 +40,7 @@ class ParquetFile:
         schema: XXH3 of the Arrow schema, the same way.
     """
 
-    def __init__(self, final: Path, options: CaptureOptions) -> None:
+    def __init__(self, final: Path, options: ParquetOptions) -> None:
         """Keep the path; the file is created with its first row group."""
         self.final = final
         self.rows = 0
@@ -161,7 +161,7 @@ def _quietly(action: Any) -> None:
         pass
 
 
-def _writer_settings(table: pa.Table, options: CaptureOptions) -> dict[str, Any]:
+def _writer_settings(table: pa.Table, options: ParquetOptions) -> dict[str, Any]:
     """Encodings by what the first rows hold, as measured.
 
     Dictionaries pay for text that repeats; deltas for integers and times, and for the lengths of other text,

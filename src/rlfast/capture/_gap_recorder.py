@@ -1,0 +1,113 @@
+"""The gaps of a capture: into the log as soon as they are known, to the writer when they are over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from rlfast.capture._wal import Journal
+from rlfast.sinks._base import StreamState
+from rlfast.websocket._gaps import Gap
+
+if TYPE_CHECKING:
+    from rlfast.capture._writer_thread import WriterThread
+    from rlfast.websocket._connection import WebSocketConnection
+
+__all__ = ["GapRecorder"]
+
+# Servers write what they like into their close frames.
+MAX_REASONS = 50
+
+#: By connection that was captured: its last message, and the epoch of its last gap, that were handed over.
+_left_off: WeakKeyDictionary[WebSocketConnection[Any], tuple[int, int]] = WeakKeyDictionary()
+
+
+class GapRecorder:
+    """Hands gaps to the sink when they are over, and to the journal as soon as they are known.
+
+    A gap is handed to the sink before the messages behind it, so that no segment has messages from behind a
+    gap and not the gap.
+
+    The gap between the last run and this one is in the journal before the connection opens, and again, with
+    its end, before the connection's first message.
+
+    Attributes:
+        count: gaps so far, that between the last run and this one included.
+        reasons: how often each `Gap.describe` was told; beyond `MAX_REASONS` texts, as "other".
+    """
+
+    def __init__(
+        self, ws: WebSocketConnection[Any], writer: WriterThread, journal: Journal | None, state: StreamState
+    ) -> None:
+        self._ws = ws
+        self._writer = writer
+        self._journal = journal
+        self._noted: dict[int, Gap] = {}
+        self._before: Gap | None = None
+        self.count = 0
+        self.reasons: Counter[str] = Counter()
+        # Is it the connection of the last run still? Times cannot tell: clocks are set back.
+        last_seq, self._done_epoch = _left_off.pop(ws, (-2, -1))
+        self._last_seq = state.next_seq - 1
+        end = state.last_end
+        if end is not None and last_seq != self._last_seq:
+            self._before = Gap(state.next_epoch - 1, state.next_seq - 1, end.ended_at, end.reason)
+            if ws.opened_at is None:
+                self._note(self._before)
+        # At once into the journal: the process may be killed before it is over.
+        ws.listen(self.update)
+        self.update()
+
+    def update(self, last_seq: int | None = None) -> None:
+        """Look for news. With `last_seq`: the messages up to this one are about to be handed to the sink."""
+        self._last_seq = self._last_seq if last_seq is None else last_seq
+        self._end_before()
+        news = []
+        for gap in reversed(self._ws.gaps):
+            if gap.epoch <= self._done_epoch:
+                break
+            news.append(gap)
+        for gap in reversed(news):
+            if self._noted.get(gap.epoch) != gap:
+                if gap.epoch not in self._noted:
+                    self._count(gap)
+                self._noted[gap.epoch] = gap
+                self._note(gap)
+            if gap.reconnected_at is None or (last_seq is not None and gap.last_seq >= last_seq):
+                break
+            self._hand_over(gap)
+
+    def finish(self) -> None:
+        """Hand over what is left: gaps that no connection followed."""
+        self._ws.listen(None)
+        self.update()
+        for gap in list(self._noted.values()):
+            self._hand_over(gap)
+        _left_off[self._ws] = self._last_seq, self._done_epoch
+
+    def _end_before(self) -> None:
+        opened_at, gap = self._ws.opened_at, self._before
+        if gap is None or opened_at is None:
+            return
+        self._before = None
+        gap = msgspec.structs.replace(gap, reconnected_at=opened_at)
+        self._count(gap)
+        self._note(gap)
+        self._writer.put_gap(gap)
+
+    def _count(self, gap: Gap) -> None:
+        self.count += 1
+        text = gap.describe()
+        self.reasons[text if text in self.reasons or len(self.reasons) < MAX_REASONS else "other"] += 1
+
+    def _hand_over(self, gap: Gap) -> None:
+        self._writer.put_gap(gap)
+        self._done_epoch = gap.epoch
+        self._noted.pop(gap.epoch, None)
+
+    def _note(self, gap: Gap) -> None:
+        if self._journal is not None:
+            self._journal.write_gap(gap)

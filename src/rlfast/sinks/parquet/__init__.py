@@ -1,0 +1,1 @@
+"""The data set of Parquet files in a local folder."""
