@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {".py", ".pyi", ".pxd", ".h", ".typed"}
 GENERATED = {".c", ".cpp", ".o", ".so", ".pyd", ".html", ".pyc"}
-FOLDERS = ("src", "tests", "benchmarks", "fuzz", "tools", "docs")
+FOLDERS = ("src", "tests", "benchmarks", "examples", "fuzz", "tools", "docs")
 FILES = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -43,7 +43,7 @@ def check_sdist(path: Path) -> list[str]:
         # C that was written by hand.
         below |= files_below(ROOT / folder / "rlfast" / "_core" / "csrc", {".c"})
         below |= files_below(ROOT / folder / "peers", {".c", ".cpp", ".hpp", ".js"})
-        below |= files_below(ROOT / folder / "core" / "lanes", {".c"})
+        below |= files_below(ROOT / folder / "core" / "simd", {".c"})
         below |= files_below(ROOT / folder / "capture", {".c"})
         expected |= {file.relative_to(ROOT).as_posix() for file in below if ".egg-info" not in str(file)}
     return [f"{path.name} lacks {name}" for name in sorted(expected - found)] + [

@@ -22,7 +22,7 @@ import os
 from xxhash import xxh3_64
 
 
-cdef extern from "csrc/pieces.h" nogil:
+cdef extern from "csrc/writev.h" nogil:
     ctypedef struct Piece "rl_piece":
         void* iov_base
         size_t iov_len

@@ -6,7 +6,7 @@ from cpython.object cimport PyObject
 
 from rlfast._core.plan cimport Cell
 
-cdef extern from "csrc/words.h" nogil:
+cdef extern from "csrc/string_table.h" nogil:
     ctypedef struct Digest "rl_digest":
         uint64_t head
         uint64_t tail

@@ -14,7 +14,7 @@ from rlfast._core.plan cimport (
     RL_FOLLOWERS, RL_MAX_DEPTH, find_kernel, powers, set_key,
 )
 
-cdef extern from "csrc/words.h" nogil:
+cdef extern from "csrc/string_table.h" nogil:
     int32_t rl_words_find(const Words* words, const uint8_t* text, size_t n, const uint8_t* begin)
 
 cdef extern from "Python.h":

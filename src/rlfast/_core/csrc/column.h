@@ -7,7 +7,7 @@
 #ifndef RLFAST_COLUMN_H
 #define RLFAST_COLUMN_H
 
-#include "words.h"
+#include "string_table.h"
 
 enum rl_kind {
     RL_INT64,

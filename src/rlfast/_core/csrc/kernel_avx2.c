@@ -16,10 +16,7 @@
 #pragma GCC target("avx2,bmi,bmi2")
 #endif
 
-#include "plan.h"
-#include "uuid.h"
-
-#include "lanes_avx2.h"
+#define RL_SIMD_AVX2
 #include "kernel.h"
 
 #if defined(__clang__)
@@ -28,5 +25,5 @@
 #pragma GCC pop_options
 #endif
 
-const rl_kernel_entry rl_kernel_avx2 = {RL_LANES, rl_run_kernel, rl_read_event, rl_read_values};
+const rl_kernel_entry rl_kernel_avx2 = {RL_SIMD, rl_run_kernel, rl_read_event, rl_read_values};
 #endif

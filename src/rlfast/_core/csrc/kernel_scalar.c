@@ -1,7 +1,4 @@
-#include "plan.h"
-#include "uuid.h"
-
-#include "lanes_scalar.h"
+#define RL_SIMD_SCALAR
 #include "kernel.h"
 
-const rl_kernel_entry rl_kernel_scalar = {RL_LANES, rl_run_kernel, rl_read_event, rl_read_values};
+const rl_kernel_entry rl_kernel_scalar = {RL_SIMD, rl_run_kernel, rl_read_event, rl_read_values};

@@ -1,9 +1,11 @@
-/* Any object or array as cells, for whoever makes plain Python values of them: the part of kernel.h that knows no types,
- * which includes it and has the rules.
- *
- * The input begins and ends with the brackets of one container. So the place behind a value is inside the input, and
- * needs no check, unless the value is itself a container, which may have taken the last byte.
+/* Any object or array as cells, for whoever makes plain Python values of them. It knows no types. lex.h has the rules,
+ * and this one: the input begins and ends with the brackets of one container. So the place behind a value is inside
+ * the input, and needs no check, unless the value is itself a container, which may have taken the last byte.
  */
+#ifndef RLFAST_VALUES_H
+#define RLFAST_VALUES_H
+
+#include "lex.h"
 
 /* See rl_odd_string. */
 RL_NOINLINE const uint8_t *rl_odd_string_cell(
@@ -206,3 +208,5 @@ end_of_container:
     close = around & 1 ? '}' : ']';
     goto behind_value;
 }
+
+#endif

@@ -10,23 +10,23 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).with_name("lanes")
+HERE = Path(__file__).with_name("simd")
 CSRC = Path(__file__).parents[2] / "src" / "rlfast" / "_core" / "csrc"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 ARM = platform.machine().lower() in ("aarch64", "arm64")
 
 
-def check(folder: Path, compiler: str, lanes: str, *flags: str, runner: tuple[str, ...] = ()) -> str:
+def check(folder: Path, compiler: str, simd: str, *flags: str, runner: tuple[str, ...] = ()) -> str:
     """Compile and run the comparison; returns what it says."""
     common = [compiler, "-O2", "-g", "-Wall", f"-I{CSRC}", f"-I{HERE}", *flags]
     objects = []
-    for name in ("scalar", lanes):
+    for name in ("scalar", simd):
         objects.append(str(folder / f"{name}.o"))
-        defines = [f'-DLANES="lanes_{name}.h"', f"-DOPERATIONS={name}"]
+        defines = [f'-DSIMD="simd_{name}.h"', f"-DOPERATIONS={name}"]
         subprocess.run([*common, *defines, "-c", str(HERE / "operations.c"), "-o", objects[-1]], check=True)
     program = str(folder / "check")
     subprocess.run(
-        [*common, f"-DOPERATIONS={lanes}", str(HERE / "check.c"), *objects, "-o", program], check=True
+        [*common, f"-DOPERATIONS={simd}", str(HERE / "check.c"), *objects, "-o", program], check=True
     )
     done = subprocess.run([*runner, program], capture_output=True, text=True)
     assert not done.returncode, done.stdout + done.stderr
@@ -35,17 +35,17 @@ def check(folder: Path, compiler: str, lanes: str, *flags: str, runner: tuple[st
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the comparison is written for gcc and clang")
 @pytest.mark.parametrize(
-    ("lanes", "flags"),
+    ("simd", "flags"),
     [
         pytest.param("sse2", (), marks=pytest.mark.skipif(not X86, reason="no x86-64 processor")),
         pytest.param("avx2", ("-mavx2",), marks=pytest.mark.skipif(not X86, reason="no x86-64 processor")),
         pytest.param("neon", (), marks=pytest.mark.skipif(not ARM, reason="no ARM processor; see below")),
     ],
 )
-def test_lanes_of_this_machine_equal_the_bytewise_ones(
-    lanes: str, flags: tuple[str, ...], tmp_path: Path
+def test_simd_of_this_machine_equal_the_bytewise_ones(
+    simd: str, flags: tuple[str, ...], tmp_path: Path
 ) -> None:
-    assert check(tmp_path, "cc", lanes, *flags, "-fsanitize=address,undefined") == f"{lanes} is right\n"
+    assert check(tmp_path, "cc", simd, *flags, "-fsanitize=address,undefined") == f"{simd} is right\n"
 
 
 EMULATOR = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")

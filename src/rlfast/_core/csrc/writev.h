@@ -1,6 +1,6 @@
 /* Writing a record that lies in pieces, all of it or an error. */
-#ifndef RLFAST_PIECES_H
-#define RLFAST_PIECES_H
+#ifndef RLFAST_WRITEV_H
+#define RLFAST_WRITEV_H
 
 #include <errno.h>
 #include <stddef.h>

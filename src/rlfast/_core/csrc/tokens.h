@@ -1,5 +1,9 @@
-/* Values as cells, for whoever makes objects of them: the part of kernel.h that knows nothing of columns, which includes
- * it and has the rules. What a cell points to is in the payload. */
+/* Values of known fields as cells, for whoever makes objects of them. It knows nothing of columns. What a cell points to
+ * is in the payload. lex.h has the rules. */
+#ifndef RLFAST_TOKENS_H
+#define RLFAST_TOKENS_H
+
+#include "lex.h"
 
 /* The string whose opening quote is before p; a word's code where the field has words. */
 RL_INLINE const uint8_t *rl_text_cell(rl_decoder *d, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
@@ -129,3 +133,5 @@ RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_cell *c
     }
     return RL_TAKEN;
 }
+
+#endif

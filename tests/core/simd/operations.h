@@ -1,4 +1,4 @@
-/* The operations of one lanes_*.h, under names of their own. */
+/* The operations of one simd_*.h, under names of their own. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,7 +1,12 @@
 /* 16 bytes at once, with what every x86-64 has. */
-#include <emmintrin.h>
+#ifndef RLFAST_SIMD_SSE2_H
+#define RLFAST_SIMD_SSE2_H
 
-#define RL_LANES "sse2"
+#include <emmintrin.h>
+#include "plan.h"
+#include "uuid.h"
+
+#define RL_SIMD "sse2"
 
 RL_INLINE uint32_t rl_stops(__m128i v)
 {
@@ -71,3 +76,5 @@ RL_INLINE int rl_parse_uuid(const uint8_t *p, uint8_t *out)
     return p[8] == '-' && p[13] == '-' && p[18] == '-' && p[23] == '-'
         && _mm_movemask_epi8(_mm_and_si128(valid_first, valid_second)) == 0xFFFF;
 }
+
+#endif

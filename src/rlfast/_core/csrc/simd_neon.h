@@ -1,7 +1,12 @@
 /* 16 bytes at once, with what every AArch64 has. */
-#include <arm_neon.h>
+#ifndef RLFAST_SIMD_NEON_H
+#define RLFAST_SIMD_NEON_H
 
-#define RL_LANES "neon"
+#include <arm_neon.h>
+#include "plan.h"
+#include "uuid.h"
+
+#define RL_SIMD "neon"
 
 /* Four bits for each byte of a comparison's result. */
 RL_INLINE uint64_t rl_nibbles(uint8x16_t v)
@@ -73,3 +78,5 @@ RL_INLINE int rl_parse_uuid(const uint8_t *p, uint8_t *out)
                            vuzp2q_u8(halves.val[0], halves.val[1])));
     return vmaxvq_u8(bad) == 0;
 }
+
+#endif

@@ -1,7 +1,12 @@
 /* 32 bytes at once. */
-#include <immintrin.h>
+#ifndef RLFAST_SIMD_AVX2_H
+#define RLFAST_SIMD_AVX2_H
 
-#define RL_LANES "avx2"
+#include <immintrin.h>
+#include "plan.h"
+#include "uuid.h"
+
+#define RL_SIMD "avx2"
 
 RL_INLINE uint32_t rl_stops(__m256i v)
 {
@@ -65,3 +70,5 @@ RL_INLINE int rl_parse_uuid(const uint8_t *p, uint8_t *out)
     return (dashes_a & 0x2100) == 0x2100 && (dashes_b & 0x0084) == 0x0084
         && _mm256_movemask_epi8(_mm256_or_si256(decimal, letter)) == -1;
 }
+
+#endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lanes.h"
+#include "operations.h"
 
 extern const operations OPERATIONS, scalar;
 

@@ -1,5 +1,11 @@
 /* What is done with many bytes at once, byte by byte: for machines without SIMD, and the reference for the others. */
-#define RL_LANES "scalar"
+#ifndef RLFAST_SIMD_SCALAR_H
+#define RLFAST_SIMD_SCALAR_H
+
+#include "plan.h"
+#include "uuid.h"
+
+#define RL_SIMD "scalar"
 
 /* The first byte at or behind p that ends a run of plain ASCII text: a quote, a backslash, a control character or
  * a byte that is not ASCII; the input's end if there is none. */
@@ -19,3 +25,5 @@ RL_INLINE int rl_parse_uuid(const uint8_t *p, uint8_t *out)
 {
     return rl_parse_uuid_bytewise(p, out);
 }
+
+#endif

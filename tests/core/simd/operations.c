@@ -1,10 +1,10 @@
-/* Compiled once for each lanes_*.h: -DLANES='"lanes_sse2.h"' -DOPERATIONS=sse2. */
+/* Compiled once for each simd_*.h: -DSIMD='"simd_sse2.h"' -DOPERATIONS=sse2. */
 #include "plan.h"
 #include "uuid.h"
 
-#include LANES
+#include SIMD
 
-#include "lanes.h"
+#include "operations.h"
 
 static ptrdiff_t scan(const uint8_t *begin, const uint8_t *p, const uint8_t *end)
 {
@@ -26,4 +26,4 @@ static int uuid(const uint8_t *p, uint8_t *out)
     return rl_parse_uuid(p, out);
 }
 
-const operations OPERATIONS = {RL_LANES, scan, match, uuid};
+const operations OPERATIONS = {RL_SIMD, scan, match, uuid};

@@ -1,6 +1,6 @@
 /* A set of texts, each with a code: dictionaries of text columns, names of fields, tags of types. */
-#ifndef RLFAST_WORDS_H
-#define RLFAST_WORDS_H
+#ifndef RLFAST_STRING_TABLE_H
+#define RLFAST_STRING_TABLE_H
 
 #include "base.h"
 
