@@ -97,9 +97,9 @@ def _batches(type_: Any) -> Run:
         async with rlfast.connect(url, type=type_, backoff=None, ssl=ssl) as ws:
             async for batch in ws.batches():
                 count += batch.num_events
-            if ws.stats.judged_events:
+            if ws.stats.fallback_events:
                 raise SystemExit(
-                    f"msgspec judged {ws.stats.judged_events} events: not what is to be measured"
+                    f"msgspec judged {ws.stats.fallback_events} events: not what is to be measured"
                 )
         return count
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import _firehose, _workload
-from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._messages import MessageDecoder
 from rlfast.errors import UsageError
@@ -71,9 +71,9 @@ async def _frames(data: memoryview) -> None:
     url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     options = rlfast.ConnectionOptions(high_water=1 << 30)
     async with rlfast.connect(url, backoff=None, options=options) as ws:
-        frame_loop = ws._link.frame_loop
-        assert frame_loop is not None
-        protocol = frame_loop.transport.underlying_transport.get_protocol()
+        frame_handler = ws._reconnector.frame_handler
+        assert frame_handler is not None
+        protocol = frame_handler.transport.underlying_transport.get_protocol()
         while data:
             buffer = protocol.get_buffer(CHUNK)
             size = min(CHUNK, len(buffer), len(data))
@@ -122,8 +122,8 @@ def columns() -> None:
 
 
 OTHERS = {
-    "frame loop": Part("__pyx_pw_6rlfast_5_core_5reads_11SocketReads_*buffer_updated", frames),
-    "block copy": Part("__pyx_f_6rlfast_5_core_5block_10BlockQueue_append_frames", frames),
+    "frame loop": Part("__pyx_pw_6rlfast_5_core_13socket_reader_12SocketReader_*buffer_updated", frames),
+    "block copy": Part("__pyx_f_6rlfast_5_core_5queue_10BlockQueue_append_frames", frames),
     "message decode, typed": Part(
         "__pyx_f_6rlfast_5_core_8messages_13MessageReader__take", messages(AgentEvent)
     ),

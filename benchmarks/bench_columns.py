@@ -60,7 +60,7 @@ async def rlfast_batches(url: str) -> dict[str, float]:
             count += batch.num_events
         seconds, used = time.perf_counter() - wall, time.process_time() - cpu
         stats = ws.stats
-    return {"events": count, "seconds": seconds, "cpu_seconds": used, "judged": stats.judged_events}
+    return {"events": count, "seconds": seconds, "cpu_seconds": used, "judged": stats.fallback_events}
 
 
 async def picows(url: str) -> dict[str, float]:

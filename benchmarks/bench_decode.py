@@ -21,8 +21,8 @@ import msgspec
 
 from benchmarks import _workload
 from benchmarks._harness import Spread, against_bars, machine, orders, print_machine, table, write_json
-from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.reasoning_layer._events import AgentEvent
 
@@ -58,9 +58,9 @@ class Columns:
 
     def check(self, name: str) -> None:
         """What msgspec had to judge, or what became a dead letter, would be the time of something else."""
-        if self.assembler.num_judged or self.assembler.num_dead_letters:
+        if self.assembler.num_fallback or self.assembler.num_dead_letters:
             raise SystemExit(
-                f"{name}: msgspec judged {self.assembler.num_judged} events, "
+                f"{name}: msgspec judged {self.assembler.num_fallback} events, "
                 f"{self.assembler.num_dead_letters} are dead letters"
             )
 

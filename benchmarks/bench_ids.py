@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from benchmarks import _workload
 from benchmarks._harness import Spread, machine, orders, print_machine, table, write_json
-from rlfast._core.block import BlockQueue
+from rlfast._core.queue import BlockQueue
 from rlfast.capture._committer import Committer
 from rlfast.capture._options import RotationPolicy
 from rlfast.decode._assembler import BatchAssembler

@@ -21,7 +21,10 @@ BUILD = HERE / "build"
 # What the driver of the frame loop's fuzzer carries: see fuzz/instrumented.py.
 FRAME_MODULES = (
     "picows.picows",
-    *(f"rlfast._core.{name}" for name in ("wire", "reads", "assembly", "block", "inflate")),
+    *(
+        f"rlfast._core.{name}"
+        for name in ("frame_handler", "socket_reader", "assembly", "block", "queue", "inflate")
+    ),
 )
 # Of picows' files, which are chosen at run time.
 VECTORS = {"mask_avx2": ["-mavx2"], "mask_avx512": ["-mavx512f"]}

@@ -1,7 +1,7 @@
 """One execution of the frame loop's fuzzer: bytes of a server through picows and the frame loop, and the judge.
 
 No network and no waiting: the transport and the event loop are those below. What is driven is the real
-thing otherwise: the upgrade, picows' protocol, `SocketReads`, the frame loop, the queue.
+thing otherwise: the upgrade, picows' protocol, `SocketReader`, the frame loop, the queue.
 
 An input is six bytes of settings (see `Settings`) and the server's bytes. In these, 0xFE 0xFE, a count of two
 bytes and a byte stand for that byte twice `count` times over, so that a small input can hold large frames.
@@ -26,10 +26,10 @@ from picows.url import parse_url
 from fuzz.inflate import Inflate
 from fuzz.rfc6455 import BINARY, CLOSE, PING, TEXT, Receiver
 from rlfast import ConnectionOptions, Deflate
-from rlfast._core.block import BlockQueue
+from rlfast._core.frame_handler import FrameHandler
 from rlfast._core.messages import MessageReader
-from rlfast._core.reads import SocketReads
-from rlfast._core.wire import FrameLoop
+from rlfast._core.queue import BlockQueue
+from rlfast._core.socket_reader import SocketReader
 from rlfast.errors import ConnectError, UsageError
 from rlfast.websocket._handshake import _Opening
 from rlfast.websocket._settings import Settings as ConnectionSettings
@@ -305,7 +305,7 @@ class Execution:
             lambda error, raw, seq, rejection: (raw, rejection is not None),
             UsageError,
         )
-        self.frame_loop = FrameLoop(
+        self.frame_handler = FrameHandler(
             self.queue,
             self.options.max_message_size,
             1,
@@ -314,7 +314,7 @@ class Execution:
         )
         url = "ws://localhost/stream"
         opening = _Opening(
-            ConnectionSettings(url, compression=self.compression, options=self.options), self.frame_loop
+            ConnectionSettings(url, compression=self.compression, options=self.options), self.frame_handler
         )
         self.max_frame_size = opening.max_frame_size
         self.picows = opening._make_picows(parse_url(url), {})
@@ -327,13 +327,13 @@ class Execution:
         self.transport.written.clear()
         self.answered = upgrade.answered
 
-    def _on_open(self, frame_loop: FrameLoop) -> None:
+    def _on_open(self, frame_handler: FrameHandler) -> None:
         if self.opened:
             raise FindingError("opened twice")
         self.opened = True
-        SocketReads.install(frame_loop, self.settings.read_size)
+        SocketReader.install(frame_handler, self.settings.read_size)
 
-    def _on_lost(self, frame_loop: FrameLoop) -> None:
+    def _on_lost(self, frame_handler: FrameHandler) -> None:
         if self.was_lost or not self.opened:
             raise FindingError("lost twice, or before it was open")
         self.was_lost = True
@@ -408,11 +408,11 @@ class Execution:
         self._check(receiver, data, head)
 
     def _call(self, call: int, receiver: Receiver) -> None:
-        frame_loop = self.frame_loop
-        if frame_loop.lost or call == NOTHING:
+        frame_handler = self.frame_handler
+        if frame_handler.lost or call == NOTHING:
             return
         if call == CLOSES:
-            frame_loop.start_close(1001, "bye")
+            frame_handler.start_close(1001, "bye")
             receiver.start_close(1001)
         elif call == PAUSES_WRITING:
             self.transport.protocol.pause_writing()
@@ -421,16 +421,16 @@ class Execution:
             self.transport.protocol.resume_writing()
             receiver.resume_writing()
         elif call == PINGS:
-            frame_loop.ping()
+            frame_handler.ping()
             receiver.send(PING, b"")
         elif call == ABORTS:
-            frame_loop.abort()
+            frame_handler.abort()
             receiver.over = True
         else:
             opcode, payload = (TEXT, b'"text"') if call == SENDS_TEXT else (BINARY, bytes(range(200)))
             if not self.settings.compresses:
-                frame_loop.deflate = None
-            frame_loop.send(payload, opcode == BINARY)
+                frame_handler.deflate = None
+            frame_handler.send(payload, opcode == BINARY)
             receiver.send(opcode, payload)
 
     def _consume(self, n: int) -> None:
@@ -450,7 +450,7 @@ class Execution:
         room = len(self.picows.get_buffer(-1))
         if room > 4096:
             raise FindingError(f"picows has a buffer with room for {room} bytes")
-        if isinstance(self.transport.protocol, SocketReads):
+        if isinstance(self.transport.protocol, SocketReader):
             room = self.transport.protocol.capacity
             if room > max(self.max_frame_size + 10 + 2 * self.settings.read_size, 8192):
                 raise FindingError(f"a buffer with room for {room} bytes")
@@ -467,19 +467,19 @@ class Execution:
             self._compare("sent", bytes(self.transport.written), b"")
             self._compare("messages", self.got, [])
             return
-        frame_loop, out = self.frame_loop, receiver.lost()
-        if not self.was_lost or not frame_loop.lost:
+        frame_handler, out = self.frame_handler, receiver.lost()
+        if not self.was_lost or not frame_handler.lost:
             raise FindingError("the connection is gone, and nobody was told")
         try:
-            frame_loop.transport.wait_disconnected().send(None)
+            frame_handler.transport.wait_disconnected().send(None)
         except (StopIteration, WSProtocolError):
             pass
         except Exception as error:
             raise FindingError(f"the frame loop raised at picows: {error!r}") from error
         self._compare("messages", self.got, out.messages)
-        self._compare("binary", frame_loop.assembler.binary_messages, out.binary)
+        self._compare("binary", frame_handler.assembler.binary_messages, out.binary)
         self._compare("numbers", (self.queue.messages, self.queue.next_seq), (len(self.got),) * 2)
-        error = frame_loop.error[0] if frame_loop.error is not None else None
+        error = frame_handler.error[0] if frame_handler.error is not None else None
         sent = client_frames(bytes(self.transport.written))
         if out.either and error in out.either:
             error = out.error
@@ -489,9 +489,9 @@ class Execution:
         if out.unheard:
             return
         self._compare("error", error, out.error)
-        self._compare("oversized", frame_loop.assembler.oversized_messages, out.oversized)
-        self._compare("discarded", frame_loop.assembler.discarded_messages, out.discarded)
-        close = (frame_loop.close_received, frame_loop.close_code, frame_loop.close_reason or "")
+        self._compare("oversized", frame_handler.assembler.oversized_messages, out.oversized)
+        self._compare("discarded", frame_handler.assembler.discarded_messages, out.discarded)
+        close = (frame_handler.close_received, frame_handler.close_code, frame_handler.close_reason or "")
         self._compare("close", close, (out.close_received, out.close_code, out.close_reason))
 
     def _upgraded(self) -> bool:

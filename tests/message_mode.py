@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._messages import MessageDecoder
 from rlfast.errors import UsageError
 

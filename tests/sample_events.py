@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from rlfast._core.block import BlockQueue
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._batch import EventBatch
 

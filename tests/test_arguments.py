@@ -96,7 +96,7 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
     "next_messages": (later("next_messages"), {"max_messages": "int"}),
     "batches": (
         lambda **given: new().batches(**given),
-        {"max_rows": "int", "max_wait": "number", "bury_hook_errors": "bool"},
+        {"max_rows": "int", "max_wait": "number", "hook_errors": "choice"},
     ),
     "close": (later("close"), {"code": "int", "reason": "str"}),
     "attach": (

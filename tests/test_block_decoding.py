@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sample_events import PAYLOADS, UUID_A, rows
 
-from rlfast._core.block import BlockQueue
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._scheduler import INLINE_BYTES, BlockDecoding
 from rlfast.reasoning_layer._events import AgentEvent
@@ -65,7 +65,7 @@ async def test_every_message_becomes_its_row_however_many_are_odd(odd_every: int
     assert sorted(found) == list(range(count))
     assert found == expected
     odd = 0 if odd_every is None else len(payloads[::odd_every])
-    assert decoding.assembler.num_judged == odd
+    assert decoding.assembler.num_fallback == odd
     assert decoding.assembler.num_fast == count - odd
     assert queue.queued_bytes == 0
     decoding.rest()

@@ -386,7 +386,7 @@ async def test_what_is_no_deflate_data_ends_in_1007(data: bytes, cut: int | None
     assert got == [1]
     assert isinstance(ws.last_error, rlfast.ProtocolError)
     (gap,) = ws.gaps
-    assert gap.reason == "protocol_error: compressed message is no DEFLATE data"
+    assert gap.reason == "protocol_error: compressed message is not DEFLATE data"
 
 
 @pytest.mark.parametrize("block_size", [16, 1 << 20])

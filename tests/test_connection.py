@@ -659,7 +659,7 @@ async def test_send_waits_while_the_peer_does_not_read() -> None:
                 sent += 1
 
         task = asyncio.create_task(send_all())
-        await until(lambda: ws._link.frame_loop.write_paused)
+        await until(lambda: ws._reconnector.frame_handler.write_paused)
         await turns(50)
         assert sent < 40
         go.set()

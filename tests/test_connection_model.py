@@ -331,7 +331,7 @@ class Connection(RuleBasedStateMachine):
                     await peer.write(frame(b"x", CONTINUATION) + frame(b'{"n":2}'))
                     fault, code = "continuation frame without a message to continue", 1002
                 else:
-                    # The message that is no text keeps its place.
+                    # The message that is not text keeps its place.
                     await peer.write(frame(b'"\xff"') + frame(b'{"n":2}'))
                     fault, code = "text message is not UTF-8", 1007
                 assert await peer.read_frame() == (CLOSE, struct.pack("!H", code) + fault.encode())

@@ -19,8 +19,8 @@ from equality import GENERAL, check_equal, outcome, rows_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlfast._core.block import BlockQueue
 from rlfast._core.plan import KERNELS
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.reasoning_layer._events import AgentEvent
 from rlfast.schema._markers import CategoryStr, UUIDStr

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from sample_events import EVENTS, PAYLOADS, UUID_A, UUID_B, assemble, letters, rows
 
-from rlfast._core.block import BlockQueue
 from rlfast._core.columns import ColumnKind, TableBuilder
 from rlfast._core.decode import BlockDecoder
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._dead_letters import DeadLetter, classify
 from rlfast.decode._messages import MessageDecoder, UnknownEvent
@@ -262,7 +262,7 @@ def test_usual_events_do_not_take_the_slow_path() -> None:
     block = queue.take_block()
     assert block is not None
     assembler.add(block, 0, block.count)
-    assert assembler.num_judged == 2
+    assert assembler.num_fallback == 2
     assert assembler.num_fast == len(PAYLOADS) + 1
 
 
@@ -351,7 +351,7 @@ def test_decoder_checks_the_range_and_the_stamps() -> None:
 
 
 def test_a_foreign_error_stops_at_its_message_and_keeps_those_before_it() -> None:
-    """An exception of a user's hook is no verdict on the payload: nothing is lost, the caller sees it."""
+    """An exception of a user's hook is not a verdict on the payload: nothing is lost, the caller sees it."""
 
     class Hooked(msgspec.Struct):
         n: int

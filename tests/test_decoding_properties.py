@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_events import PAYLOADS, assemble, letters, rows
 
-from rlfast._core.block import BlockQueue
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.reasoning_layer._events import AgentEvent
 

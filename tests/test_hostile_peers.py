@@ -73,7 +73,7 @@ async def test_a_handshake_that_never_ends_is_refused_when_it_is_too_large(line:
 
     before = peak_memory()
     async with serve(endless, accept=False) as server:
-        with pytest.raises(rlfast.ConnectError, match=r"no WebSocket upgrade: .*(too|exceed|large|big)"):
+        with pytest.raises(rlfast.ConnectError, match=r"not a WebSocket upgrade: .*(too|exceed|large|big)"):
             await rlfast.connect(server.url, options=ConnectionOptions(connect_timeout=30))
     assert peak_memory() - before < 32 << 20
 
@@ -219,9 +219,9 @@ async def test_a_ping_flood_from_a_peer_that_reads_nothing() -> None:
 
     async with serve(handler) as server, rlfast.connect(server.url, backoff=None) as ws:
         assert await ws.next_message() == "flooded"
-        assert ws._link.frame_loop is not None
-        assert ws._link.frame_loop.write_paused
-        assert ws._link.frame_loop.transport.underlying_transport.get_write_buffer_size() < 1 << 20
+        assert ws._reconnector.frame_handler is not None
+        assert ws._reconnector.frame_handler.write_paused
+        assert ws._reconnector.frame_handler.transport.underlying_transport.get_write_buffer_size() < 1 << 20
         go.set()
         assert await ws.next_message() is None
         assert ws.last_error is None
@@ -375,7 +375,7 @@ async def test_a_certificate_that_proves_nothing(fault: str, text: str, tmp_path
 
 @pytest.mark.parametrize("inside_frame", [False, True])
 async def test_tls_that_is_cut_off_is_a_lost_connection(inside_frame: bool) -> None:
-    """Without close_notify, who cut the stream is not known: it is no end of the stream."""
+    """Without close_notify, who cut the stream is not known: it is not an end of the stream."""
     authority = trustme.CA()
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)

@@ -135,7 +135,7 @@ def test_picows_is_cimported_by_one_module_only() -> None:
         for name, path in modules()
         if path.suffix != ".py" and any(target.startswith("picows") for target in cython_imports(path))
     }
-    assert users == {"_core.wire"}
+    assert users == {"_core.frame_handler"}
 
 
 def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ try:
     import rlfast
 except ImportError as error:
     print(error)
-    print("wire loaded:", "rlfast._core.wire" in sys.modules)
+    print("wire loaded:", "rlfast._core.frame_handler" in sys.modules)
 """
     )
     assert result.returncode == 0, result.stderr

@@ -183,8 +183,8 @@ async def test_send_cancelled_while_it_waits_sends_nothing_and_stays_usable() ->
 
     async with serve(handler) as server, connect(server.url) as ws:
         sent = []
-        assert ws._link.frame_loop is not None
-        while not ws._link.frame_loop.write_paused:
+        assert ws._reconnector.frame_handler is not None
+        while not ws._reconnector.frame_handler.write_paused:
             sent.append(b"%08d" % len(sent) + b"x" * 100_000)
             await ws.send(sent[-1])
         cancelled, _ = await cancelled_at(1, ws.send(b"never"))
@@ -385,8 +385,8 @@ async def test_a_sender_that_gives_up_leaves_nothing_behind() -> None:
     gone = asyncio.Event()
     async with serve(deaf) as server:
         ws = await connect(server.url, options=ConnectionOptions(close_timeout=0.05))
-        assert ws._link.frame_loop is not None
-        while not ws._link.frame_loop.write_paused:
+        assert ws._reconnector.frame_handler is not None
+        while not ws._reconnector.frame_handler.write_paused:
             await ws.send(b"x" * 100_000)
         before = futures()
         for _ in range(100):
@@ -409,8 +409,8 @@ async def test_senders_that_waited_do_not_fill_the_buffer_together() -> None:
         await peer.close()
 
     async with serve(slow) as server, connect(server.url, backoff=None) as ws:
-        assert ws._link.frame_loop is not None
-        transport = ws._link.frame_loop.transport.underlying_transport
+        assert ws._reconnector.frame_handler is not None
+        transport = ws._reconnector.frame_handler.transport.underlying_transport
         sending = asyncio.gather(*(ws.send(b"x" * size) for _ in range(40)))
         largest = 0
         while not sending.done():
@@ -434,7 +434,7 @@ async def test_send_after_the_peers_close_is_refused() -> None:
         await closed.wait()
 
     async with serve(closing) as server, connect(server.url, backoff=None) as ws:
-        loop = ws._link.frame_loop
+        loop = ws._reconnector.frame_handler
         assert loop is not None
         while not loop.write_paused:
             await ws.send(b"x" * 100_000)

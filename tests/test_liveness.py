@@ -157,7 +157,7 @@ async def test_our_own_backpressure_is_no_silence() -> None:
 async def test_the_time_starts_anew_when_the_socket_is_resumed() -> None:
     async with serve(Silent()) as served, connect(served.url, backoff=None, options=options()) as ws:
         assert await ws.next_message() == {"n": 1}
-        liveness = ws._link.liveness
+        liveness = ws._reconnector.keepalive
         await until(lambda: liveness._pinged_at is not None)
         ws.hold(True)
         # The look that would give the verdict comes just after the resume.
@@ -180,7 +180,7 @@ async def test_a_clock_that_is_set_is_no_silence(monkeypatch: pytest.MonkeyPatch
     limits = options(idle_timeout=None, data_timeout=0.5)
     async with serve(twice) as served, connect(served.url, backoff=None, options=limits) as ws:
         assert await ws.next_message() == 1
-        verdict = ws._link.liveness._timer
+        verdict = ws._reconnector.keepalive._timer
         assert verdict is not None
         loop = asyncio.get_running_loop()
         await until(lambda: loop.time() >= verdict.when() - 0.1)
@@ -255,7 +255,7 @@ def test_an_answer_that_waits_in_the_kernel_counts(name: str) -> None:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}/"
         async with connect(url, backoff=None, options=options(pong_timeout=0.2)) as ws:
             assert await ws.next_message() == 1
-            await until(lambda: ws._link.liveness._pinged_at is not None)
+            await until(lambda: ws._reconnector.keepalive._pinged_at is not None)
             assert answered.wait(10)
             time.sleep(0.4)  # noqa: ASYNC251 - the point of the test
             await asyncio.sleep(0.01)
@@ -299,7 +299,7 @@ async def test_nothing_is_left_behind() -> None:
     async with serve(server) as served:
         async with connect(served.url, options=options(idle_timeout=30.0)) as ws:
             assert await ws.next_message() == {"n": 1}
-            timer = ws._link.liveness._timer
+            timer = ws._reconnector.keepalive._timer
             assert timer is not None
         assert timer.cancelled()
         reference = weakref.ref(ws)

@@ -282,7 +282,7 @@ async def test_tls_is_verified_by_default(authority: trustme.CA) -> None:
 
 async def test_tls_to_a_port_that_does_not_speak_it() -> None:
     async def plain(peer: Peer) -> None:
-        raise AssertionError("a TLS hello is no HTTP request")
+        raise AssertionError("a TLS hello is not HTTP request")
 
     async with serve(plain, accept=False) as server:
         with pytest.raises(rlfast.ConnectError, match=r"^websocket connect failed"):

@@ -435,12 +435,12 @@ def test_no_limits(annotation: Any) -> None:
 )
 def test_what_only_msgspec_can_check_is_left_to_it(annotation: Any, judged: bool) -> None:
     struct = msgspec.defstruct("Sample", [("value", annotation)])
-    assert compile_plan(struct).tables[0].judged is judged
+    assert compile_plan(struct).tables[0].always_fallback is judged
 
 
 def test_a_hook_of_the_struct_is_left_to_msgspec() -> None:
     struct = msgspec.defstruct("Sample", [("value", int)], namespace={"__post_init__": lambda self: None})
-    assert compile_plan(struct).tables[0].judged
+    assert compile_plan(struct).tables[0].always_fallback
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_an_id_that_is_no_uuid_is_refused_by_the_sdk(known: bool) -> None:
 
 @pytest.mark.parametrize("wrong", [None, {"type": "heartbeat"}, OfficialEvent.model_construct(), object()])
 def test_what_is_no_event_of_the_sdk_is_refused(wrong: Any) -> None:
-    with pytest.raises(ConfigError, match="is no event of the official SDK"):
+    with pytest.raises(ConfigError, match="is not an event of the official SDK"):
         from_sdk_event(wrong)
 
 

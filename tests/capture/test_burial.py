@@ -118,3 +118,14 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     for call in (lambda: list_dead_letters(tmp_path / "no"), lambda: redrive(tmp_path / "no", NEWER)):
         with pytest.raises(CaptureError, match="is not a folder"):
             call()
+
+
+def test_dead_letters_of_more_than_one_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rlfast.sinks.parquet import _dead_letters
+
+    monkeypatch.setattr(_dead_letters, "BLOCK_BYTES", 100)
+    raws = [b'{"type":"t","n":%d}' % n if n % 3 else b"{" * (n + 1) for n in range(40)]
+    write(tmp_path, raws)
+    assert redrive(tmp_path, msgspec.defstruct("T", [("n", int)], tag="t")).events == {"t": 26}
+    assert column(tmp_path, "t", "seq") == column(tmp_path, "t", "n") == [n for n in range(40) if n % 3]
+    assert [row["seq"] for row in dead_letters(tmp_path)] == [n for n in range(40) if n % 3 == 0]

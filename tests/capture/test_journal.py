@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from rlfast import CaptureError, Gap
-from rlfast._core.block import BlockQueue
-from rlfast.capture._wal import Journal, JournalInfo, journal_end, journal_folders, stored_segments
+from rlfast._core.queue import BlockQueue
+from rlfast.capture._wal import Wal, WalInfo, stored_wal_files, wal_end, wal_folders
 
 from .crashing import journal_messages
 from .helpers import STREAM
 
-INFO = JournalInfo(
+INFO = WalInfo(
     STREAM,
     "rlfast.reasoning_layer:AgentEvent",
     1,
@@ -31,7 +31,7 @@ class Keeper:
     def __init__(
         self,
         out: Path,
-        info: JournalInfo = INFO,
+        info: WalInfo = INFO,
         *,
         max_bytes: int = 4 * MIB,
         max_spill: int = 0,
@@ -39,7 +39,7 @@ class Keeper:
     ) -> None:
         self.full: list[bool] = []
         self.errors: list[OSError] = []
-        self.journal = Journal(
+        self.journal = Wal(
             out,
             info,
             max_bytes=max_bytes,
@@ -75,8 +75,8 @@ def payloads(count: int, size: int = 100, start: int = 0) -> list[bytes]:
 def replayed(out: Path) -> dict[int, bytes]:
     """What recovery would read: the messages of all segments, later generations first."""
     found: dict[int, bytes] = {}
-    for folder in journal_folders(out):
-        for segment in stored_segments(folder):
+    for folder in wal_folders(out):
+        for segment in stored_wal_files(folder):
             for reader in segment.records():
                 if reader.is_note:
                     reader.skip()
@@ -96,7 +96,7 @@ def test_what_is_queued_is_in_the_journal(tmp_path: Path) -> None:
     assert keeper.take() == sent
     assert list(journal_messages(tmp_path).values()) == sent
     assert list(replayed(tmp_path).values()) == sent
-    assert journal_end(tmp_path, STREAM) == len(sent)
+    assert wal_end(tmp_path, STREAM) == len(sent)
     assert keeper.journal.writer.messages == len(sent)
     keeper.journal.close(delete=True)
     assert not (tmp_path / "_journal").exists()
@@ -109,8 +109,8 @@ def test_epochs_stamps_and_cut_messages_are_kept(tmp_path: Path) -> None:
     keeper.queue.feed(b"c")
     keeper.queue.feed_rejected(b"prefix", "too long")
     keeper.queue.end_of_read()
-    (folder,) = journal_folders(tmp_path)
-    (segment,) = stored_segments(folder)
+    (folder,) = wal_folders(tmp_path)
+    (segment,) = stored_wal_files(folder)
     blocks = [reader.take_block() for reader in segment.records()]
     assert [(block.first_seq, block.count, block.epoch) for block in blocks] == [(0, 2, 1), (2, 2, 2)]
     assert blocks[1].payload(1) == b"prefix"
@@ -198,8 +198,8 @@ def test_notes_stand_between_messages(tmp_path: Path) -> None:
     gap = Gap(1, 0, 123, "connection_lost")
     keeper.journal.write_gap(gap)
     keeper.feed(b"b")
-    (folder,) = journal_folders(tmp_path)
-    (segment,) = stored_segments(folder)
+    (folder,) = wal_folders(tmp_path)
+    (segment,) = stored_wal_files(folder)
     kinds = []
     for reader in segment.records():
         kinds.append(reader.is_note)
@@ -234,15 +234,15 @@ def test_a_long_name_of_a_type_stands_beside_the_segments(tmp_path: Path) -> Non
     info = msgspec.structs.replace(INFO, type=name)
     keeper = Keeper(tmp_path, info)
     keeper.feed(*payloads(10_000, 400))
-    (folder,) = journal_folders(tmp_path)
-    segments = stored_segments(folder)
+    (folder,) = wal_folders(tmp_path)
+    segments = stored_wal_files(folder)
     assert len(segments) > 1
     assert all(segment.info == info for segment in segments)
     (path,) = folder.glob("type-*")
     path.write_text(name[:-1])
-    assert {segment.info.type for segment in stored_segments(folder)} == {""}
+    assert {segment.info.type for segment in stored_wal_files(folder)} == {""}
     path.unlink()
-    assert {segment.info.type for segment in stored_segments(folder)} == {""}
+    assert {segment.info.type for segment in stored_wal_files(folder)} == {""}
     path.write_text(name)
     keeper.journal.close(delete=True)
     assert list(tmp_path.iterdir()) == []
@@ -256,7 +256,7 @@ def test_too_long_a_name_of_a_stream_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_a_disk_without_room_is_refused_before_it_is_full(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"MiB left; a journal segment needs"):
-        Journal(
+        Wal(
             tmp_path,
             INFO,
             max_bytes=4 * MIB,

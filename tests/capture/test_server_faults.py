@@ -177,7 +177,7 @@ async def test_a_server_that_never_comes_back(tmp_path: Path, expected: Expected
 async def test_gaps_are_in_the_journal_before_they_are_over(tmp_path: Path) -> None:
     """Killed while it waits for the server: the gap is recovered."""
     from rlfast.capture import recover
-    from rlfast.capture._wal import journal_folders, stored_segments
+    from rlfast.capture._wal import stored_wal_files, wal_folders
 
     options = SimulatorOptions(pool=POOL, seed=SEED, faults=("drop:300",))
     left = tmp_path / "left"
@@ -200,8 +200,8 @@ async def test_gaps_are_in_the_journal_before_they_are_over(tmp_path: Path) -> N
             await running
     notes = [
         reader.is_note
-        for folder in journal_folders(left)
-        for segment in stored_segments(folder)
+        for folder in wal_folders(left)
+        for segment in stored_wal_files(folder)
         for reader in segment.records()
         if reader.skip() is None
     ]

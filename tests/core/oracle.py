@@ -112,7 +112,7 @@ def assert_same(actual: pa.Array, expected: pa.Array) -> None:
     if pa.types.is_floating(actual.type):
         assert bits(actual.to_pylist()) == bits(expected.to_pylist())
     elif pa.types.is_dictionary(actual.type):
-        # Words of rows that were taken back may stay in the dictionary.
+        # StringTable of rows that were taken back may stay in the dictionary.
         assert actual.to_pylist() == expected.to_pylist()
     else:
         assert actual.equals(expected)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
+from rlfast._core.queue import BlockQueue
 from rlfast.errors import UsageError
 
 OVERHEAD = 24  # what a queued message counts beside its payload

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from rlfast._core.block import Block, BlockQueue
+from rlfast._core.block import Block
+from rlfast._core.queue import BlockQueue
 from rlfast._core.waiter import Waiter
 
 from .reading import OVERHEAD, reader_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlfast._core.block import BlockQueue
+from rlfast._core.queue import BlockQueue
 
 from .reading import OVERHEAD, reader_of
 

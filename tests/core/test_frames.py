@@ -100,7 +100,7 @@ def test_a_byte_that_is_no_utf8_is_found_wherever_it_stands(n: int) -> None:
     for at in range(n):
         bad = b"a" * at + b"\xc0" + b"b" * (n - at - 1)
         done = execute(seeds.settings(seed=1) + seeds.frame(bad) + seeds.frame(b"1"))
-        assert done.frame_loop.error == (1007, "text message is not UTF-8")
+        assert done.frame_handler.error == (1007, "text message is not UTF-8")
         assert done.got == [(bad, False)]
 
 
@@ -114,7 +114,7 @@ def test_utf8_and_binary_messages_are_taken_wherever_the_bytes_stand(n: int) -> 
         stream += seeds.frame(text) + seeds.frame(payloads[-1], BINARY)
     done = execute(seeds.settings(seed=1) + stream)
     assert [payload for payload, _ in done.got] == payloads
-    assert done.frame_loop.assembler.binary_messages == n - 1
+    assert done.frame_handler.assembler.binary_messages == n - 1
 
 
 # -- the judge itself --------------------------------------------------------------------------------------

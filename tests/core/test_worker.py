@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from rlfast._core.block import Block, BlockQueue
+from rlfast._core.block import Block
 from rlfast._core.decode import BlockDecoder
 from rlfast._core.plan import KERNELS, CompiledPlan
+from rlfast._core.queue import BlockQueue
 from rlfast._core.worker import PlanThread
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.reasoning_layer._events import AgentEvent, Heartbeat
@@ -70,7 +71,7 @@ def test_runs_up_to_the_first_odd_message_and_says_so(thread: tuple[PlanThread, 
         if not decoder.done:
             decoder.advance(1)
     assert decoder.done
-    assert decoder.num_judged == 1
+    assert decoder.num_fallback == 1
     assembler.end()
     batch = assembler.finish()
     assert batch["heartbeat"]["seq"].tolist() == list(range(1000))

@@ -2,7 +2,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from rlfast._core.block cimport BlockQueue
+from rlfast._core.queue cimport BlockQueue
 from rlfast._core.inflate cimport Inflater
 
 

@@ -1,7 +1,7 @@
 from typing import final
 
-from rlfast._core.block import BlockQueue
 from rlfast._core.inflate import Inflater
+from rlfast._core.queue import BlockQueue
 
 @final
 class MessageAssembler:

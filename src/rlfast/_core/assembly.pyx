@@ -226,7 +226,7 @@ cdef class MessageAssembler:
         return True
 
     cdef bint _not_deflate(self) except -1:
-        return self.fail(INVALID_TEXT, "compressed message is no DEFLATE data")
+        return self.fail(INVALID_TEXT, "compressed message is not DEFLATE data")
 
     cdef bint reject(self, const char* prefix, size_t kept, uint64_t size) except -1:
         """Keep a prefix of a message that is too big in its place in the stream; 1009. Returns False."""

@@ -8,26 +8,26 @@ cdef extern from "csrc/column.h" nogil:
         RL_OK
         RL_NO_MEMORY
         RL_TOO_BIG
-        RL_NO_WORD
+        RL_NOT_IN_TABLE
 
     ctypedef struct Buffer "rl_buffer":
         uint8_t* data
         size_t size
         size_t capacity
 
-    ctypedef struct Words "rl_words":
+    ctypedef struct StringTable "rl_string_table":
         int32_t count
         uint64_t* seed
         Buffer offsets
         Buffer data
 
-    int32_t words_add "rl_words_add"(Words* words, const uint8_t* text, size_t n)
-    void words_clear "rl_words_clear"(Words* words)
-    void words_free "rl_words_free"(Words* words)
+    int32_t table_add "rl_table_add"(StringTable* words, const uint8_t* text, size_t n)
+    void table_clear "rl_table_clear"(StringTable* words)
+    void table_free "rl_table_free"(StringTable* words)
 
     enum Encoding "rl_encoding":
         RL_PLAIN
-        RL_WORDS
+        RL_STRING_TABLE
         RL_ADAPTIVE
         RL_FIXED
 
@@ -41,7 +41,7 @@ cdef extern from "csrc/column.h" nogil:
         Buffer offsets
         Buffer data
         Buffer child_offsets
-        Words* words
+        StringTable* words
 
     ctypedef struct Rows "rl_rows":
         Column** columns
@@ -65,7 +65,7 @@ cpdef enum ColumnKind:      # the values of enum rl_kind in csrc/column.h
     LIST_UTF8 = 6
     LIST_UUID = 7
     BINARY = 8
-    TIMESTAMP = 9       # int64 nanoseconds since the Unix epoch, UTC
+    TIMESTAMP = 9       # int64 nanoseconds since 1970-01-01 UTC, UTC
 
 
 cdef uint64_t random_seed() except? 0
@@ -98,7 +98,7 @@ cdef class ColumnData:
 cdef class ColumnBuilder:
     cdef:
         Column column                       # its buffers are owned here until finish() moves them out
-        Words words                         # owned; what column.words points to
+        StringTable words                         # owned; what column.words points to
         readonly str name
         readonly ColumnKind kind
         readonly bint nullable

@@ -1,8 +1,5 @@
 # cython: language_level=3
-"""Growable buffers in the Arrow columnar layout, and their general path: filled from Python values.
-
-The layout and the writing of one value are csrc/column.h, which the compiled decoder uses, too.
-"""
+"""Growable buffers in the Arrow columnar layout (csrc/column.h), and their general path: from Python values."""
 
 import os
 
@@ -54,7 +51,7 @@ cdef int _check(int result) except -1:
         raise MemoryError("cannot grow a column")
     if result == RL_TOO_BIG:
         raise OverflowError("more than 2 GiB of text, or 2^31 items, in one column of a batch; use smaller batches")
-    if result == RL_NO_WORD:
+    if result == RL_NOT_IN_TABLE:
         raise ValueError("a text that the type does not name")
     return 0
 
@@ -63,10 +60,7 @@ cdef uint64_t random_seed() except? 0:
     return int.from_bytes(os.urandom(8), "little") | 1
 
 
-# -- buffers ---------------------------------------------------------------------------------------------
-
 @cython.final
-@cython.auto_pickle(False)      # a copied pointer would be freed twice
 cdef class OwnedBuffer:
     """Read-only bytes of a finished column. Owns its memory and frees it once no view of it lives."""
 
@@ -76,7 +70,7 @@ cdef class OwnedBuffer:
         cdef OwnedBuffer owned = OwnedBuffer.__new__(OwnedBuffer)
         cdef uint8_t* shrunk
         if buffer.data == NULL:
-            # A null pointer is no valid buffer for every consumer, not even at length zero.
+            # A null pointer is not a valid buffer for every consumer, not even at length zero.
             _check(rl_buffer_reserve(buffer, 1))
         elif buffer.capacity - size > 4096 + size // 4:
             # A realloc to a smaller size that fails leaves everything as it is.
@@ -97,8 +91,6 @@ cdef class OwnedBuffer:
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.data, self.nbytes, 1, flags)
 
-
-# -- values ----------------------------------------------------------------------------------------------
 
 cdef int _parse_uuid(object value, uint8_t* out) except -1:
     """The 16 bytes of a UUID in its text form (RFC 9562 section 4), either case, or without the hyphens."""
@@ -134,10 +126,7 @@ cdef inline const uint8_t* _utf8(object value, Py_ssize_t* n) except NULL:
     return <const uint8_t*>PyUnicode_AsUTF8AndSize(value, n)
 
 
-# -- columns ---------------------------------------------------------------------------------------------
-
 @cython.final
-@cython.auto_pickle(False)
 cdef class ColumnData:
     """A finished column: Arrow buffers, shared without a copy with whoever reads them.
 
@@ -200,14 +189,14 @@ cdef class ColumnBuilder:
         cdef Py_ssize_t n
         cdef const uint8_t* text
         memset(&self.column, 0, sizeof(Column))
-        memset(&self.words, 0, sizeof(Words))
+        memset(&self.words, 0, sizeof(StringTable))
         self.column.kind = kind
         self.name = name
         self.kind = kind
         self.nullable = nullable
         self._encoding = RL_PLAIN
         if kind == ColumnKind.DICT_UTF8:
-            self._encoding = RL_WORDS if words is None else RL_FIXED
+            self._encoding = RL_STRING_TABLE if words is None else RL_FIXED
         elif kind == ColumnKind.UTF8 and adaptive:
             self._encoding = RL_ADAPTIVE
         self.column.encoding = self._encoding
@@ -220,7 +209,7 @@ cdef class ColumnBuilder:
             for word in words:
                 fixed.append(word)
                 text = _utf8(word, &n)
-                _check(min(words_add(&self.words, text, <size_t>n), 0))
+                _check(min(table_add(&self.words, text, <size_t>n), 0))
             self._fixed = fixed.finish()
 
     def __dealloc__(self):
@@ -228,7 +217,7 @@ cdef class ColumnBuilder:
         free(self.column.offsets.data)
         free(self.column.data.data)
         free(self.column.child_offsets.data)
-        words_free(&self.words)
+        table_free(&self.words)
 
     cdef int _reserve_row(self) except -1:
         if self.column.length >= self.column.capacity:
@@ -349,7 +338,7 @@ cdef class ColumnBuilder:
         out.length = self.words.count
         out.offsets = OwnedBuffer.adopt(&self.words.offsets, self.words.offsets.size)
         out.data = OwnedBuffer.adopt(&self.words.data, self.words.data.size)
-        words_clear(&self.words)
+        table_clear(&self.words)
         return out
 
     def finish(self):

@@ -63,7 +63,7 @@ cdef class BlockDecoder:
         decode: callable, buffer -> row object; must not keep a reference to the buffer.
         tables: dict, type of a row object -> TableBuilder.
         dead_letters: TableBuilder with the fields reason, error, raw.
-        judge: callable, (error or None, raw bytes) -> (row, `_extra` text) or a dead-letter row object; it is
+        fall_back: callable, (error or None, raw bytes) -> (row, `_extra` text) or a dead-letter row object; it is
             asked about every payload that `decode` refuses, and about rows that do not fit their columns.
         dead_letter: callable, (reason, error text, raw) -> row object for `dead_letters`.
     """
@@ -74,7 +74,7 @@ cdef class BlockDecoder:
         readonly dict tables
         list builders
         TableBuilder dead_letters
-        readonly object judge
+        readonly object fall_back
         object dead_letter
         _Payload payload
         list spans                      #: list[tuple[Block, int, int]], what was begun
@@ -83,17 +83,17 @@ cdef class BlockDecoder:
         Py_ssize_t at                   # the first run that is not at its end
         bint submitted                  # to a thread, which owns all this until `collect`
         readonly uint64_t num_fast      # messages that the compiled plan took
-        readonly uint64_t num_judged    # messages that it did not take
+        readonly uint64_t num_fallback    # messages that it did not take
 
     def __cinit__(
-        self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, judge, dead_letter
+        self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, fall_back, dead_letter
     ):
         self.plan = plan
         self.decode = decode
         self.tables = tables
         self.builders = list(set(tables.values()))
         self.dead_letters = dead_letters
-        self.judge = judge
+        self.fall_back = fall_back
         self.dead_letter = dead_letter
         self.payload = _Payload.__new__(_Payload)
         self.spans = []
@@ -142,10 +142,10 @@ cdef class BlockDecoder:
             return 0, 0
         return self.at, self.runs[self.at].at
 
-    def advance(self, Py_ssize_t max_odd, bint until_calm=False):
+    def advance(self, Py_ssize_t max_slow, bint until_calm=False):
         """Decode on, here; the GIL is free while the compiled plan runs.
 
-        Returns when all is done; when `max_odd` messages were left to the general path; or, with `until_calm`,
+        Returns when all is done; when `max_slow` messages were left to the general path; or, with `until_calm`,
         when the compiled plan took `PATIENCE` messages in a row and so the rest may go to a thread.
 
         Raises MemoryError, or what a user's hook raises; `reached` then says how far it came.
@@ -186,8 +186,8 @@ cdef class BlockDecoder:
             self._general(<Block>self.spans[self.at][0], run)
             hold_gil = True
             self._skip_done()
-            max_odd -= 1
-            if max_odd <= 0:
+            max_slow -= 1
+            if max_slow <= 0:
                 return
 
     def submit(self, PlanThread thread not None):
@@ -249,18 +249,18 @@ cdef class BlockDecoder:
                 row = self.decode(payload)
                 (<TableBuilder>self.tables[type(row)]).append_row(row, seq, block.epoch, received_at, None)
             except Exception as error:
-                self._ask_judge(error, block, i, seq, received_at)
-        self.num_judged += 1
+                self._fall_back(error, block, i, seq, received_at)
+        self.num_fallback += 1
         run.at = i + 1
         return 0
 
     cdef int _bury(self, object letter, Block block, int64_t seq, int64_t received_at) except -1:
         return self.dead_letters.append_row(letter, seq, block.epoch, received_at, None)
 
-    cdef int _ask_judge(self, object error, Block block, uint32_t i, int64_t seq, int64_t received_at) except -1:
+    cdef int _fall_back(self, object error, Block block, uint32_t i, int64_t seq, int64_t received_at) except -1:
         cdef bytes raw = PyBytes_FromStringAndSize(
             block.data + block.offsets[i], block.offsets[i + 1] - block.offsets[i])
-        row, extra = self.judge(error, raw)
+        row, extra = self.fall_back(error, raw)
         table = self.tables.get(type(row))
         if table is None:
             return self._bury(row, block, seq, received_at)

@@ -61,7 +61,7 @@ cdef class Inflater:
         When there is room left, everything that `data` stands for has been written.
 
         Returns:
-            0, or 1 if `data` is no DEFLATE stream.
+            0, or 1 if `data` is not DEFLATE stream.
         """
         cdef z_stream* stream = &self._stream
         cdef unsigned int given

@@ -5,8 +5,8 @@ from typing import Any, final
 
 from typing_extensions import Buffer, disjoint_base
 
-from rlfast._core.block import BlockQueue
 from rlfast._core.objects import ObjectDecoder
+from rlfast._core.queue import BlockQueue
 from rlfast._core.waiter import Waiter
 
 @final

@@ -8,7 +8,8 @@ from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uint32_t
 
-from rlfast._core.block cimport Block, BlockQueue
+from rlfast._core.block cimport Block
+from rlfast._core.queue cimport BlockQueue
 from rlfast._core.objects cimport ObjectDecoder
 from rlfast._core.waiter cimport Waiter
 

@@ -6,7 +6,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.string cimport memcpy
 
 from rlfast._core.columns cimport random_seed
-from rlfast._core.plan cimport RL_CELL_ASCII, RL_CELL_ESCAPED, rl_unescape_all
+from rlfast._core.plan cimport RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, rl_unescape_all
 
 cdef extern from "Python.h":
     # Each returns a new reference, or NULL with an exception set.
@@ -22,7 +22,7 @@ cdef PyObject* new_text(const Cell* cell) noexcept:
     cdef const char* text = <const char*>cell.of.text
     cdef PyObject* made
     cdef char* plain
-    if cell.kind == RL_CELL_ASCII:
+    if cell.kind == RL_TOKEN_ASCII:
         if cell.size < 2:
             # Which are kept by the interpreter.
             return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>cell.size)
@@ -30,7 +30,7 @@ cdef PyObject* new_text(const Cell* cell) noexcept:
         if made != NULL:
             memcpy(PyUnicode_DATA(made), text, cell.size)
         return made
-    if cell.kind != RL_CELL_ESCAPED:
+    if cell.kind != RL_TOKEN_ESCAPED:
         return PyUnicode_DecodeUTF8(text, <Py_ssize_t>cell.size, NULL)
     plain = <char*>PyMem_Malloc(cell.size + 4)
     if plain == NULL:

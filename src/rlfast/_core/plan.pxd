@@ -3,7 +3,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from rlfast._core.block cimport ReadStamp
-from rlfast._core.columns cimport Buffer, Column, Rows, TableBuilder, Words
+from rlfast._core.columns cimport Buffer, Column, Rows, TableBuilder, StringTable
 
 
 cdef extern from "csrc/plan.h" nogil:
@@ -18,26 +18,26 @@ cdef extern from "csrc/plan.h" nogil:
         RL_REQUIRED
         RL_ABSENT_NULL
         RL_ABSENT_DEFAULT
-        RL_ABSENT_ASK
+        RL_ABSENT_FALLBACK
 
-    enum CellKind "rl_cell_kind":
-        RL_CELL_ABSENT
-        RL_CELL_NULL
-        RL_CELL_FALSE
-        RL_CELL_TRUE
-        RL_CELL_INTEGER
-        RL_CELL_NUMBER
-        RL_CELL_ASCII
-        RL_CELL_UTF8
-        RL_CELL_ESCAPED
-        RL_CELL_WORD
-        RL_CELL_LIST
-        RL_CELL_KEY
-        RL_CELL_OPEN_ARRAY
-        RL_CELL_OPEN_OBJECT
-        RL_CELL_ARRAY
-        RL_CELL_OBJECT
-        RL_CELL_NEW_KEY
+    enum CellKind "rl_token_kind":
+        RL_TOKEN_ABSENT
+        RL_TOKEN_NULL
+        RL_TOKEN_FALSE
+        RL_TOKEN_TRUE
+        RL_TOKEN_INTEGER
+        RL_TOKEN_NUMBER
+        RL_TOKEN_ASCII
+        RL_TOKEN_UTF8
+        RL_TOKEN_ESCAPED
+        RL_TOKEN_LISTED
+        RL_TOKEN_LIST
+        RL_TOKEN_KEY
+        RL_TOKEN_OPEN_ARRAY
+        RL_TOKEN_OPEN_OBJECT
+        RL_TOKEN_ARRAY
+        RL_TOKEN_OBJECT
+        RL_TOKEN_NEW_KEY
 
     ctypedef union CellValue:
         const uint8_t* text
@@ -45,7 +45,7 @@ cdef extern from "csrc/plan.h" nogil:
         double number
         void* object
 
-    ctypedef struct Cell "rl_cell":
+    ctypedef struct Cell "rl_token":
         int kind
         size_t size
         CellValue of
@@ -64,7 +64,7 @@ cdef extern from "csrc/plan.h" nogil:
         uint8_t limited
         Field* next
         Column* column
-        const Words* words
+        const StringTable* words
         const uint8_t* key
         int absent
         int64_t int_min
@@ -73,8 +73,8 @@ cdef extern from "csrc/plan.h" nogil:
         double float_max
         int64_t length_min
         int64_t length_max
-        const uint8_t* fallback
-        size_t fallback_size
+        const uint8_t* default_json
+        size_t default_size
         void* object
 
     ctypedef struct Type "rl_type":
@@ -84,9 +84,9 @@ cdef extern from "csrc/plan.h" nogil:
         Field* start
         Field tag_value
         void* next_in_bucket
-        Words names
+        StringTable names
         Rows* rows
-        uint8_t judged
+        uint8_t always_fallback
         uint8_t keeps_unknown
 
     ctypedef struct Decoder "rl_decoder":

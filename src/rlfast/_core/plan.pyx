@@ -9,7 +9,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from rlfast._core.columns cimport (
-    Column, TableBuilder, Words, random_seed, words_add, words_free,
+    Column, TableBuilder, StringTable, random_seed, table_add, table_free,
 )
 
 
@@ -85,9 +85,9 @@ def _json(value):
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-cdef int _add_word(Words* words, str text) except -1:
+cdef int _add_text(StringTable* words, str text) except -1:
     raw = text.encode()
-    if words_add(words, raw, <size_t>len(raw)) < 0:
+    if table_add(words, raw, <size_t>len(raw)) < 0:
         raise MemoryError
     return 0
 
@@ -161,7 +161,7 @@ cdef class CompiledPlan:
         cdef uint32_t i
         for i in range(self.decoder.n_types):
             free(self.decoder.types[i].fields)
-            words_free(&self.decoder.types[i].names)
+            table_free(&self.decoder.types[i].names)
         free(self.decoder.types)
         free(self.decoder.scratch.data)
         free(self.decoder.unknown.data)
@@ -179,7 +179,7 @@ cdef class CompiledPlan:
         type.names.seed[0] = random_seed()
         type.names.seed[1] = random_seed()
         type.keeps_unknown = plan.keeps_unknown
-        type.judged = plan.judged
+        type.always_fallback = plan.always_fallback
         if tag_field is not None:
             self._set_key(&type.tag_value, _json(plan.tag))
         type.n_fields = <uint32_t>len(plan.fields) + (tag_field is not None)
@@ -189,7 +189,7 @@ cdef class CompiledPlan:
         for field in plan.fields:
             self._set_key(&type.fields[i], _json(field.column) + b":")
             self._set_value(&type.fields[i], NULL if table is None else &table.field(i).column, field)
-            _add_word(&type.names, field.column)
+            _add_text(&type.names, field.column)
             i += 1
         type.start = &type.fields[type.n_fields]
         # A type without fields expects its start to follow: no key is as long as this one.
@@ -199,7 +199,7 @@ cdef class CompiledPlan:
             type.tag.kind = RL_TAG
             type.tag.absent = RL_REQUIRED
             self._set_key(type.tag, _json(tag_field) + b":")
-            _add_word(&type.names, tag_field)
+            _add_text(&type.names, tag_field)
         _expect_declared_order(type)
         return 0
 
@@ -230,12 +230,12 @@ cdef class CompiledPlan:
         field.absent = (
             RL_REQUIRED if plan.required
             else RL_ABSENT_NULL if plan.default_is_null
-            else RL_ABSENT_ASK if plan.default_json is None
+            else RL_ABSENT_FALLBACK if plan.default_json is None
             else RL_ABSENT_DEFAULT)
         field.nullable = plan.accepts_null
         if plan.default_json is not None:
-            field.fallback = self._borrow(plan.default_json + b"}")
-            field.fallback_size = <size_t>len(plan.default_json)
+            field.default_json = self._borrow(plan.default_json + b"}")
+            field.default_size = <size_t>len(plan.default_json)
         if plan.limits is not None:
             field.limited = True
             field.int_min, field.int_max = plan.limits.integer

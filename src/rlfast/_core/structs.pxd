@@ -3,7 +3,7 @@ from libc.stdint cimport uint8_t, uint32_t
 
 from cpython.object cimport PyObject, PyTypeObject
 
-from rlfast._core.columns cimport Words
+from rlfast._core.columns cimport StringTable
 from rlfast._core.objects cimport ObjectDecoder, RecentTexts
 from rlfast._core.plan cimport Cell, CompiledPlan
 
@@ -12,7 +12,7 @@ cdef struct Slot:
     Py_ssize_t offset       # in the struct, of the reference
     PyObject* fallback      # borrowed from `_kept`: what an absent field holds; NULL: a new list
     PyObject** objects      # owned by the decoder: a reference, borrowed from `_kept`, for each of the words
-    Words words             # owned by the decoder; the only texts that occur, if there are any
+    StringTable words             # owned by the decoder; the only texts that occur, if there are any
 
 
 cdef struct Shape:

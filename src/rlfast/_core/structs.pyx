@@ -5,11 +5,11 @@ cimport cython
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stdlib cimport calloc, free
 
-from rlfast._core.columns cimport random_seed, words_add, words_free
+from rlfast._core.columns cimport random_seed, table_add, table_free
 from rlfast._core.objects cimport recent_texts, text_object
 from rlfast._core.plan cimport (
-    Field, RL_CELL_ABSENT, RL_CELL_ASCII, RL_CELL_ESCAPED, RL_CELL_FALSE, RL_CELL_INTEGER, RL_CELL_LIST,
-    RL_CELL_NULL, RL_CELL_NUMBER, RL_CELL_TRUE, RL_CELL_UTF8, RL_CELL_WORD, Type,
+    Field, RL_TOKEN_ABSENT, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_FALSE, RL_TOKEN_INTEGER, RL_TOKEN_LIST,
+    RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_TRUE, RL_TOKEN_UTF8, RL_TOKEN_LISTED, Type,
 )
 
 cdef extern from "structmember.h":
@@ -57,17 +57,17 @@ cdef PyObject* _object_of(
     """A new reference to the value of a cell of the payload that starts at `begin`."""
     cdef PyObject* made
     cdef Py_ssize_t i
-    if cell.kind == RL_CELL_ASCII or cell.kind == RL_CELL_UTF8 or cell.kind == RL_CELL_ESCAPED:
+    if cell.kind == RL_TOKEN_ASCII or cell.kind == RL_TOKEN_UTF8 or cell.kind == RL_TOKEN_ESCAPED:
         return text_object(recent, cell, begin)
-    if cell.kind == RL_CELL_WORD:
+    if cell.kind == RL_TOKEN_LISTED:
         made = slot.objects[cell.of.integer]
         _incref(made)
         return made
-    if cell.kind == RL_CELL_NUMBER:
+    if cell.kind == RL_TOKEN_NUMBER:
         return PyFloat_FromDouble(cell.of.number)
-    if cell.kind == RL_CELL_INTEGER:
+    if cell.kind == RL_TOKEN_INTEGER:
         return PyLong_FromLongLong(cell.of.integer)
-    if cell.kind == RL_CELL_LIST:
+    if cell.kind == RL_TOKEN_LIST:
         made = PyList_New(<Py_ssize_t>cell.size)
         if made == NULL:
             return NULL
@@ -78,12 +78,12 @@ cdef PyObject* _object_of(
             _decref(made)
             raise
         return made
-    if cell.kind == RL_CELL_ABSENT and slot.fallback == NULL:
+    if cell.kind == RL_TOKEN_ABSENT and slot.fallback == NULL:
         return PyList_New(0)
     made = (
-        Py_None if cell.kind == RL_CELL_NULL
-        else Py_True if cell.kind == RL_CELL_TRUE
-        else Py_False if cell.kind == RL_CELL_FALSE
+        Py_None if cell.kind == RL_TOKEN_NULL
+        else Py_True if cell.kind == RL_TOKEN_TRUE
+        else Py_False if cell.kind == RL_TOKEN_FALSE
         else slot.fallback)
     _incref(made)
     return made
@@ -154,7 +154,7 @@ cdef class StructDecoder(ObjectDecoder):
         if self._shapes != NULL:
             for i in range(self._n_shapes):
                 for j in range(self._shapes[i].n_slots):
-                    words_free(&self._shapes[i].slots[j].words)
+                    table_free(&self._shapes[i].slots[j].words)
                     free(self._shapes[i].slots[j].objects)
                 free(self._shapes[i].slots)
         free(self._shapes)
@@ -190,7 +190,7 @@ cdef class StructDecoder(ObjectDecoder):
             slot.words.seed[1] = random_seed()
             for code, (word, value) in enumerate(zip(field.words, field.objects, strict=True)):
                 text = word.encode()
-                if words_add(&slot.words, text, <size_t>len(text)) != code:
+                if table_add(&slot.words, text, <size_t>len(text)) != code:
                     raise MemoryError
                 slot.objects[code] = <PyObject*>value
             fields[i].words = &slot.words

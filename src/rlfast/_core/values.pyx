@@ -6,16 +6,16 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from rlfast._core.columns cimport Buffer, Words, random_seed, words_add, words_clear, words_free
+from rlfast._core.columns cimport Buffer, StringTable, random_seed, table_add, table_clear, table_free
 from rlfast._core.objects cimport new_text, recent_texts, text_object
 from rlfast._core.plan cimport (
-    Field, KernelEntry, RL_CELL_ARRAY, RL_CELL_ASCII, RL_CELL_ESCAPED, RL_CELL_INTEGER, RL_CELL_KEY, RL_CELL_NEW_KEY,
-    RL_CELL_NULL, RL_CELL_NUMBER, RL_CELL_OBJECT, RL_CELL_OPEN_ARRAY, RL_CELL_OPEN_OBJECT, RL_CELL_TRUE, RL_CELL_UTF8,
+    Field, KernelEntry, RL_TOKEN_ARRAY, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_INTEGER, RL_TOKEN_KEY, RL_TOKEN_NEW_KEY,
+    RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_OBJECT, RL_TOKEN_OPEN_ARRAY, RL_TOKEN_OPEN_OBJECT, RL_TOKEN_TRUE, RL_TOKEN_UTF8,
     RL_FOLLOWERS, RL_MAX_DEPTH, find_kernel, powers, set_key,
 )
 
 cdef extern from "csrc/string_table.h" nogil:
-    int32_t rl_words_find(const Words* words, const uint8_t* text, size_t n, const uint8_t* begin)
+    int32_t rl_table_find(const StringTable* words, const uint8_t* text, size_t n, const uint8_t* begin)
 
 cdef extern from "Python.h":
     PyObject* Py_None
@@ -111,7 +111,7 @@ cdef class ValueDecoder(ObjectDecoder):
         for i in range(self.type.n_fields):
             _decref(<PyObject*>self.type.fields[i].object)
         free(self.type.fields)
-        words_free(&self.type.names)
+        table_free(&self.type.names)
         free(self.decoder.scratch.data)
         free(self.decoder.items.data)
 
@@ -123,7 +123,7 @@ cdef class ValueDecoder(ObjectDecoder):
         self.type.start.next = self.type.start
         for i in range(<uint32_t>RL_FOLLOWERS):
             self.decoder.followers[i] = self.type.start
-        words_clear(&self.type.names)
+        table_clear(&self.type.names)
         self._kept = []
         self._missed = 0
 
@@ -133,7 +133,7 @@ cdef class ValueDecoder(ObjectDecoder):
         cdef Field* field = &self.type.fields[index]
         cdef bytes quoted
         # More than once in this payload?
-        if rl_words_find(&self.type.names, cell.of.text, cell.size, begin) >= 0:
+        if rl_table_find(&self.type.names, cell.of.text, cell.size, begin) >= 0:
             return 0
         if index == MAX_KEYS or cell.size > LONGEST_KEY:
             self._missed += 1
@@ -145,7 +145,7 @@ cdef class ValueDecoder(ObjectDecoder):
         memset(field, 0, sizeof(Field))
         set_key(field, quoted)
         field.next = self.type.start
-        if words_add(&self.type.names, cell.of.text, cell.size) != <int32_t>index:
+        if table_add(&self.type.names, cell.of.text, cell.size) != <int32_t>index:
             raise MemoryError
         _incref(key)
         field.object = key
@@ -154,7 +154,7 @@ cdef class ValueDecoder(ObjectDecoder):
 
     cdef PyObject* _key(self, Cell* cell, const uint8_t* begin) noexcept:
         """A key that was not known, borrowed until the end of `decode`; NULL with an exception set."""
-        cell.kind -= RL_CELL_NEW_KEY
+        cell.kind -= RL_TOKEN_NEW_KEY
         try:
             key = _stolen(new_text(cell))
             # It lives until then if it is not learned.
@@ -180,34 +180,34 @@ cdef class ValueDecoder(ObjectDecoder):
         cdef PyObject* key = NULL
         cdef PyObject* made = NULL
         while cell != end:
-            if cell.kind == RL_CELL_KEY:
+            if cell.kind == RL_TOKEN_KEY:
                 key = <PyObject*>cell.of.object
                 cell += 1
-            elif cell.kind >= RL_CELL_NEW_KEY:
+            elif cell.kind >= RL_TOKEN_NEW_KEY:
                 key = self._key(cell, begin)
                 if key == NULL:
                     break
                 cell += 1
-            if RL_CELL_ASCII <= cell.kind <= RL_CELL_ESCAPED:
+            if RL_TOKEN_ASCII <= cell.kind <= RL_TOKEN_ESCAPED:
                 made = text_object(recent, cell, begin)
-            elif cell.kind == RL_CELL_OPEN_OBJECT or cell.kind == RL_CELL_OPEN_ARRAY:
+            elif cell.kind == RL_TOKEN_OPEN_OBJECT or cell.kind == RL_TOKEN_OPEN_ARRAY:
                 around.mapping = mapping
                 around.key = key
                 around.first = n_kept
                 around += 1
                 mapping = NULL
-                if cell.kind == RL_CELL_OPEN_OBJECT:
+                if cell.kind == RL_TOKEN_OPEN_OBJECT:
                     mapping = PyDict_New()
                     if mapping == NULL:
                         break
                 cell += 1
                 continue
-            elif cell.kind == RL_CELL_OBJECT:
+            elif cell.kind == RL_TOKEN_OBJECT:
                 made = mapping
                 around -= 1
                 mapping = around.mapping
                 key = around.key
-            elif cell.kind == RL_CELL_ARRAY:
+            elif cell.kind == RL_TOKEN_ARRAY:
                 made = _list_of(kept + (around - 1).first, n_kept - (around - 1).first)
                 if made == NULL:
                     break
@@ -215,14 +215,14 @@ cdef class ValueDecoder(ObjectDecoder):
                 n_kept = around.first
                 mapping = around.mapping
                 key = around.key
-            elif cell.kind == RL_CELL_INTEGER:
+            elif cell.kind == RL_TOKEN_INTEGER:
                 made = PyLong_FromLongLong(cell.of.integer)
-            elif cell.kind == RL_CELL_NUMBER:
+            elif cell.kind == RL_TOKEN_NUMBER:
                 made = PyFloat_FromDouble(cell.of.number)
             else:
                 made = (
-                    Py_None if cell.kind == RL_CELL_NULL
-                    else Py_True if cell.kind == RL_CELL_TRUE
+                    Py_None if cell.kind == RL_TOKEN_NULL
+                    else Py_True if cell.kind == RL_TOKEN_TRUE
                     else Py_False)
                 _incref(made)
             if made == NULL:

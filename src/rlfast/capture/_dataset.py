@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlfast.capture._recovery import recover_into
-from rlfast.capture._wal import journal_end, journal_folders, stored_segments
+from rlfast.capture._wal import stored_wal_files, wal_end, wal_folders
 from rlfast.errors import CaptureError, UsageError, check_int, check_path, check_type
 from rlfast.sinks._base import StreamState
 from rlfast.sinks.parquet._arrow import pa, pq
@@ -313,11 +313,11 @@ def inspect_dataset(out: str | Path) -> DatasetReport:
 def _uncommitted(dataset: DatasetFolder) -> dict[str, int]:
     """Messages in the logs that are not committed, by stream."""
     found = {}
-    for folder in journal_folders(dataset.path):
-        segments = stored_segments(folder)
+    for folder in wal_folders(dataset.path):
+        segments = stored_wal_files(folder)
         if segments:
             stream = segments[-1].info.stream
             entries = dataset.manifest.segments(stream)
             committed = max((entry.last_seq for entry in entries), default=-1) + 1
-            found[stream] = max(0, journal_end(dataset.path, stream) - committed)
+            found[stream] = max(0, wal_end(dataset.path, stream) - committed)
     return {stream: count for stream, count in found.items() if count}

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from rlfast.capture._wal import Journal
+from rlfast.capture._wal import Wal
 from rlfast.sinks._base import StreamState
 from rlfast.websocket._gaps import Gap
 
@@ -40,7 +40,7 @@ class GapRecorder:
     """
 
     def __init__(
-        self, ws: WebSocketConnection[Any], writer: WriterThread, journal: Journal | None, state: StreamState
+        self, ws: WebSocketConnection[Any], writer: WriterThread, journal: Wal | None, state: StreamState
     ) -> None:
         self._ws = ws
         self._writer = writer

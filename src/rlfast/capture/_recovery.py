@@ -23,17 +23,17 @@ from typing import Any, Literal
 import msgspec
 
 from rlfast._core.block import Block
-from rlfast._core.journal import JournalReader
+from rlfast._core.wal import WalReader
 from rlfast.capture._committer import Committer
 from rlfast.capture._options import RotationPolicy
 from rlfast.capture._type_names import name_type, resolve_type
 from rlfast.capture._wal import (
-    JournalInfo,
-    StoredSegment,
-    journal_end,
-    journal_folders,
-    remove_journal,
-    stored_segments,
+    StoredWalFile,
+    WalInfo,
+    remove_wal,
+    stored_wal_files,
+    wal_end,
+    wal_folders,
 )
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._messages import check_message_type
@@ -197,7 +197,7 @@ def next_seq(out: str | Path, stream: str) -> int:
     out = check_path("out", out)
     check_type("stream", stream, str)
     committed = DatasetFolder(out).state(stream).next_seq if out.exists() else 0
-    return max(committed, journal_end(out, stream))
+    return max(committed, wal_end(out, stream))
 
 
 def _warn(report: RecoveryReport) -> None:
@@ -246,7 +246,7 @@ def recover_into(
     """
     folder = sink.folder
     try:
-        logs = {path: stored_segments(path) for path in journal_folders(folder)}
+        logs = {path: stored_wal_files(path) for path in wal_folders(folder)}
         types, left = _types([found[-1].info for found in logs.values() if found], type_, only)
         streams = []
         for path, segments in logs.items():
@@ -257,7 +257,7 @@ def recover_into(
                 found = _Replay(sink, segments, types[stream], progress).run()
                 if found is not None:
                     streams.append(found)
-            remove_journal(path)
+            remove_wal(path)
     except OSError as error:
         raise explain(error, folder, "cannot recover") from error
     if only in left:
@@ -265,9 +265,7 @@ def recover_into(
     return RecoveryReport(opened.commit, tuple(streams), opened.removed, tuple(left.items()))
 
 
-def _types(
-    infos: Iterable[JournalInfo], given: Any, stream: str | None
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _types(infos: Iterable[WalInfo], given: Any, stream: str | None) -> tuple[dict[str, Any], dict[str, str]]:
     """By stream: the type of its events; or the reason why there is none.
 
     `given` is the type of `stream`, or of the one stream whose own type is not to be had.
@@ -303,12 +301,12 @@ class _Replay:
     """Decodes one log and commits what it holds."""
 
     def __init__(
-        self, sink: Sink, segments: list[StoredSegment], type_: Any, progress: Callable[[int], None] | None
+        self, sink: Sink, segments: list[StoredWalFile], type_: Any, progress: Callable[[int], None] | None
     ) -> None:
-        self._info: JournalInfo = segments[-1].info
+        self._info: WalInfo = segments[-1].info
         self._segments = segments
-        self._assembler = BatchAssembler(type_)
-        self._assembler.buries_hook_errors = True
+        self._assembler = BatchAssembler(type_, adaptive=False)
+        self._assembler.keeps_hook_errors = True
         self._progress = progress
         stream = self._info.stream
         self._state = state = sink.state(stream)
@@ -366,7 +364,7 @@ class _Replay:
     def _note_damage(self) -> None:
         self._damaged = True
 
-    def _take(self, reader: JournalReader) -> None:
+    def _take(self, reader: WalReader) -> None:
         if reader.is_note:
             self._alive_at = max(self._alive_at, reader.received_at)
             gap = msgspec.json.decode(reader.take_note(), type=Gap)

@@ -118,7 +118,7 @@ async def capture(
                 on_recovery(report)
             await batches.settle()
             number(ws, state)
-            run = _Run(ws, batches, sink, options, state)
+            run = _CaptureRun(ws, batches, sink, options, state)
             return await run.run(connecting, progress, stop or asyncio.Event())
         finally:
             sink.close()
@@ -148,12 +148,13 @@ def _load(out: Path | Sink) -> Sink:
 
 
 def _claim(ws: WebSocketConnection[Any], options: CaptureOptions) -> BatchIterator:
-    batches = ws.batches(options.batch_rows, options.batch_wait, bury_hook_errors=True)
+    ws.prefer_plain_text()
+    batches = ws.batches(options.batch_rows, options.batch_wait, hook_errors="dead_letter")
     batches.claim()
     return batches
 
 
-class _Run:
+class _CaptureRun:
     """State of one capture."""
 
     def __init__(

@@ -3,7 +3,7 @@
 ``OUT/_journal/<stream>/segment-<number>.rlj``. A file is used again and again, because making and deleting
 one costs three times as much as writing into pages that the system has at hand. Each use has a generation of
 its own, which every record carries, so that what an earlier use left behind is never taken for new. A segment
-is free when everything in it is committed. `rlfast._core.journal` has the format of the records.
+is free when everything in it is committed. `rlfast._core.wal` has the format of the records.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from typing import Any
 import msgspec
 from xxhash import xxh3_64_hexdigest, xxh3_64_intdigest
 
-from rlfast._core.journal import SEGMENT_HEADER_SIZE, JournalReader, JournalWriter
+from rlfast._core.wal import SEGMENT_HEADER_SIZE, WalReader, WalWriter
 from rlfast.errors import CaptureError
 from rlfast.sinks._files import JOURNAL, ensure_folder, explain, stream_key, sync_folder, write_all
 from rlfast.sinks._place import check_place
 from rlfast.websocket._gaps import Gap
 
 __all__ = [
-    "Journal",
-    "JournalInfo",
-    "StoredSegment",
-    "journal_end",
-    "journal_folders",
-    "remove_journal",
-    "stored_segments",
+    "StoredWalFile",
+    "Wal",
+    "WalInfo",
+    "remove_wal",
+    "stored_wal_files",
+    "wal_end",
+    "wal_folders",
 ]
 
 FINISHED = "finished"
@@ -41,11 +41,11 @@ FINISHED = "finished"
 TYPE_FILE = "type-{}.txt"
 """The name of a type that is too long for a header, such as that of a wide union; with its XXH3."""
 LONGEST_TYPE = 256
-SEGMENT_BYTES = 64 << 20
+FILE_BYTES = 64 << 20
 _MAGIC = b"RLFASTJ1"
 
 
-class JournalInfo(msgspec.Struct, frozen=True):
+class WalInfo(msgspec.Struct, frozen=True):
     """What must be known to decode a log and to commit what it holds, kept in every file of it.
 
     Attributes:
@@ -80,15 +80,15 @@ class _OldHeader(msgspec.Struct, frozen=True):
     info: _OldInfo
 
 
-class _SegmentHeader(msgspec.Struct, frozen=True):
+class _WalHeader(msgspec.Struct, frozen=True):
     generation: int
     first_seq: int
-    info: JournalInfo
+    info: WalInfo
     type_file: str | None = None
     """Name of the file with ``info.type``; None: that stands in `info`."""
 
 
-def _encode_header(header: _SegmentHeader) -> bytes:
+def _encode_header(header: _WalHeader) -> bytes:
     body = msgspec.json.encode(header)
     page = _MAGIC + len(body).to_bytes(4, "little") + xxh3_64_intdigest(body).to_bytes(8, "little") + body
     if len(page) > SEGMENT_HEADER_SIZE:
@@ -98,14 +98,14 @@ def _encode_header(header: _SegmentHeader) -> bytes:
     return page.ljust(SEGMENT_HEADER_SIZE, b"\0")
 
 
-def _decode_header(page: bytes) -> _SegmentHeader | None:
+def _decode_header(page: bytes) -> _WalHeader | None:
     """Header of a segment, None if it was never written whole."""
     size = int.from_bytes(page[8:12], "little")
     body = page[20 : 20 + size]
     if page[:8] != _MAGIC or xxh3_64_intdigest(body) != int.from_bytes(page[12:20], "little"):
         return None
     try:
-        header = msgspec.json.decode(body, type=_SegmentHeader)
+        header = msgspec.json.decode(body, type=_WalHeader)
     except msgspec.DecodeError:
         return None
     if not header.info.sink:
@@ -116,7 +116,7 @@ def _decode_header(page: bytes) -> _SegmentHeader | None:
     return header
 
 
-class _Segment:
+class _WalFile:
     """One file of the ring."""
 
     def __init__(self, path: Path, fd: int, size: int) -> None:
@@ -128,7 +128,7 @@ class _Segment:
         self.unsynced = False
 
 
-class Journal:
+class Wal:
     """The journal of one capture. Written by the event loop, released by the thread that commits.
 
     Owns its folder and its files until `close`. Its disk use is bounded: when `max_bytes` of it are not
@@ -151,7 +151,7 @@ class Journal:
     def __init__(
         self,
         out: Path,
-        info: JournalInfo,
+        info: WalInfo,
         *,
         max_bytes: int,
         min_free: int,
@@ -163,24 +163,24 @@ class Journal:
         self._folder = out / JOURNAL / stream_key(info.stream)
         self._info = info
         self._max_bytes = max_bytes
-        self._segment_bytes = min(SEGMENT_BYTES, max(1 << 20, max_bytes // 4))
+        self._file_bytes = min(FILE_BYTES, max(1 << 20, max_bytes // 4))
         self._min_free = min_free
         self._durable = durable
         self._on_full = on_full
         # Different for each run, so that what an earlier one left behind cannot be taken for ours.
         self._generation = secrets.randbits(31) << 32
         self._lock = threading.Lock()
-        self._used: list[_Segment] = []
-        self._free: list[_Segment] = []
+        self._used: list[_WalFile] = []
+        self._free: list[_WalFile] = []
         self._number = 0
         self._full = False
         self._allocated = 0
-        self.writer = JournalWriter(self._next_segment, self._read_segment, on_error)
+        self.writer = WalWriter(self._next_file, self._read_file, on_error)
         try:
             ensure_folder(self._folder)
             self._type_file = self._write_type()
             _encode_header(self._header(1 << 63, 1 << 63))  # Too long a name is told now.
-            self._free.append(self._make_segment(self._segment_bytes))
+            self._free.append(self._make_file(self._file_bytes))
         except OSError as error:
             self.close(delete=True)
             raise explain(error, self._folder, "cannot make the journal in") from error
@@ -219,20 +219,20 @@ class Journal:
         self._info = msgspec.structs.replace(self._info, type="")
         return path.name
 
-    def _header(self, generation: int, first_seq: int) -> _SegmentHeader:
-        return _SegmentHeader(generation, first_seq, self._info, self._type_file)
+    def _header(self, generation: int, first_seq: int) -> _WalHeader:
+        return _WalHeader(generation, first_seq, self._info, self._type_file)
 
     # -- segments, for the writer ------------------------------------------------------------------------
 
-    def _next_segment(self, wanted: int, seq: int) -> tuple[int, int, int]:
-        size = max(self._segment_bytes, wanted + SEGMENT_HEADER_SIZE)
+    def _next_file(self, wanted: int, seq: int) -> tuple[int, int, int]:
+        size = max(self._file_bytes, wanted + SEGMENT_HEADER_SIZE)
         with self._lock:
             fitting = [segment for segment in self._free if segment.size >= size]
             if fitting:
                 segment = fitting[-1]  # The one used last: its pages are at hand.
                 self._free.remove(segment)
             else:
-                segment = self._make_segment(size)
+                segment = self._make_file(size)
             self._generation += 1
             segment.generation, segment.first_seq = self._generation, seq
             _write_at(segment.fd, _encode_header(self._header(segment.generation, seq)), 0)
@@ -244,7 +244,7 @@ class Journal:
             self._on_full(True)
         return segment.fd, segment.generation, segment.size
 
-    def _make_segment(self, size: int) -> _Segment:
+    def _make_file(self, size: int) -> _WalFile:
         check_place(self._folder)
         stat = shutil.disk_usage(self._folder)
         if stat.free < size + self._min_free:
@@ -267,12 +267,12 @@ class Journal:
             path.unlink(missing_ok=True)
             raise
         self._allocated += size
-        return _Segment(path, fd, size)
+        return _WalFile(path, fd, size)
 
-    def _read_segment(self, seq: int) -> JournalReader | None:
+    def _read_file(self, seq: int) -> WalReader | None:
         with self._lock:
             found = [segment for segment in self._used if segment.first_seq <= seq]
-            return JournalReader(found[-1].fd, found[-1].generation) if found else None
+            return WalReader(found[-1].fd, found[-1].generation) if found else None
 
     # -- for the thread that commits -----------------------------------------------------------------------
 
@@ -313,7 +313,7 @@ class Journal:
             with suppress(OSError):
                 os.close(segment.fd)
         if delete:
-            remove_journal(self._folder)
+            remove_wal(self._folder)
 
 
 def _allocate(fd: int, size: int) -> None:
@@ -334,22 +334,22 @@ def _write_at(fd: int, data: bytes, offset: int) -> None:
 # -- reading what a killed capture left ---------------------------------------------------------------------
 
 
-class StoredSegment(msgspec.Struct, frozen=True):
+class StoredWalFile(msgspec.Struct, frozen=True):
     """A segment file as it was found."""
 
     path: Path
     generation: int
     first_seq: int
-    info: JournalInfo
+    info: WalInfo
 
-    def records(self, on_damage: Callable[[], None] | None = None) -> Iterator[JournalReader]:
+    def records(self, on_damage: Callable[[], None] | None = None) -> Iterator[WalReader]:
         """Yield a reader that stands at a record, for each; take or skip it.
 
         `on_damage` is called if the last record is not what was written. Raises OSError.
         """
         fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
-            reader = JournalReader(fd, self.generation)
+            reader = WalReader(fd, self.generation)
             while reader.more():
                 yield reader
             if reader.damaged and on_damage is not None:
@@ -358,19 +358,19 @@ class StoredSegment(msgspec.Struct, frozen=True):
             os.close(fd)
 
 
-def journal_folders(out: Path) -> list[Path]:
+def wal_folders(out: Path) -> list[Path]:
     """Journals, one per stream, that a data set holds."""
     folder = out / JOURNAL
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def stored_segments(folder: Path) -> list[StoredSegment]:
+def stored_wal_files(folder: Path) -> list[StoredWalFile]:
     """Return a journal's segments in the order in which they were written; none of a finished one.
 
     Raises:
         OSError: a file cannot be read.
     """
-    segments: list[StoredSegment] = []
+    segments: list[StoredWalFile] = []
     if (folder / FINISHED).exists():
         return segments
     for path in folder.glob("segment-*.rlj"):
@@ -380,7 +380,7 @@ def stored_segments(folder: Path) -> list[StoredSegment]:
             info = header.info
             if header.type_file is not None:
                 info = msgspec.structs.replace(info, type=_read_type(folder / header.type_file))
-            segments.append(StoredSegment(path, header.generation, header.first_seq, info))
+            segments.append(StoredWalFile(path, header.generation, header.first_seq, info))
     return sorted(segments, key=lambda segment: (segment.info.segments, segment.info.run, segment.generation))
 
 
@@ -393,12 +393,12 @@ def _read_type(path: Path) -> str:
     return ""
 
 
-def journal_end(out: Path, stream: str) -> int:
+def wal_end(out: Path, stream: str) -> int:
     """Return the sequence number behind the last message in a stream's journal, 0 without one."""
     end = 0
     folder = out / JOURNAL / stream_key(stream)
     try:
-        for segment in stored_segments(folder):
+        for segment in stored_wal_files(folder):
             for reader in segment.records():
                 if not reader.is_note:
                     end = max(end, reader.last_seq + 1)
@@ -408,7 +408,7 @@ def journal_end(out: Path, stream: str) -> int:
     return end
 
 
-def remove_journal(folder: Path) -> None:
+def remove_wal(folder: Path) -> None:
     """Delete a journal, everything in which is committed. Never raises; what stays is harmless."""
     with suppress(OSError):
         for path in folder.glob("segment-*.rlj"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlfast.capture._options import CaptureOptions
 from rlfast.capture._type_names import name_type
-from rlfast.capture._wal import Journal, JournalInfo
+from rlfast.capture._wal import Wal, WalInfo
 from rlfast.errors import CaptureError
 from rlfast.sinks._base import Sink, StreamState
 from rlfast.sinks._files import explain
@@ -45,8 +45,8 @@ class WalSession:
         self._options = options
         self._fail = fail
         self._loop = asyncio.get_running_loop()
-        info = JournalInfo(ws.stream, name_type(ws.type), time.time_ns(), state.commits, sink.settings())
-        self.journal = Journal(
+        info = WalInfo(ws.stream, name_type(ws.type), time.time_ns(), state.commits, sink.settings())
+        self.journal = Wal(
             sink.folder,
             info,
             max_bytes=options.journal_bytes,

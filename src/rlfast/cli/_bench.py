@@ -12,7 +12,8 @@ import typer
 
 from rlfast.cli._common import Debug, duration, path, print_error, print_json
 from rlfast.cli._interrupts import Interrupts
-from rlfast.cli._stream_options import Agent, BaseUrl, Cycle, Deflate, Proxy, Session, Tenant, TokenEnv, Url
+from rlfast.cli._options import make, takes
+from rlfast.cli._stream_options import stream_options
 from rlfast.cli._target import Target, TargetOptions, find_target
 
 if TYPE_CHECKING:
@@ -28,16 +29,8 @@ MAX_WAIT = 0.05
 """Seconds that a batch may wait: how late the end of the time, or of the events, is seen."""
 
 
+@takes(*stream_options("untyped", named=False))
 def bench_command(
-    url: Url = None,
-    agent: Agent = None,
-    cycle: Cycle = None,
-    session: Session = None,
-    base_url: BaseUrl = None,
-    tenant: Tenant = None,
-    token_env: TokenEnv = None,
-    proxy: Proxy = None,
-    deflate: Deflate = False,
     time: Annotated[
         float,
         typer.Option(
@@ -53,15 +46,6 @@ def bench_command(
         int | None,
         typer.Option(
             metavar="N", min=1, help="After this many events, if that is sooner.", rich_help_panel=STOP
-        ),
-    ] = None,
-    types: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:TYPE",
-            help="msgspec struct, or union of them, of the messages. Default: the agent events for an agent, "
-            "otherwise untyped.",
-            rich_help_panel=MEASURE,
         ),
     ] = None,
     untyped: Annotated[
@@ -93,6 +77,7 @@ def bench_command(
         ),
     ] = None,
     debug: Debug = False,
+    **given: Any,
 ) -> int:
     """Measure a live stream: its rate, the time between events, and their latency.
 
@@ -118,11 +103,10 @@ def bench_command(
       rlfast bench --agent ID --tenant ID --base-url http://127.0.0.1:8765
       (the simulator takes any UUIDs)
     """
-    if types is not None and untyped:
+    wanted = make(TargetOptions, given)
+    if wanted.types is not None and untyped:
         raise typer.BadParameter("give --types or --untyped, not both")
-    target = find_target(
-        TargetOptions(url, agent, cycle, session, base_url, tenant, token_env, types, None, proxy, deflate)
-    )
+    target = find_target(wanted)
     if untyped:
         target = target.as_untyped()
     if target.warning is not None:

@@ -42,7 +42,7 @@ def print_measure(measure: StreamMeasure, name: str) -> None:
             f"median {rates['median']:,.0f}"
         )
     if measure.dead_letters:
-        line(f"{measure.dead_letters:,} events do not fit the type, or are no JSON")
+        line(f"{measure.dead_letters:,} events do not fit the type, or are not JSON")
     line()
     line(f"between events, as they arrived in {measure.reads:,} socket reads")
     _print_histogram(console, measure.inter_arrival, together=True)

@@ -19,13 +19,13 @@ from rlfast.cli._units import format_bytes, format_seconds
 __all__ = ["Display", "make_console", "print_summary"]
 
 LINE_INTERVAL = 5.0
-"""Seconds between two lines where stderr is no terminal."""
+"""Seconds between two lines where stderr is not a terminal."""
 SHOWN_REASONS = 5
 """Reasons of gaps in the summary."""
 
 
 def make_console(stderr: bool = False) -> Console:
-    """Return a console; where it is no terminal, its width does not depend on the machine."""
+    """Return a console; where it is not a terminal, its width does not depend on the machine."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = 120
@@ -36,8 +36,8 @@ def make_console(stderr: bool = False) -> Console:
 class Display:
     """Progress on stderr: a live line on a terminal, otherwise a plain line every few seconds.
 
-    A context manager; `show` is a progress callback of `rlfast.capture.capture`. Where stderr is no terminal,
-    the first line says that there is a connection.
+    A context manager; `show` is a progress callback of `rlfast.capture.capture`. Where stderr is not a
+    terminal, the first line says that there is a connection.
     """
 
     def __init__(self, title: str, quiet: bool = False) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timezone
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from rlfast.cli._common import Debug, Folder, Json, print_error, print_json, size
 from rlfast.cli._target import load_type
-from rlfast.cli._units import format_bytes
+from rlfast.cli._units import format_bytes, write_size
 from rlfast.reasoning_layer._events import AgentEvent
+from rlfast.sinks.parquet._options import (
+    DEFAULT_COMPRESSION,
+    TARGET_BYTES,
+    Compression,
+    Timestamps,
+    UUIDFormat,
+)
 
 __all__ = ["compact_command", "dead_letters_command", "redrive_command"]
 
@@ -21,10 +28,14 @@ def compact_command(
     target: Annotated[
         int,
         typer.Option(
-            "--target-size", parser=size, metavar="SIZE", help="Of a merged file.", show_default="128MiB"
+            "--target-size",
+            parser=size,
+            metavar="SIZE",
+            help="Of a merged file.",
+            show_default=write_size(TARGET_BYTES),
         ),
-    ] = 128 << 20,
-    compression: Annotated[Literal["zstd", "lz4", "none"], typer.Option(help="Codec.")] = "zstd",
+    ] = TARGET_BYTES,
+    compression: Annotated[Compression, typer.Option(help="Codec.")] = DEFAULT_COMPRESSION,
     unify: Annotated[
         bool,
         typer.Option("--unify", help="Give all files of a type one schema, where that loses nothing."),
@@ -39,7 +50,7 @@ def compact_command(
     something is left as it is, and told.
 
     Each merge is one commit: who reads by the manifest sees the old files or the new one, never both.
-    No capture may be running in the folder. Killing it does no harm.
+    No capture may be running in the folder. It is safe to interrupt.
 
     [bold]Examples[/bold]
 
@@ -118,7 +129,7 @@ def redrive_command(
         ),
     ] = None,
     timestamps: Annotated[
-        Literal["us", "ns"] | None,
+        Timestamps | None,
         typer.Option(help="As for capture.", show_default="as the newest files have them"),
     ] = None,
     stream: Annotated[
@@ -126,7 +137,7 @@ def redrive_command(
         typer.Option(metavar="NAME", help="Whose dead letters, if there are some of several streams."),
     ] = None,
     uuid: Annotated[
-        Literal["text", "binary"] | None,
+        UUIDFormat | None,
         typer.Option(help="As for capture.", show_default="as the newest files have them"),
     ] = None,
     as_json: Json = False,

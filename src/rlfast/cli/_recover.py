@@ -36,7 +36,7 @@ def recover_command(
     """Save what a capture received and could not commit: it was killed, or the disk was full.
 
     Completes a commit that was under way, commits what is in the journal, and removes temporary files.
-    Running it again does no harm, nor does killing it. A capture into the folder does the same at its start.
+    It is safe to run again, and to interrupt. A capture into the folder does the same at its start.
 
     What a capture received is decoded by the type that it was told to use. Only where that one cannot be
     imported any more (its module is gone, or was a script), --types names another.

@@ -35,7 +35,7 @@ def simulate_command(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of all events.")] = _DEFAULT.seed,
     require_token: Annotated[
-        bool, typer.Option("--require-token", help="Answer 401 to who does not present the token.")
+        bool, typer.Option("--require-token", help="Reply 401 unless the client presents the token.")
     ] = False,
     token_env: Annotated[
         str, typer.Option(metavar="NAME", help="Environment variable with the token.")

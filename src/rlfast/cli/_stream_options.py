@@ -2,58 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from rlfast.cli._options import Field, Group
+from rlfast.cli._target import TargetOptions
 
-import typer
+__all__ = ["stream_options"]
 
-__all__ = ["Agent", "BaseUrl", "Cycle", "Deflate", "Proxy", "Session", "Tenant", "TokenEnv", "Url"]
-
-STREAM = "Which stream"
-
-Url: TypeAlias = Annotated[str | None, typer.Argument(metavar="URL", help="ws:// or wss:// URL.")]
-Agent: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="ID", help="Events of this agent.", rich_help_panel=STREAM)
-]
-Cycle: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="ID", help="Cognitive cycle of this agent.", rich_help_panel=STREAM)
-]
-Session: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="ID", help="This oversight session.", rich_help_panel=STREAM)
-]
-BaseUrl: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="RLFAST_BASE_URL",
-        help="The platform, such as https://host.",
-        rich_help_panel=STREAM,
-    ),
-]
-Tenant: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="ID", envvar="RLFAST_TENANT", help="The tenant.", rich_help_panel=STREAM)
-]
-TokenEnv: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Environment variable with the bearer token; RLFAST_TOKEN if not given. "
+_URL = Field("url", "ws:// or wss:// URL.", metavar="URL", argument=True)
+_IDS = (
+    Field("agent", "Events of this agent.", metavar="ID"),
+    Field("cycle", "Cognitive cycle of this agent.", metavar="ID"),
+    Field("session", "This oversight session.", metavar="ID"),
+    Field("base_url", "The platform, such as https://host.", metavar="URL", environment="RLFAST_BASE_URL"),
+    Field("tenant", "The tenant.", metavar="ID", environment="RLFAST_TENANT"),
+    Field(
+        "token_env",
+        "Environment variable with the bearer token; RLFAST_TOKEN if not given. "
         "The token itself is never an argument.",
-        rich_help_panel=STREAM,
+        metavar="NAME",
     ),
-]
-Proxy: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="RLFAST_PROXY",
-        help="http://, https://, socks5:// or socks4:// proxy. With credentials, use the variable: "
+)
+_WAY = (
+    Field(
+        "proxy",
+        "http://, https://, socks5:// or socks4:// proxy. With credentials, use the variable: "
         "arguments are seen by others.",
-        rich_help_panel=STREAM,
+        metavar="URL",
+        environment="RLFAST_PROXY",
     ),
-]
-Deflate: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--deflate", help="Let the server compress (RFC 7692): for slow networks.", rich_help_panel=STREAM
-    ),
-]
+    Field("deflate", "Let the server compress (RFC 7692): for slow networks."),
+)
+_NAME = Field(
+    "stream",
+    "Name for the column stream; its seq goes on. Default: agent_events:ID and the like, or "
+    "host and path of the URL with a hash of its query.",
+    metavar="NAME",
+)
+
+
+def stream_options(otherwise: str, *, named: bool) -> tuple[Group, ...]:
+    """Options for `TargetOptions`.
+
+    Args:
+        otherwise: what messages of a stream without a type become, for the help.
+        named: with one for the name of the stream.
+    """
+    types = Field(
+        "types",
+        "msgspec struct, or union of them, of the messages. Default: the agent events for an agent, "
+        f"otherwise {otherwise}.",
+        metavar="MODULE:TYPE",
+    )
+    rest = (*_IDS, types, *((_NAME,) if named else ()), *_WAY)
+    return Group(TargetOptions, None, (_URL,)), Group(TargetOptions, "Which stream", rest)

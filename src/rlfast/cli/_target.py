@@ -61,8 +61,8 @@ class Target:
         """Return the same stream, with messages that are taken as they are."""
         return replace(self, type=None)
 
-    def connecting(self, reconnect: bool, **options: Any) -> Connecting[Any]:
-        """Return the connection, ready to be awaited; `options` are those of `ConnectionOptions`."""
+    def connecting(self, reconnect: bool, options: ConnectionOptions | None = None) -> Connecting[Any]:
+        """Return the connection, ready to be awaited."""
         return connect(
             self.url,
             type=self.type,
@@ -71,7 +71,7 @@ class Target:
             stream=self.stream,
             proxy=self.proxy,
             compression="deflate" if self.deflate else None,
-            options=ConnectionOptions(**options),
+            options=options,
         )
 
 

@@ -28,7 +28,7 @@ def parse_size(text: str) -> int:
     """Return a size in bytes: ``65536``, ``128MB`` (decimal), ``128MiB`` (binary).
 
     Raises:
-        ConfigError: it is no size, or less than a byte.
+        ConfigError: it is not a size, or less than a byte.
     """
     match = _SIZE.fullmatch(text.strip())
     size = 0
@@ -43,7 +43,7 @@ def parse_duration(text: str) -> float:
     """Return a time in seconds: ``90``, ``1.5s``, ``500ms``, ``5m``, ``1h30m``, ``7d``.
 
     Raises:
-        ConfigError: it is no time, or zero.
+        ConfigError: it is not a time, or zero.
     """
     text = text.strip()
     seconds = 0.0

@@ -20,7 +20,7 @@ from rlfast.schema._strict import StrictDecoders, strict_decoders
 
 UNTYPED_TABLE = "message"
 
-ODD_AT_ONCE = 512
+SLOW_AT_ONCE = 512
 """Messages that msgspec decodes without a break for the event loop: one or two milliseconds."""
 
 Span: TypeAlias = tuple[Block, int, int]
@@ -43,15 +43,16 @@ class BatchAssembler:
         type_: struct type, tagged union of them, or None for any JSON.
         kernel: of the compiled decoder: "auto", one of `rlfast._core.plan.KERNELS`, or None to have msgspec
             decode every event.
+        adaptive: whether the text of a field becomes a dictionary where few of its values are distinct.
 
     Attributes:
         decoder: what decodes the spans of `begin`.
         num_dead_letters: dead letters in the batches handed out so far.
-        buries_hook_errors: whether a message that a user's hook (``__post_init__``) trips over becomes a dead
+        keeps_hook_errors: whether a message that a user's hook (``__post_init__``) trips over becomes a dead
             letter with reason ``hook_error``; otherwise the exception is raised.
     """
 
-    def __init__(self, type_: Any, kernel: str | None = "auto") -> None:
+    def __init__(self, type_: Any, kernel: str | None = "auto", *, adaptive: bool = True) -> None:
         self._dead_letters = TableBuilder(
             "_dead_letters",
             [
@@ -62,7 +63,7 @@ class BatchAssembler:
             False,
         )
         self.num_dead_letters = 0
-        self.buries_hook_errors = False
+        self.keeps_hook_errors = False
         self._tag_field: str | None = None
         self._tags: frozenset[object] = frozenset()
         self._builders: list[TableBuilder] = []
@@ -75,26 +76,26 @@ class BatchAssembler:
                 _json_text,
                 {JsonText: table},
                 self._dead_letters,
-                self._judge_untyped,
+                self._fall_back_untyped,
                 DeadLetter,
             )
         else:
-            self.decoder = self._typed(strict_decoders(type_), kernel)
+            self.decoder = self._typed(strict_decoders(type_), kernel, adaptive)
         self._spans: list[Span] = []
         self._first_seq = -1
         self._last_seq = -1
         self._payload_bytes = 0
 
-    def _typed(self, judging: StrictDecoders, kernel: str | None) -> BlockDecoder:
-        plan = judging.plan
-        self._tag_field, self._tags = judging.tag_field, judging.tags
-        self._known_names = judging.known_names
-        self._lenient = judging.lenient
+    def _typed(self, strict: StrictDecoders, kernel: str | None, adaptive: bool) -> BlockDecoder:
+        plan = strict.plan
+        self._tag_field, self._tags = strict.tag_field, strict.tags
+        self._known_names = strict.known_names
+        self._lenient = strict.lenient
         self._own_names = plan.own_names
         tables: dict[type, TableBuilder] = {}
-        for table, variant in zip(plan.tables, judging.variants, strict=True):
+        for table, variant in zip(plan.tables, strict.variants, strict=True):
             fields = [(f.column, f.attribute, f.kind, f.nullable, f.words) for f in table.fields]
-            builder = TableBuilder(table.name, fields, adaptive=True, own_names=plan.own_names.columns)
+            builder = TableBuilder(table.name, fields, adaptive=adaptive, own_names=plan.own_names.columns)
             tables[table.struct] = tables[variant] = builder
             self._builders.append(builder)
         compiled = None
@@ -103,16 +104,16 @@ class BatchAssembler:
             compiled = CompiledPlan(types, plan.tag_field, kernel)
         return BlockDecoder(
             compiled,
-            judging.strict.decode,
+            strict.strict.decode,
             tables,
             self._dead_letters,
-            self._judge,
+            self._fall_back,
             DeadLetter,
         )
 
-    def _judge(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
+    def _fall_back(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
         """Row, and text of its unknown fields or None, for a payload that the strict decoder refused."""
-        if self.buries_hook_errors and not isinstance(error, (ValueError, RecursionError, MemoryError)):
+        if self.keeps_hook_errors and not isinstance(error, (ValueError, RecursionError, MemoryError)):
             return DeadLetter("hook_error", f"{type(error).__name__}: {error}", raw), None
         if isinstance(error, msgspec.ValidationError):
             try:
@@ -131,7 +132,7 @@ class BatchAssembler:
         verdict = classify(error, raw, self._tag_field, self._tags)
         return DeadLetter(verdict.reason, verdict.error, raw), None
 
-    def _judge_untyped(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
+    def _fall_back_untyped(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
         verdict = classify(error, raw, None, frozenset())
         return DeadLetter(verdict.reason, verdict.error, raw), None
 
@@ -156,9 +157,9 @@ class BatchAssembler:
         return self.decoder.num_fast
 
     @property
-    def num_judged(self) -> int:
+    def num_fallback(self) -> int:
         """Messages, since the start, that it did not take; dead letters are among them."""
-        return self.decoder.num_judged
+        return self.decoder.num_fallback
 
     def add(self, block: Block, start: int, stop: int) -> None:
         """Decode messages [start, stop) of `block`, which continue the sequence.
@@ -169,7 +170,7 @@ class BatchAssembler:
         self.begin([(block, start, stop)])
         try:
             while not self.decoder.done:
-                self.decoder.advance(ODD_AT_ONCE)
+                self.decoder.advance(SLOW_AT_ONCE)
         finally:
             self.end()
 

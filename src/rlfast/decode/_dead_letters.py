@@ -1,6 +1,6 @@
 """What msgspec refuses: a dead letter, and why.
 
-msgspec is the judge. The compiled decoder takes the usual event, and msgspec decodes the rest.
+msgspec decides what is valid. The compiled decoder takes the usual event, and msgspec decodes the rest.
 Whatever msgspec refuses is looked at here, once, slowly, and gets one of these reasons:
 
 - ``malformed_json``: no JSON (RFC 8259)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rlfast._core.block import BlockQueue
 from rlfast._core.messages import MessageReader
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._batch import EventBatch
 from rlfast.decode._scheduler import BlockDecoding
 from rlfast.errors import UsageError

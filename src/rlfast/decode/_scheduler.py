@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rlfast._core.block import BlockQueue
-from rlfast.decode._assembler import ODD_AT_ONCE, BatchAssembler, Span
+from rlfast._core.queue import BlockQueue
+from rlfast.decode._assembler import SLOW_AT_ONCE, BatchAssembler, Span
 from rlfast.decode._thread import DecodeThread
 
 # A batch is full when it holds so much payload, so that large messages cannot make it unbounded.
@@ -118,9 +118,9 @@ class BlockDecoding:
         try:
             if self._inline:
                 while not decoder.done:
-                    decoder.advance(ODD_AT_ONCE)
+                    decoder.advance(SLOW_AT_ONCE)
             elif self._thread is None:
-                decoder.advance(ODD_AT_ONCE)
+                decoder.advance(SLOW_AT_ONCE)
             while decoder.done:
                 self._end_job()
                 if self._waiter is None or self.is_full(self._max_rows) or not self._begin_job():
@@ -142,7 +142,7 @@ class BlockDecoding:
                 self._go_on()
             else:
                 # What the plan does not take needs the GIL, which the event loop has more of than any thread.
-                decoder.advance(ODD_AT_ONCE, until_calm=True)
+                decoder.advance(SLOW_AT_ONCE, until_calm=True)
                 asyncio.get_running_loop().call_soon(self._go_on)
         except BaseException as error:
             self._fail(error)

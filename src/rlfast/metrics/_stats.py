@@ -33,7 +33,7 @@ class ConnectionStats(msgspec.Struct, frozen=True):
     """Messages that came as `UnknownEvent` in message mode."""
     fast_events: int
     """Messages that the compiled decoder took in batch mode."""
-    judged_events: int
+    fallback_events: int
     """Messages that it left to msgspec, five to twenty times slower; dead letters are among them."""
     dead_letters: int
     """Messages that became dead letters in batch mode."""

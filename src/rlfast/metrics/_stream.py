@@ -27,7 +27,7 @@ class StreamMeasure:
         latency: from an event's own time to the socket read that brought it. It holds the difference of the
             two clocks.
         early: events whose time is later than their arrival, which says that the clocks differ.
-        late: events whose time is more than an hour ago, which says that it is no time of sending.
+        late: events whose time is more than an hour ago, which says that it is not a time of sending.
         untimed: events without a time, or with one that cannot be read.
     """
 

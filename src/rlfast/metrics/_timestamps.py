@@ -1,4 +1,4 @@
-"""When an event says that it was sent, in nanoseconds since the Unix epoch."""
+"""When an event says that it was sent, in nanoseconds since 1970-01-01 UTC."""
 
 from __future__ import annotations
 

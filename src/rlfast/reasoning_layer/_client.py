@@ -105,7 +105,7 @@ class TokenProvider:
             runs on the event loop and should not block. What it raises comes out of the attempt unchanged.
 
     Raises:
-        ConfigError: `provider` cannot be called. Later, of an attempt: what it returned is no token.
+        ConfigError: `provider` cannot be called. Later, of an attempt: what it returned is not a token.
     """
 
     provider: Callable[[], str | Awaitable[str]]
@@ -254,7 +254,7 @@ class CognitiveStreams:
         """Return the URL of an agent's cognitive cycle: ``/ws/cognitive/{agent_id}?tenant_id=…``.
 
         Raises:
-            ConfigError: the id is empty, holds a line break, or is no name for a path segment.
+            ConfigError: the id is empty, holds a line break, or is not a name for a path segment.
         """
         return self._client._url(f"/ws/cognitive/{_segment('agent_id', agent_id)}")
 
@@ -328,7 +328,7 @@ class OversightStreams:
         """Return the URL of an oversight session: ``/ws/oversight/{session_id}?tenant_id=…``.
 
         Raises:
-            ConfigError: the id is empty, holds a line break, or is no name for a path segment.
+            ConfigError: the id is empty, holds a line break, or is not a name for a path segment.
         """
         return self._client._url(f"/ws/oversight/{_segment('session_id', session_id)}")
 

@@ -59,7 +59,7 @@ def to_sdk(event: AgentEvent | OversightAlert) -> Any:
     Raises:
         MissingExtraError: the SDK is not installed.
         ConfigError: `event` is an `UnknownEvent` or no event at all; the SDK has no model for it.
-        ValueError: the SDK's model refuses a value, such as an id that is no UUID
+        ValueError: the SDK's model refuses a value, such as an id that is not a UUID
             (``pydantic.ValidationError`` is a ValueError, too).
     """
     models = _models()
@@ -98,7 +98,7 @@ def from_sdk_event(model: Any) -> AgentEvent | OversightAlert:
         # and enum objects into text.
         event: AgentEvent | OversightAlert = msgspec.convert(msgspec.to_builtins(model.to_dict()), expected)
     except (AttributeError, TypeError, msgspec.ValidationError) as error:
-        raise ConfigError(f"{type(model).__name__} is no event of the official SDK: {error}") from error
+        raise ConfigError(f"{type(model).__name__} is not an event of the official SDK: {error}") from error
     return event
 
 

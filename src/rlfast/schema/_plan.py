@@ -74,7 +74,7 @@ class TablePlan(msgspec.Struct, frozen=True):
     tag: str | int | None = None
     keeps_unknown: bool = True
     """Whether fields that the struct does not know are kept, rather than refused."""
-    judged: bool = False
+    always_fallback: bool = False
     """Whether msgspec must see every event: the struct has what the compiled decoder does not know."""
 
 
@@ -95,12 +95,12 @@ def compile_plan(type_: Any) -> ColumnPlan:
     """Make the column plan of a struct type or tagged union of structs.
 
     Raises:
-        UnsupportedFieldError: it is no struct, or a field has a type without a column kind.
+        UnsupportedFieldError: it is not a struct, or a field has a type without a column kind.
     """
     try:
         info = inspect.type_info(type_)
     except TypeError as error:
-        raise UnsupportedFieldError(f"{type_!r} is no type that msgspec can decode: {error}") from None
+        raise UnsupportedFieldError(f"{type_!r} is not a type that msgspec can decode: {error}") from None
     members = info.types if isinstance(info, inspect.UnionType) else (info,)
     tables = []
     tag_field = None
@@ -122,9 +122,9 @@ def compile_plan(type_: Any) -> ColumnPlan:
         tag_field = member.tag_field
         name = member.cls.__name__ if member.tag is None else str(member.tag)
         fields = _fields(member)
-        judged = hasattr(member.cls, "__post_init__") or any(
+        always_fallback = hasattr(member.cls, "__post_init__") or any(
             # A default that is none of the words takes them away from the column, but not from JSON.
-            only_msgspec_can_check(field.type, plan.kind) or plan.words != words_of(field.type)
+            only_msgspec_can_check(field.type, plan.kind) or plan.words != texts_of(field.type)
             for field, plan in zip(member.fields, fields, strict=True)
         )
         tables.append(
@@ -134,7 +134,7 @@ def compile_plan(type_: Any) -> ColumnPlan:
                 fields=fields,
                 tag=member.tag,
                 keeps_unknown=not member.forbid_unknown_fields,
-                judged=judged,
+                always_fallback=always_fallback,
             )
         )
     names = own_names(field.column for table in tables for field in table.fields)
@@ -152,7 +152,7 @@ def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
             )
         kind, nullable = column_kind(field.type, where)
         default_is_null = not field.required and field.default is None
-        words = words_of(field.type)
+        words = texts_of(field.type)
         default = getattr(field.default, "value", field.default)
         if words is not None and isinstance(default, str) and default not in words:
             # msgspec does not check defaults.
@@ -183,7 +183,7 @@ def core_type(info: inspect.Type) -> inspect.Type:
     return info
 
 
-def words_of(info: inspect.Type) -> tuple[str, ...] | None:
+def texts_of(info: inspect.Type) -> tuple[str, ...] | None:
     """The texts that a field can hold, if its type names them."""
     info = core_type(info)
     if isinstance(info, inspect.LiteralType):
@@ -201,7 +201,7 @@ def limits_of(info: inspect.Type) -> Limits | None:
         high = min(limits.integer[1], info.le if info.le is not None else limits.integer[1])
         low = max(low, info.gt + 1 if info.gt is not None else low)
         high = min(high, info.lt - 1 if info.lt is not None else high)
-        # A range beyond 64 bits is for the judge: no value that fits into the column is in it.
+        # A range beyond 64 bits is left to msgspec: no value that fits into the column is in it.
         limits = Limits(integer=(min(low, 2**63 - 1), max(high, -(2**63))))
     elif isinstance(info, inspect.FloatType):
         least, most = limits.number

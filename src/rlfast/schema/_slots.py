@@ -51,7 +51,7 @@ class ShapePlan(msgspec.Struct, frozen=True):
     tag: str | int | None
     keeps_unknown: bool
     """Whether fields that the struct does not know are skipped, rather than refused."""
-    judged: bool
+    always_fallback: bool
     """Whether msgspec decodes all events of the type."""
 
 
@@ -101,20 +101,22 @@ def struct_plan(type_: Any) -> StructPlan | None:
             return None
         tag_field = member.tag_field
         shapes.append(_shape(member))
-    if all(shape.judged for shape in shapes):
+    if all(shape.always_fallback for shape in shapes):
         return None
     return StructPlan(tag_field, tuple(shapes))
 
 
 def _shape(struct: inspect.StructType) -> ShapePlan:
     fields: tuple[SlotPlan, ...] = ()
-    judged = hasattr(struct.cls, "__post_init__") or not slots_of(struct.cls, [f.name for f in struct.fields])
-    if not judged:
+    always_fallback = hasattr(struct.cls, "__post_init__") or not slots_of(
+        struct.cls, [f.name for f in struct.fields]
+    )
+    if not always_fallback:
         try:
             fields = tuple(_slot(field) for field in struct.fields)
         except UnsupportedFieldError:
-            judged = True
-    return ShapePlan(struct.cls, fields, struct.tag, not struct.forbid_unknown_fields, judged)
+            always_fallback = True
+    return ShapePlan(struct.cls, fields, struct.tag, not struct.forbid_unknown_fields, always_fallback)
 
 
 def _slot(field: inspect.Field) -> SlotPlan:
@@ -133,10 +135,10 @@ def _slot(field: inspect.Field) -> SlotPlan:
             raise UnsupportedFieldError(field.name)
         kind = ColumnKind.LIST_UTF8
     elif isinstance(info, inspect.LiteralType):
-        words = objects = schema.words_of(info)
+        words = objects = schema.texts_of(info)
         kind = ColumnKind.UTF8
     elif isinstance(info, inspect.EnumType):
-        words, objects = schema.words_of(info), tuple(info.cls)
+        words, objects = schema.texts_of(info), tuple(info.cls)
         kind = ColumnKind.UTF8
     elif kind not in (ColumnKind.INT64, ColumnKind.FLOAT64, ColumnKind.BOOL):
         raise UnsupportedFieldError(field.name)

@@ -106,7 +106,7 @@ def prepare_folder(out: Path, min_free: int = 0) -> None:
     """Make the folder and its parents if need be, and check that files can be written there.
 
     Raises:
-        CaptureError: it is no folder, cannot be written to, or less than `min_free` bytes are free.
+        CaptureError: it is not a folder, cannot be written to, or less than `min_free` bytes are free.
     """
     probe = out / temporary_name("probe")
     try:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from rlfast.errors import UsageError
 
-__all__ = ["Home"]
+__all__ = ["LoopAffinity"]
 
 _forks = 0
 """How often this process is a fork of a process that had rlfast loaded."""
@@ -24,7 +24,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork.
     os.register_at_fork(after_in_child=_forked)
 
 
-class Home:
+class LoopAffinity:
     """The running event loop, its thread and its process.
 
     Raises:

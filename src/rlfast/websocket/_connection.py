@@ -9,12 +9,13 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import msgspec
 
-from rlfast._core.block import BlockQueue, BlockTap
+from rlfast._core.block import BlockTap
 from rlfast._core.messages import MessageReader, MessageSource
+from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._iterator import BatchIterator as BatchIterator  # for a capture, too
 from rlfast.decode._messages import MessageDecoder, check_message_type
@@ -26,14 +27,15 @@ from rlfast.errors import (
     UsageError,
     check_bool,
     check_callable,
+    check_choice,
     check_int,
     check_number,
     check_type,
 )
 from rlfast.metrics._stats import ConnectionStats
-from rlfast.websocket._affinity import Home
+from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._gaps import Gap, OnGap
-from rlfast.websocket._reconnect import Link
+from rlfast.websocket._reconnect import Reconnector
 from rlfast.websocket._settings import ConnectArguments, OnReconnect, Settings
 
 if TYPE_CHECKING:
@@ -70,10 +72,11 @@ class WebSocketConnection(MessageSource, Generic[T]):
     # No dict: what is called for each message, next_message, is found sooner.
     __slots__ = (
         "__weakref__",
+        "_adaptive",
         "_block_decoding",
         "_decoder",
-        "_link",
         "_queue",
+        "_reconnector",
         "_type",
     )
 
@@ -97,9 +100,10 @@ class WebSocketConnection(MessageSource, Generic[T]):
         self._reader = MessageReader(
             self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_compiled
         )
+        self._adaptive = True
         self._block_decoding: BlockDecoding | None = None
-        self._link = Link(settings, self._queue)
-        self._reader.go_on = self._link.try_again
+        self._reconnector = Reconnector(settings, self._queue)
+        self._reader.go_on = self._reconnector.try_again
 
     # -- opening ---------------------------------------------------------------------------------------
 
@@ -123,10 +127,10 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     async def _open(self) -> None:
         """Open the first connection. Raises ConnectError, or what a header provider raises."""
-        if self._link.home is None:
-            self._link.home = home = Home()
-            self._reader.check_caller, self._reader.loop = home.check, home.loop
-        await self._link.open()
+        if self._reconnector.affinity is None:
+            self._reconnector.affinity = affinity = LoopAffinity()
+            self._reader.check_caller, self._reader.loop = affinity.check, affinity.loop
+        await self._reconnector.open()
 
     # -- callbacks -------------------------------------------------------------------------------------
 
@@ -138,7 +142,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         each connection, such as a subscription, is sent by a callback of `on_gap`.
         """
         check_callable("callback", callback, optional=True)
-        self._link.on_reconnect = callback
+        self._reconnector.on_reconnect = callback
 
     def on_gap(self, callback: OnGap | None) -> None:
         """Set the callback for gaps.
@@ -149,7 +153,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         ``options.close_timeout`` seconds for tasks, then cancels them.
         """
         check_callable("callback", callback, optional=True)
-        self._link.gaps.callback = callback
+        self._reconnector.gaps.callback = callback
 
     # -- message mode ----------------------------------------------------------------------------------
 
@@ -177,7 +181,11 @@ class WebSocketConnection(MessageSource, Generic[T]):
     # -- batch mode ------------------------------------------------------------------------------------
 
     def batches(
-        self, max_rows: int = 65_536, max_wait: float = 0.25, *, bury_hook_errors: bool = False
+        self,
+        max_rows: int = 65_536,
+        max_wait: float = 0.25,
+        *,
+        hook_errors: Literal["raise", "dead_letter"] = "raise",
     ) -> BatchIterator:
         """Iterate over what arrives as `EventBatch`.
 
@@ -186,7 +194,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
         loses nothing: a later `batches()` goes on where this one stopped.
 
         A message that a hook of the type (``__post_init__``) trips over raises that exception, and stays the
-        next to be read; with `bury_hook_errors` it becomes a dead letter with reason ``hook_error``.
+        next to be read; with ``hook_errors="dead_letter"`` it becomes a dead letter with reason
+        ``hook_error``.
 
         Raises:
             UnsupportedFieldError: a field of the type has no column type.
@@ -195,10 +204,11 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """
         check_int("max_rows", max_rows, 1, sys.maxsize)
         check_number("max_wait", max_wait, 0, note="seconds")
-        check_bool("bury_hook_errors", bury_hook_errors)
+        check_choice("hook_errors", hook_errors, ("raise", "dead_letter"))
         if self._block_decoding is None:
-            self._block_decoding = BlockDecoding(self._queue, BatchAssembler(self._type))
-        self._block_decoding.assembler.buries_hook_errors = bury_hook_errors
+            assembler = BatchAssembler(self._type, adaptive=self._adaptive)
+            self._block_decoding = BlockDecoding(self._queue, assembler)
+        self._block_decoding.assembler.keeps_hook_errors = hook_errors == "dead_letter"
         return BatchIterator(self, self._queue, self._reader, self._block_decoding, max_rows, max_wait)
 
     # -- sending and closing ---------------------------------------------------------------------------
@@ -213,22 +223,22 @@ class WebSocketConnection(MessageSource, Generic[T]):
             UsageError: it was called from elsewhere than the connection's event loop.
             TypeError: msgspec cannot encode the value.
         """
-        link = self._link
-        if link.home is not None:
-            link.home.check("send")
+        reconnector = self._reconnector
+        if reconnector.affinity is not None:
+            reconnector.affinity.check("send")
         binary = isinstance(value, (bytes, bytearray, memoryview))
         payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
         if isinstance(payload, str):
             payload = payload.encode()
-        frame_loop = link.frame_loop
-        if frame_loop is None or not frame_loop.sends:
+        frame_handler = reconnector.frame_handler
+        if frame_handler is None or not frame_handler.sends:
             raise NotConnectedError
         # Again: all who waited are woken, and the first of them may have filled the buffer.
-        while frame_loop.write_paused:
-            await frame_loop.drained()
-            if not frame_loop.sends:
+        while frame_handler.write_paused:
+            await frame_handler.drained()
+            if not frame_handler.sends:
                 raise NotConnectedError
-        frame_loop.send(payload, binary)
+        frame_handler.send(payload, binary)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection and end the stream.
@@ -250,20 +260,22 @@ class WebSocketConnection(MessageSource, Generic[T]):
         check_type("reason", reason, str)
         if not (code in (1000, 1001) or 3000 <= code <= 4999) or len(reason.encode()) > 123:
             raise ConfigError("close takes code 1000, 1001 or 3000-4999 and a reason of at most 123 bytes")
-        home = self._link.home
-        if home is not None:
-            if home.is_inherited:
+        affinity = self._reconnector.affinity
+        if affinity is not None:
+            if affinity.is_inherited:
                 return
-            if home.is_closed:
-                self._link.forget()
+            if affinity.is_closed:
+                self._reconnector.forget()
                 return
-            home.check("close")
-        await self._link.close(code, reason)
+            affinity.check("close")
+        await self._reconnector.close(code, reason)
 
     # Bound early: an interpreter that shuts down takes its modules apart.
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        link: Link | None = getattr(self, "_link", None)  # None: the constructor has raised.
-        if link is not None and link.abandon():
+        reconnector: Reconnector | None = getattr(
+            self, "_reconnector", None
+        )  # None: the constructor has raised.
+        if reconnector is not None and reconnector.abandon():
             _warn(f"unclosed {self!r}; use async with, or close()", ResourceWarning, source=self)
 
     async def __aenter__(self) -> WebSocketConnection[T]:
@@ -284,6 +296,13 @@ class WebSocketConnection(MessageSource, Generic[T]):
         check_type("tap", tap, BlockTap)
         check_int("max_spill", max_spill, 0, sys.maxsize, note="bytes")
         self._queue.attach(tap, max_spill)
+
+    def prefer_plain_text(self) -> None:
+        """Make no dictionaries of text in batches, because Parquet makes its own.
+
+        Without effect once there was a batch.
+        """
+        self._adaptive = False
 
     def detach(self) -> None:
         """Forget the tap."""
@@ -306,8 +325,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
         Raises:
             UsageError: messages have been decoded for a batch, with their numbers, and nobody has read it.
         """
-        if self.opened_at is None and self._link.epoch == 0:
-            self._link.epoch = epoch - 1
+        if self.opened_at is None and self._reconnector.epoch == 0:
+            self._reconnector.epoch = epoch - 1
         shift = seq - self.next_unread_seq
         if shift == 0:
             return
@@ -317,7 +336,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
                 f"numbers from {seq} on; read them first, or open the connection where the stream goes on"
             )
         self._queue.renumber(seq)
-        self._link.gaps.renumber(shift, seq - 1)
+        self._reconnector.gaps.renumber(shift, seq - 1)
 
     def listen(self, listener: Callable[[], None] | None) -> None:
         """Call `listener` when a connection opens, before its first message, and when one is lost.
@@ -325,7 +344,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         Before the callback of `on_gap`. None: nobody is called.
         """
         check_callable("listener", listener, optional=True)
-        self._link.gaps.listeners[:] = [listener] if listener is not None else []
+        self._reconnector.gaps.listeners[:] = [listener] if listener is not None else []
 
     def hold(self, held: bool) -> None:
         """Pause the socket whatever is queued, or end that."""
@@ -337,12 +356,12 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def url(self) -> str:
         """The URL without its query."""
-        return self._link.url
+        return self._reconnector.url
 
     @property
     def stream(self) -> str:
         """Name of the stream, for the ``stream`` column of a capture."""
-        return self._link.settings.stream
+        return self._reconnector.settings.stream
 
     @property
     def type(self) -> Any:
@@ -351,18 +370,18 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     @property
     def opened_at(self) -> int | None:
-        """When the first connection was open, in nanoseconds since the Unix epoch; None before that."""
-        return self._link.first_opened_at
+        """When the first connection was open, in nanoseconds since 1970-01-01 UTC; None before that."""
+        return self._reconnector.first_opened_at
 
     @property
     def epoch(self) -> int:
         """Number of the connection, from ``options.first_epoch``."""
-        return self._link.epoch
+        return self._reconnector.epoch
 
     @property
     def connected(self) -> bool:
         """Whether a connection is open at the moment."""
-        return self._link.connected
+        return self._reconnector.connected
 
     @property
     def closed(self) -> bool:
@@ -372,24 +391,24 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def last_error(self) -> NetworkError | None:
         """Why the stream is over, or why the connection was last lost. None after a normal close."""
-        return self._link.last_error
+        return self._reconnector.last_error
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """Every disconnect so far, oldest first; the last 100,000 are kept."""
-        return tuple(self._link.gaps)
+        return tuple(self._reconnector.gaps)
 
     @property
     def stats(self) -> ConnectionStats:
         """Counters since the start, over all connections."""
-        queue, link = self._queue, self._link
-        live = link.frame_loop.assembler if link.frame_loop is not None else None
+        queue, reconnector = self._queue, self._reconnector
+        live = reconnector.frame_handler.assembler if reconnector.frame_handler is not None else None
         assembler = self._block_decoding.assembler if self._block_decoding is not None else None
         return ConnectionStats(
             messages=queue.messages,
             payload_bytes=queue.payload_bytes,
-            epoch=link.epoch,
-            reconnects=link.reconnects,
+            epoch=reconnector.epoch,
+            reconnects=reconnector.reconnects,
             queued_bytes=queue.queued_bytes,
             peak_queued_bytes=queue.peak_queued_bytes,
             spilled_bytes=queue.spilled_bytes,
@@ -399,11 +418,11 @@ class WebSocketConnection(MessageSource, Generic[T]):
             decode_errors=self._decoder.errors,
             unknown_events=self._decoder.unknown_events,
             fast_events=assembler.num_fast if assembler is not None else 0,
-            judged_events=assembler.num_judged if assembler is not None else 0,
+            fallback_events=assembler.num_fallback if assembler is not None else 0,
             dead_letters=assembler.num_dead_letters if assembler is not None else 0,
-            binary_messages=link.binary_messages + (live.binary_messages if live else 0),
-            oversized_messages=link.oversized_messages + (live.oversized_messages if live else 0),
-            discarded_messages=link.discarded_messages + (live.discarded_messages if live else 0),
+            binary_messages=reconnector.binary_messages + (live.binary_messages if live else 0),
+            oversized_messages=reconnector.oversized_messages + (live.oversized_messages if live else 0),
+            discarded_messages=reconnector.discarded_messages + (live.discarded_messages if live else 0),
         )
 
     def __repr__(self) -> str:

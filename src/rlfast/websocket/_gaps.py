@@ -28,7 +28,7 @@ class Gap(msgspec.Struct, frozen=True):
     last_seq: int
     """Sequence number of the last message before the gap; -1 if there was none."""
     disconnected_at: int
-    """Nanoseconds since the Unix epoch. With the reason ``idle_timeout``, when the last frame arrived, pongs
+    """Nanoseconds since 1970-01-01 UTC. With the reason ``idle_timeout``, when the last frame arrived, pongs
     included; with ``data_timeout``, when the last message did."""
     reason: str
     """``closed_by_peer``, ``connection_lost``, ``message_too_big``, ``protocol_error: …``; ``idle_timeout``,
@@ -39,7 +39,7 @@ class Gap(msgspec.Struct, frozen=True):
     close_reason: str | None = None
     """Text of the peer's close frame, if it sent one with a text."""
     reconnected_at: int | None = None
-    """Nanoseconds since the Unix epoch; None while there is no new connection."""
+    """Nanoseconds since 1970-01-01 UTC; None while there is no new connection."""
     attempts: int = 0
     """Reconnect attempts so far, as `on_reconnect` counts them; one that still waits for its delay does not
     count."""

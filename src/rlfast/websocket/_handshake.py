@@ -27,7 +27,7 @@ from picows.proxy import ConnectedTransport, connect_through_optional_proxy
 from picows.url import parse_url
 from python_socks import ProxyConnectionError, ProxyError
 
-from rlfast._core.wire import FrameLoop
+from rlfast._core.frame_handler import FrameHandler
 from rlfast.errors import ConnectError, HandshakeRejectedError
 from rlfast.websocket._deflate import NegotiationError
 from rlfast.websocket._proxy import display_proxy
@@ -69,9 +69,9 @@ class _WireLogger(_LoggerAdapter):
 
 async def open_connection(
     settings: Settings,
-    frame_loop: FrameLoop,
+    frame_handler: FrameHandler,
 ) -> None:
-    """Open the connection of `settings` with `frame_loop` as its listener.
+    """Open the connection of `settings` with `frame_handler` as its listener.
 
     ``options.connect_timeout`` covers the header provider, DNS, TCP, the proxy, TLS and the upgrade together.
     A host with several addresses gets the first that answers (RFC 8305).
@@ -84,7 +84,7 @@ async def open_connection(
         ConfigError: the headers cannot be sent.
         Exception: whatever a header provider raises.
     """
-    opening = _Opening(settings, frame_loop)
+    opening = _Opening(settings, frame_handler)
     timeout = settings.options.connect_timeout
     try:
         await finish_within(opening.run(), timeout)
@@ -99,9 +99,9 @@ async def open_connection(
 class _Opening:
     """One attempt to open a connection, over its redirects."""
 
-    def __init__(self, settings: Settings, frame_loop: FrameLoop) -> None:
+    def __init__(self, settings: Settings, frame_handler: FrameHandler) -> None:
         self._settings = settings
-        self._frame_loop = frame_loop
+        self._frame_loop = frame_handler
         self._socket: socket.socket | None = None
 
     async def run(self) -> None:
@@ -115,7 +115,7 @@ class _Opening:
             try:
                 answer = await self._try(target, sent)
             except UpgradeError as error:
-                raise self.failed(f"the answer is no WebSocket upgrade: {error}") from None
+                raise self.failed(f"the answer is not a WebSocket upgrade: {error}") from None
             except (TimeoutError, asyncio.TimeoutError):
                 raise
             except (OSError, WSError, ProxyError) as error:

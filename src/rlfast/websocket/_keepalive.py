@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rlfast._core.block import BlockQueue
-from rlfast._core.wire import FrameLoop
+from rlfast._core.frame_handler import FrameHandler
+from rlfast._core.queue import BlockQueue
 from rlfast.websocket._options import ConnectionOptions
 
-__all__ = ["Liveness", "Silence"]
+__all__ = ["Keepalive", "Silence"]
 
 MAX_LOOKS = 256
 """Looks at the socket before a verdict: so many reads empty any kernel's buffer."""
@@ -23,11 +23,11 @@ class Silence(NamedTuple):
     reason: str
     """``idle_timeout`` or ``data_timeout``."""
     since: int
-    """Start of the gap, in nanoseconds since the Unix epoch: see `Gap.disconnected_at`."""
+    """Start of the gap, in nanoseconds since 1970-01-01 UTC: see `Gap.disconnected_at`."""
     error: str
 
 
-class Liveness:
+class Keepalive:
     """Watches one connection after the other; one timer each.
 
     Without a message for ``idle_timeout`` seconds a ping is sent; without a single byte for ``pong_timeout``
@@ -55,16 +55,16 @@ class Liveness:
         self._pong = options.pong_timeout
         self._data = options.data_timeout
         self._on_dead = on_dead
-        self._frame_loop: FrameLoop | None = None
+        self._frame_loop: FrameHandler | None = None
         self._timer: asyncio.Handle | None = None
 
-    def start(self, frame_loop: FrameLoop) -> None:
+    def start(self, frame_handler: FrameHandler) -> None:
         """Watch a connection that has just been opened."""
         self.stop()
         if self._idle is None and self._data is None:
             return
         self._loop = asyncio.get_running_loop()
-        self._frame_loop = frame_loop
+        self._frame_loop = frame_handler
         self._opened_at = time.time_ns()
         #: of earlier connections: neither stamp may count for this one
         self._old_read_at = self._queue.last_read_at
@@ -100,8 +100,8 @@ class Liveness:
 
     def _look(self, reads_before: int = -1, looks: int = 0) -> None:
         """Compare with the limits, after `looks` at the socket, the last one behind read `reads_before`."""
-        frame_loop = self._frame_loop
-        if frame_loop is None or frame_loop.lost:
+        frame_handler = self._frame_loop
+        if frame_handler is None or frame_handler.lost:
             return
         now = self._loop.time()
         if self._queue.paused:
@@ -109,21 +109,21 @@ class Liveness:
         # As a difference: the loop's clock may count from another start, and the wall clock may be set.
         ago = time.monotonic() - self._queue.last_message_at
         self._silent_since = max(self._silent_since, now - ago)
-        if self._pinged_at is not None and frame_loop.reads != self._reads_at_ping:
+        if self._pinged_at is not None and frame_handler.reads != self._reads_at_ping:
             self._next_ping = self._pinged_at + (self._idle or 0.0)
             self._pinged_at = None
-        silence = self._judge(now)
+        silence = self._check(now)
         if silence is not None:
-            if frame_loop.reads == reads_before or looks == MAX_LOOKS:
+            if frame_handler.reads == reads_before or looks == MAX_LOOKS:
                 self.stop()
                 self._on_dead(silence)
             else:
-                self._timer = self._loop.call_soon(self._let_read, frame_loop.reads, looks + 1)
+                self._timer = self._loop.call_soon(self._let_read, frame_handler.reads, looks + 1)
             return
         ping_at = max(self._silent_since + (self._idle or 0.0), self._next_ping)
         if self._idle is not None and self._pinged_at is None and now >= ping_at:
-            self._pinged_at, self._reads_at_ping = now, frame_loop.reads
-            frame_loop.ping()
+            self._pinged_at, self._reads_at_ping = now, frame_handler.reads
+            frame_handler.ping()
         self._schedule()
 
     def _let_read(self, reads_before: int, looks: int) -> None:
@@ -131,7 +131,7 @@ class Liveness:
         # the turn after the next one the socket has been read, if there was anything.
         self._timer = self._loop.call_soon(self._look, reads_before, looks)
 
-    def _judge(self, now: float) -> Silence | None:
+    def _check(self, now: float) -> Silence | None:
         queue = self._queue
         if self._data is not None and now >= self._silent_since + self._data:
             received_at = queue.last_received_at

@@ -6,6 +6,7 @@ The schedule of attempts is that of the Rust SDK's client (``reasoninglayer`` 1.
 from __future__ import annotations
 
 import asyncio
+import enum
 import inspect
 import logging
 import time
@@ -13,9 +14,9 @@ import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
-from rlfast._core.block import BlockQueue
-from rlfast._core.reads import SocketReads
-from rlfast._core.wire import FrameLoop
+from rlfast._core.frame_handler import FrameHandler
+from rlfast._core.queue import BlockQueue
+from rlfast._core.socket_reader import SocketReader
 from rlfast.errors import (
     ConfigError,
     ConnectError,
@@ -25,21 +26,43 @@ from rlfast.errors import (
     ProtocolError,
     RlfastError,
 )
-from rlfast.websocket._affinity import Home
+from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._gaps import Gap, GapLog
 from rlfast.websocket._handshake import open_connection
-from rlfast.websocket._keepalive import Liveness, Silence
+from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
 from rlfast.websocket._settings import Settings
 from rlfast.websocket._timeouts import wait_within
 
-__all__ = ["Link"]
+__all__ = ["Reconnector"]
 
 _log = logging.getLogger("rlfast.connection")
 
 
-class Link:
+class State(enum.Enum):
+    """What becomes of the stream; docs/design.md has the picture."""
+
+    NEW = "no connection was open yet"
+    OPEN = "a connection is open"
+    WAITING = "it was lost, and attempts are being made"
+    GIVEN_UP = "every attempt has failed"
+    CLOSING = "close was called"
+    OVER = "there will be no more connection"
+
+
+#: By state: those that may follow it.
+MOVES = {
+    State.NEW: {State.OPEN, State.CLOSING, State.OVER},
+    State.OPEN: {State.WAITING, State.CLOSING, State.OVER},
+    State.WAITING: {State.OPEN, State.GIVEN_UP, State.CLOSING, State.OVER},
+    State.GIVEN_UP: {State.WAITING, State.CLOSING, State.OVER},
+    State.CLOSING: {State.OVER},
+    State.OVER: set[State](),
+}
+
+
+class Reconnector:
     """Fills a queue with messages, over as many connections as it takes, until it is closed or gives up.
 
     Whatever the event loop holds, holds this object weakly: it goes away with whoever reads from the queue. A
@@ -50,17 +73,17 @@ class Link:
         queue: where messages go; it is finished when there will be no more.
 
     Attributes:
-        home: where the calls must come from; set before the first `open`.
-        frame_loop: of the connection that is open; None: none is.
+        affinity: where the calls must come from; set before the first `open`.
+        frame_handler: of the connection that is open; None: none is.
         epoch: number of the current or last connection.
-        first_opened_at: in nanoseconds since the Unix epoch; None: it has not been open yet.
-        closing: `close` was called.
+        first_opened_at: in nanoseconds since 1970-01-01 UTC; None: it has not been open yet.
+        state: changed by `_move` only.
         last_error: why there is no connection any more, or why the last one was lost.
         binary_messages, oversized_messages, discarded_messages: of the connections that are gone.
     """
 
     def __init__(self, settings: Settings, queue: BlockQueue) -> None:
-        self.home: Home | None = None
+        self.affinity: LoopAffinity | None = None
         self.settings = settings
         self._queue = queue
         self._backoff = settings.backoff
@@ -69,13 +92,13 @@ class Link:
         self.on_reconnect = settings.on_reconnect
         queue.bind(_weakly(self._pause), _weakly(self._resume))
 
-        self.frame_loop: FrameLoop | None = None
+        self.frame_handler: FrameHandler | None = None
         self.epoch = options.first_epoch - 1
         self.first_opened_at: int | None = None
-        self.closing = False
+        self.state = State.NEW
         self.last_error: NetworkError | None = None
         self.gaps = GapLog(settings.on_gap)
-        self.liveness = Liveness(queue, options, _weakly(self._found_dead))
+        self.keepalive = Keepalive(queue, options, _weakly(self._found_dead))
         self.reconnects = 0
         self.binary_messages = 0
         self.oversized_messages = 0
@@ -83,7 +106,7 @@ class Link:
         self._opened_at = 0.0
         self._delays: Generator[float, None, None] | Any = None
         self._attempt = 0
-        self._gave_up = False
+        self._loss: NetworkError | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
@@ -97,32 +120,39 @@ class Link:
     @property
     def connected(self) -> bool:
         """Whether a message would be sent."""
-        return self.frame_loop is not None and self.frame_loop.sends and not self.closing
+        return self.state is State.OPEN and self.frame_handler is not None and self.frame_handler.sends
+
+    def _move(self, state: State) -> None:
+        """Change the state; nothing else does."""
+        assert state in MOVES[self.state], f"{state} cannot follow {self.state}"
+        self.state = state
 
     # -- opening ---------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
-        frame_loop = FrameLoop(
+        frame_handler = FrameHandler(
             self._queue,
             self._options.max_message_size,
             self.epoch + 1,
             _weakly(self._opened),
             _weakly(self._lost),
         )
-        await open_connection(self.settings, frame_loop)
+        await open_connection(self.settings, frame_handler)
 
-    def _opened(self, frame_loop: FrameLoop) -> None:
+    def _opened(self, frame_handler: FrameHandler) -> None:
         """The frame loop's upgrade is done (called by it, once, before its first message)."""
         options = self._options
-        SocketReads.install(frame_loop, options.read_buffer_size, int(options.busy_poll * 1e9))
-        self.frame_loop = frame_loop
-        self.epoch = frame_loop.epoch
+        SocketReader.install(frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9))
+        if self.state in (State.NEW, State.WAITING):  # Or it is being closed, and drops this one, too.
+            self._move(State.OPEN)
+        self.frame_handler = frame_handler
+        self.epoch = frame_handler.epoch
         self._opened_at = self._timing.clock()
-        self.last_error = None
+        self.last_error = self._loss = None
         self._connection_lost = asyncio.get_running_loop().create_future()
         self._silence = None
-        self.liveness.start(frame_loop)
+        self.keepalive.start(frame_handler)
         now = time.time_ns()
         if self.first_opened_at is None:
             self.first_opened_at = now
@@ -132,35 +162,35 @@ class Link:
 
     # -- losing ----------------------------------------------------------------------------------------
 
-    def _lost(self, frame_loop: FrameLoop) -> None:
+    def _lost(self, frame_handler: FrameHandler) -> None:
         """The frame loop's connection is gone (called by it, once)."""
-        self.frame_loop = None
-        self.liveness.stop()
-        self.binary_messages += frame_loop.assembler.binary_messages
-        self.oversized_messages += frame_loop.assembler.oversized_messages
-        self.discarded_messages += frame_loop.assembler.discarded_messages
+        self.frame_handler = None
+        self.keepalive.stop()
+        self.binary_messages += frame_handler.assembler.binary_messages
+        self.oversized_messages += frame_handler.assembler.oversized_messages
+        self.discarded_messages += frame_handler.assembler.discarded_messages
         assert self._connection_lost is not None
         if not self._connection_lost.done():
             self._connection_lost.set_result(None)
-        if self.closing:
+        if self.state is not State.OPEN:
             return
-        if frame_loop.error is not None or frame_loop.close_received:
+        if frame_handler.error is not None or frame_handler.close_received:
             # It was going down for a better reason, but its peer did not read.
             self._silence = None
         gap = Gap(
-            epoch=frame_loop.epoch,
+            epoch=frame_handler.epoch,
             last_seq=self._queue.next_seq - 1,
             # Since its last sign of life a dead connection may have missed messages.
-            disconnected_at=self._silence.since if self._silence else frame_loop.lost_at,
-            reason=self._why_lost(frame_loop),
-            close_code=frame_loop.close_code,
-            close_reason=frame_loop.close_reason,
+            disconnected_at=self._silence.since if self._silence else frame_handler.lost_at,
+            reason=self._why_lost(frame_handler),
+            close_code=frame_handler.close_code,
+            close_reason=frame_handler.close_reason,
         )
         if self._backoff is None and gap.reason == "closed_by_peer" and gap.close_code == 1000:
             # As the peer meant it.
             self._end()
             return
-        self.last_error = self._error_of_loss(frame_loop, gap)
+        self.last_error = self._loss = self._error_of_loss(frame_handler, gap)
         self.gaps.begin(gap)
         if self._backoff is None:
             self._end()
@@ -168,33 +198,34 @@ class Link:
             self._start_reconnecting(self._backoff)
 
     def _start_reconnecting(self, backoff: Backoff) -> None:
+        self._move(State.WAITING)
         self._supervisor = asyncio.get_running_loop().create_task(
             _reconnect(weakref.ref(self), self._queue, backoff, self._timing)
         )
 
     def _found_dead(self, silence: Silence) -> None:
-        """The connection is open and dead (called by the liveness timer)."""
+        """The connection is open and dead (called by the keepalive timer)."""
         self._silence = silence
-        if self.frame_loop is not None:
-            self.frame_loop.abort()
+        if self.frame_handler is not None:
+            self.frame_handler.abort()
 
-    def _why_lost(self, frame_loop: FrameLoop) -> str:
+    def _why_lost(self, frame_handler: FrameHandler) -> str:
         """The reason of the gap."""
         if self._silence is not None:
             return self._silence.reason
-        if frame_loop.error is not None:
-            code, text = frame_loop.error
+        if frame_handler.error is not None:
+            code, text = frame_handler.error
             return "message_too_big" if code == 1009 else f"protocol_error: {text}"
-        return "closed_by_peer" if frame_loop.close_received else "connection_lost"
+        return "closed_by_peer" if frame_handler.close_received else "connection_lost"
 
-    def _error_of_loss(self, frame_loop: FrameLoop, gap: Gap) -> NetworkError:
+    def _error_of_loss(self, frame_handler: FrameHandler, gap: Gap) -> NetworkError:
         if self._silence is not None:
             return NetworkError(f"connection to {self.url} is dead: {self._silence.error}")
-        if frame_loop.error is not None:
-            code, text = frame_loop.error
+        if frame_handler.error is not None:
+            code, text = frame_handler.error
             return MessageTooBigError(text, gap.last_seq, b"") if code == 1009 else ProtocolError(text, code)
         text = f"connection to {self.url} ended: {gap.describe()}"
-        if frame_loop.close_received:
+        if frame_handler.close_received:
             return ConnectionClosedError(text, gap.close_code, gap.close_reason)
         return NetworkError(text)
 
@@ -239,7 +270,7 @@ class Link:
 
     def _give_up(self, error: Exception | None) -> None:
         """There will be no more connection, unless `try_again` is called."""
-        lost = self.last_error
+        lost = self._loss
         if error is lost:
             # No attempt was left. What the peer said is worth repeating, unless it was a plain goodbye.
             plain = isinstance(lost, ConnectionClosedError) and (lost.close_code, lost.close_reason) == (
@@ -252,35 +283,36 @@ class Link:
             error = ConnectError(f"websocket connect failed: {error}")
         error.__cause__ = lost
         self.last_error = error
-        self._gave_up = True
-        self._end()
+        self._end(State.GIVEN_UP)
 
     def try_again(self) -> bool:
         """Begin to reconnect anew, after every attempt has failed. Returns False if the stream stays over."""
-        home = self.home
-        if not self._gave_up or self.closing or self._backoff is None or home is None or not home.is_here:
+        affinity = self.affinity
+        if self.state is not State.GIVEN_UP or affinity is None or not affinity.is_here:
             return False
-        self._gave_up = False
+        assert self._backoff is not None
         self._delays = None
         self._queue.reopen()
         self.gaps.reopen()
         self._start_reconnecting(self._backoff)
         return True
 
-    def _end(self) -> None:
+    def _end(self, state: State = State.OVER) -> None:
+        if self.state is not State.OVER:
+            self._move(state)
         self.gaps.end(None)
         self._queue.finish()
 
     # -- the queue's word ------------------------------------------------------------------------------
 
     def _pause(self) -> None:
-        if self.frame_loop is not None:
-            self.frame_loop.pause()
+        if self.frame_handler is not None:
+            self.frame_handler.pause()
 
     def _resume(self) -> None:
-        self.liveness.resumed()
-        if self.frame_loop is not None:
-            self.frame_loop.resume()
+        self.keepalive.resumed()
+        if self.frame_handler is not None:
+            self.frame_handler.resume()
 
     # -- closing ---------------------------------------------------------------------------------------
 
@@ -292,8 +324,9 @@ class Link:
         if self._all_closed is not None:
             await asyncio.shield(self._all_closed)
             return
-        self.closing = True
-        self.liveness.stop()
+        if self.state is not State.OVER:
+            self._move(State.CLOSING)
+        self.keepalive.stop()
         self._all_closed = asyncio.get_running_loop().create_future()
         supervisor = self._supervisor
         try:
@@ -301,13 +334,13 @@ class Link:
                 supervisor.cancel()
                 # A callback that does not let itself be cancelled must not hold this up.
                 await wait_within([supervisor], self._options.close_timeout)
-            if self.frame_loop is not None and not self.frame_loop.lost:
+            if self.frame_handler is not None and not self.frame_handler.lost:
                 assert self._connection_lost is not None
-                self.frame_loop.start_close(code, reason)
+                self.frame_handler.start_close(code, reason)
                 await wait_within([self._connection_lost], self._options.close_timeout)
         finally:
-            if self.frame_loop is not None:
-                self.frame_loop.abort()
+            if self.frame_handler is not None:
+                self.frame_handler.abort()
             self._end()
             # Before the callbacks: one of them may wait for it in a close of its own.
             self._all_closed.set_result(None)
@@ -315,8 +348,9 @@ class Link:
 
     def forget(self) -> None:
         """The event loop is closed, and the transport went with it: only finish the queue."""
-        self.closing = True
-        self.frame_loop = None
+        if self.state is not State.OVER:
+            self._move(State.OVER)
+        self.frame_handler = None
         self._queue.finish()
 
     def abandon(self) -> bool:
@@ -324,23 +358,23 @@ class Link:
 
         Returns False if there was nothing left to be dropped. May be called in any thread.
         """
-        home = self.home
-        if home is None or home.is_inherited:
+        affinity = self.affinity
+        if affinity is None or affinity.is_inherited:
             return False
-        frame_loop, supervisor, liveness = self.frame_loop, self._supervisor, self.liveness
-        is_open = frame_loop is not None and not frame_loop.lost and not self.closing
+        frame_handler, supervisor, keepalive = self.frame_handler, self._supervisor, self.keepalive
+        is_open = self.state is State.OPEN and frame_handler is not None and not frame_handler.lost
         if not is_open and (supervisor is None or supervisor.done()):
             return False
 
         def drop() -> None:
-            liveness.stop()
-            if frame_loop is not None:
-                frame_loop.abort()
+            keepalive.stop()
+            if frame_handler is not None:
+                frame_handler.abort()
             if supervisor is not None:
                 supervisor.cancel()
 
         # Later, and there: the garbage collector runs in any thread, at any time.
-        home.call_soon(drop)
+        affinity.call_soon(drop)
         return True
 
 
@@ -357,31 +391,31 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
 
 
 async def _reconnect(
-    reference: weakref.ref[Link], queue: BlockQueue, backoff: Backoff, timing: Timing
+    reference: weakref.ref[Reconnector], queue: BlockQueue, backoff: Backoff, timing: Timing
 ) -> None:
     """Try until a connection opens, the attempts are used up, or the error is fatal.
 
-    It holds the link while it works for it, and not during a delay; but always the queue, which whoever
-    waits for a message hangs on: a task that nobody else knows of must not be collected as garbage.
+    It holds the reconnector while it works for it, and not during a delay; but always the queue, which
+    whoever waits for a message hangs on: a task that nobody else knows of must not be collected as garbage.
     """
-    link = reference()
-    if link is None:
+    reconnector = reference()
+    if reconnector is None:
         return
     try:
-        error: Exception | None = link.last_error
-        for delay in link._schedule(backoff):
-            await link._announce()
-            if link.closing:
+        error: Exception | None = reconnector.last_error
+        for delay in reconnector._schedule(backoff):
+            await reconnector._announce()
+            if reconnector.state is not State.WAITING:
                 return
-            del link
+            del reconnector
             await timing.sleep(backoff.next_delay(delay, error))
-            link = reference()
-            if link is None or link.closing:
+            reconnector = reference()
+            if reconnector is None or reconnector.state is not State.WAITING:
                 return
-            goes_on, error = await link._try_again(backoff)
-            if not goes_on or link.closing:
+            goes_on, error = await reconnector._try_again(backoff)
+            if not goes_on or reconnector.state is not State.WAITING:
                 return
-        link._give_up(error)
+        reconnector._give_up(error)
     except asyncio.CancelledError:
         closing = reference()
         if closing is not None:

@@ -139,8 +139,8 @@ def check_headers(headers: Headers) -> dict[str, str]:
     """Return a copy of `headers` if they are safe to send.
 
     Raises:
-        ConfigError: it is not a mapping of str to str, a name is no HTTP token, or a value holds CR, LF or
-            NUL. The text never holds a value, nor a name that may be one.
+        ConfigError: it is not a mapping of str to str, a name is not an HTTP token, or a value holds CR, LF
+            or NUL. The text never holds a value, nor a name that may be one.
     """
     check_type("headers", headers, Mapping, what="a mapping of str to str, or a callable that returns one")
     checked = {}

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rlfast._core.reads import SocketReads
+from rlfast._core.socket_reader import SocketReader
 
 __all__ = ["MAX_ANSWER", "TOKEN", "Answer", "Upgrade", "UpgradeError", "read_head"]
 
@@ -31,7 +31,7 @@ _STATUS_LINE = re.compile(rb"HTTP/\d\.\d 0*([1-9]\d\d)(?: .*)?", re.IGNORECASE |
 
 
 class UpgradeError(Exception):
-    """What the server answered is no upgrade to WebSocket. The text holds no header's value."""
+    """What the server answered is not an upgrade to WebSocket. The text holds no header's value."""
 
 
 class Answer(NamedTuple):
@@ -55,7 +55,7 @@ def read_head(head: bytes) -> Answer:
     """Read the head of a response, without the empty line at its end.
 
     Raises:
-        UpgradeError: it is no HTTP.
+        UpgradeError: it is not HTTP.
     """
     status_line, *lines = (line.rstrip(b"\r") for line in _FOLD.sub(b" ", head).split(b"\n"))
     match = _STATUS_LINE.fullmatch(status_line)
@@ -65,7 +65,7 @@ def read_head(head: bytes) -> Answer:
     for line in lines:
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon or not TOKEN.fullmatch(name):
-            raise UpgradeError("a line of it is no HTTP header")
+            raise UpgradeError("a line of it is not HTTP header")
         if re.search(r"[\r\0]", value):
             raise UpgradeError(f"its header {name} holds CR or NUL")
         headers.setdefault(name.lower(), []).append(value.strip(" \t"))
@@ -73,7 +73,7 @@ def read_head(head: bytes) -> Answer:
 
 
 def _no_http(start: bytes) -> UpgradeError:
-    return UpgradeError(f"it is no HTTP, but begins with {start[:40]!r}")
+    return UpgradeError(f"it is not HTTP: it begins with {start[:40]!r}")
 
 
 def _check(answer: Answer, accept: str) -> None:
@@ -183,5 +183,5 @@ class Upgrade(asyncio.BufferedProtocol):
         picows.buffer_updated(len(head))
         reads = transport.get_protocol()
         # Otherwise the listener has dropped the connection.
-        if isinstance(reads, SocketReads):
+        if isinstance(reads, SocketReader):
             reads.feed(bytes(self._data))

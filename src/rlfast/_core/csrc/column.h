@@ -19,13 +19,13 @@ enum rl_kind {
     RL_LIST_UTF8,
     RL_LIST_UUID,
     RL_BINARY,
-    RL_TIMESTAMP        /* int64 nanoseconds since the Unix epoch, UTC */
+    RL_TIMESTAMP        /* int64 nanoseconds since 1970-01-01 UTC, UTC */
 };
 
 /* How the rows of a text column are stored at the moment. */
 enum rl_encoding {
     RL_PLAIN,           /* offsets and bytes */
-    RL_WORDS,           /* codes; new words are added */
+    RL_STRING_TABLE,           /* codes; new words are added */
     RL_ADAPTIVE,        /* the same, until there are too many words: then RL_PLAIN */
     RL_FIXED            /* codes of words that the type names; no others */
 };
@@ -46,7 +46,7 @@ typedef struct {
     rl_buffer offsets;  /* int32, of plain text, binary and lists */
     rl_buffer data;     /* values, codes, bits, or bytes of text; `size` counts only where offsets point into it */
     rl_buffer child_offsets;    /* int32, of the items of RL_LIST_UTF8; never empty once there is room for a row */
-    rl_words *words;    /* borrowed; NULL for columns without a dictionary */
+    rl_string_table *words;    /* borrowed; NULL for columns without a dictionary */
 } rl_column;
 
 /* Columns of one table, which have the same rows. The pointers are borrowed, the array is not. */
@@ -297,7 +297,7 @@ RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
     c->data = data;
     c->offsets = offsets;
     c->encoding = RL_PLAIN;
-    rl_words_clear(c->words);
+    rl_table_clear(c->words);
     return RL_OK;
 }
 
@@ -308,7 +308,7 @@ RL_NOINLINE int rl_new_word(rl_column *c, int64_t row, const uint8_t *text, size
     if (c->encoding == RL_ADAPTIVE
         && (count >= RL_MAX_WORDS || (count >= RL_TRIAL_WORDS && 2 * (int64_t)count > row)))
         return rl_make_plain(c, row);
-    *code = rl_words_add(c->words, text, n);
+    *code = rl_table_add(c->words, text, n);
     return *code < 0 ? *code : RL_OK;
 }
 
@@ -318,10 +318,10 @@ RL_INLINE int rl_put_text(rl_column *c, int64_t row, const uint8_t *text, size_t
     int32_t code;
     int result;
     if (c->encoding != RL_PLAIN) {
-        code = rl_words_find(c->words, text, n, around.begin);
+        code = rl_table_find(c->words, text, n, around.begin);
         if (RL_UNLIKELY(code < 0)) {
             if (c->encoding == RL_FIXED)
-                return RL_NO_WORD;
+                return RL_NOT_IN_TABLE;
             result = rl_new_word(c, row, text, n, &code);
             if (result != RL_OK)
                 return result;

@@ -17,12 +17,12 @@ RL_INLINE const uint8_t *rl_take_text(
     return rl_checked(d, rl_put_text(f->column, row, text, n, around), after);
 }
 
-RL_NOINLINE const uint8_t *rl_odd_text_value(
+RL_NOINLINE const uint8_t *rl_slow_text_value(
     rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const uint8_t *q, rl_input in)
 {
     rl_input around;
     rl_span text;
-    p = rl_odd_string(d, p, q, in, &text, &around);
+    p = rl_slow_string(d, p, q, in, &text, &around);
     return p == NULL ? NULL : rl_take_text(d, f, row, text.text, text.size, around, p);
 }
 
@@ -32,7 +32,7 @@ RL_INLINE const uint8_t *rl_text_value(
     const uint8_t *q = rl_scan(++p, in);
     if (RL_LIKELY(q < in.end && *q == '"'))
         return rl_take_text(d, f, row, p, (size_t)(q - p), in, q + 1);
-    return rl_odd_text_value(d, f, row, p, q, in);
+    return rl_slow_text_value(d, f, row, p, q, in);
 }
 
 RL_INLINE const uint8_t *rl_list_value(
@@ -204,16 +204,16 @@ RL_NOINLINE int rl_fill_absent(rl_decoder *d, const rl_type *t, int64_t row)
         case RL_ABSENT_NULL:
             if (rl_put_null(f->column, row) != RL_OK) {
                 d->no_memory = 1;
-                return RL_ASK;
+                return RL_FALLBACK;
             }
             break;
         case RL_ABSENT_DEFAULT:
-            in = rl_input_of(f->fallback, f->fallback + f->fallback_size + 1);
-            if (rl_value(d, t, f, row, f->fallback, in) != f->fallback + f->fallback_size)
-                return RL_ASK;
+            in = rl_input_of(f->default_json, f->default_json + f->default_size + 1);
+            if (rl_value(d, t, f, row, f->default_json, in) != f->default_json + f->default_size)
+                return RL_FALLBACK;
             break;
         default:
-            return RL_ASK;
+            return RL_FALLBACK;
         }
     }
     return RL_TAKEN;

@@ -21,7 +21,7 @@ RL_NOINLINE const uint8_t *rl_find_key(
     p = rl_string(d, start, in, name, &around);
     if (p == NULL)
         return NULL;
-    *index = rl_words_find(&t->names, name->text, name->size, around.begin);
+    *index = rl_table_find(&t->names, name->text, name->size, around.begin);
     /* To keep an unknown name it would have to be escaped again. */
     if (*index < 0 && name->text != start)
         return NULL;
@@ -96,7 +96,7 @@ typedef struct {
 } rl_start;
 
 /* The members of an object of type t, to `cells`, or, if that is NULL, to the type's row `row`. */
-RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_cell *cells, rl_start start)
+RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_token *cells, rl_start start)
 {
     const uint8_t *p = start.p;
     rl_input in = start.in;
@@ -115,26 +115,26 @@ RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_cell *
         else {
             p = rl_find_key(d, t, p, in, &found, &name);
             if (p == NULL)
-                return RL_ASK;
+                return RL_FALLBACK;
             if (found < 0) {
                 if (!t->keeps_unknown)
-                    return RL_ASK;
+                    return RL_FALLBACK;
                 p = cells != NULL ? rl_skip_value(d, p, in, RL_MAX_DEPTH) : rl_keep_unknown(d, name, p, in);
                 /* An unknown value may end with a brace, and take the object's own. */
                 if (p == NULL || p == in.end)
-                    return RL_ASK;
+                    return RL_FALLBACK;
                 goto behind_value;
             }
             f = &t->fields[found];
             previous->next = f;
         }
         if (RL_UNLIKELY(f->seen_in == d->event))
-            return RL_ASK;
+            return RL_FALLBACK;
         f->seen_in = d->event;
         n++;
-        p = cells != NULL ? rl_value_cell(d, t, f, &cells[f - t->fields], p, in) : rl_value(d, t, f, row, p, in);
+        p = cells != NULL ? rl_value_token(d, t, f, &cells[f - t->fields], p, in) : rl_value(d, t, f, row, p, in);
         if (RL_UNLIKELY(p == NULL))
-            return RL_ASK;
+            return RL_FALLBACK;
         previous = f;
     behind_value:
         if (RL_UNLIKELY(*p <= ' '))
@@ -145,11 +145,11 @@ RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_cell *
         }
         if (RL_LIKELY(*p == '}'))
             break;
-        return RL_ASK;
+        return RL_FALLBACK;
     }
 behind_members:
     if (p + 1 != in.end)
-        return RL_ASK;
+        return RL_FALLBACK;
     if (RL_LIKELY(n == t->n_fields))
         return RL_TAKEN;
     return cells != NULL ? rl_mark_absent(d, t, cells) : rl_fill_absent(d, t, row);
@@ -189,11 +189,11 @@ RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t
         start->previous = t->start;
     }
     start->p = p;
-    return RL_UNLIKELY(t->judged) ? NULL : t;
+    return RL_UNLIKELY(t->always_fallback) ? NULL : t;
 }
 
 /* See rl_reader. */
-static const rl_type *rl_read_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_cell *cells)
+static const rl_type *rl_read_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_token *cells)
 {
     rl_start start;
     rl_type *t = rl_begin_event(d, p, end, &start);
@@ -210,12 +210,12 @@ RL_INLINE int rl_event(
     uint32_t i;
     int64_t row;
     if (RL_UNLIKELY(t == NULL))
-        return RL_ASK;
+        return RL_FALLBACK;
     table = t->rows;
     row = table->rows;
     if (RL_UNLIKELY(row >= table->capacity) && rl_rows_grow(table) != RL_OK) {
         d->no_memory = 1;
-        return RL_ASK;
+        return RL_FALLBACK;
     }
     d->n_unknown = 0;
     if (RL_UNLIKELY(rl_members(d, t, row, NULL, start) != RL_TAKEN))
@@ -237,7 +237,7 @@ undo:
     for (i = 0; i < t->n_fields; i++)
         if (t->fields[i].column != NULL)
             rl_take_back(t->fields[i].column, row);
-    return RL_ASK;
+    return RL_FALLBACK;
 }
 
 /* A message of an untyped stream: any JSON, kept as it is. */
@@ -251,15 +251,15 @@ static int rl_untyped_event(
     int64_t row = table->rows;
     int result;
     if (q == NULL || rl_skip_space_to(q, end) != end)
-        return RL_ASK;
+        return RL_FALLBACK;
     if (row >= table->capacity && rl_rows_grow(table) != RL_OK) {
         d->no_memory = 1;
-        return RL_ASK;
+        return RL_FALLBACK;
     }
     result = rl_put_text(json, row, p, (size_t)(end - p), in);
     if (result != RL_OK) {
         d->no_memory = result == RL_NO_MEMORY;
-        return RL_ASK;
+        return RL_FALLBACK;
     }
     rl_put_int64(table->seq, row, seq);
     rl_put_int64(table->epoch, row, epoch);

@@ -5,13 +5,13 @@
 #include "plan.h"
 #include "simd.h"
 
-/* Rules for every function here, and in what includes it. Bytes are read from the input only. NULL, or RL_ASK, means
+/* Rules for every function here, and in what includes it. Bytes are read from the input only. NULL, or RL_FALLBACK, means
  * that the general path shall look at the event. When in doubt, ask: what is taken here must be what msgspec would
  * have made of it. Where the input is an object, its last byte is the closing brace: no key, and no value of a known
  * field, ends with a brace, so the place behind one is inside the input, and needs no check.
  */
 
-enum { RL_ASK = 0, RL_TAKEN = 1 };
+enum { RL_FALLBACK = 0, RL_TAKEN = 1 };
 
 RL_INLINE int rl_is_space(uint8_t c)
 {
@@ -44,7 +44,7 @@ RL_INLINE int rl_match(const uint8_t *p, rl_input in, const rl_field *f)
 /* -- strings ------------------------------------------------------------------------------------------------ */
 
 /* A string with escapes or with bytes that are not ASCII; q is the first of these, or where the text ends. */
-RL_NOINLINE const uint8_t *rl_odd_string(
+RL_NOINLINE const uint8_t *rl_slow_string(
     rl_decoder *d, const uint8_t *p, const uint8_t *q, rl_input in, rl_span *out, rl_input *around)
 {
     const uint8_t *run = p, *end = in.end;
@@ -109,7 +109,7 @@ RL_INLINE const uint8_t *rl_string(
         *around = in;
         return q + 1;
     }
-    return rl_odd_string(d, p, q, in, out, around);
+    return rl_slow_string(d, p, q, in, out, around);
 }
 
 RL_NOINLINE int64_t rl_code_points(const uint8_t *text, size_t n)

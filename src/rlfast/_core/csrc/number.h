@@ -34,7 +34,7 @@ RL_INLINE const uint8_t *rl_digits(const uint8_t *p, const uint8_t *end, uint64_
     static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
     while (end - p >= 8) {
         uint64_t digits = rl_load64(p) ^ 0x3030303030303030u;
-        /* The lowest byte with its top bit set is the first that is no digit; carries only go upwards. */
+        /* The lowest byte with its top bit set is the first that is not a digit; carries only go upwards. */
         uint64_t others = ((digits + 0x7676767676767676u) | digits) & 0x8080808080808080u;
         int n;
         if (others == 0) {

@@ -11,43 +11,43 @@ enum { RL_MAX_UNKNOWN = 32, RL_MAX_DEPTH = 32 };
 /* One socket read: how many messages of the block it completed, and when it was seen. */
 typedef struct {
     uint32_t count;
-    int64_t received_at;    /* nanoseconds since the Unix epoch */
+    int64_t received_at;    /* nanoseconds since 1970-01-01 UTC */
 } rl_stamp;
 
 enum rl_absent {
-    RL_REQUIRED,            /* an event without the field is no event of this type */
+    RL_REQUIRED,            /* an event without the field is not an event of this type */
     RL_ABSENT_NULL,
-    RL_ABSENT_DEFAULT,      /* `fallback` takes its place */
-    RL_ABSENT_ASK           /* the general path knows */
+    RL_ABSENT_DEFAULT,      /* `default_json` takes its place */
+    RL_ABSENT_FALLBACK           /* the general path knows */
 };
 
 /* A field's kind is an enum rl_kind, or this: the tag that tells the types apart, which has no column. */
 enum { RL_TAG = 15 };
 
 /* One value of an event, for whoever makes an object of it. What it points to is in the payload. */
-enum rl_cell_kind {
-    RL_CELL_ABSENT,
-    RL_CELL_NULL,
-    RL_CELL_FALSE,
-    RL_CELL_TRUE,
-    RL_CELL_INTEGER,
-    RL_CELL_NUMBER,
-    RL_CELL_ASCII,          /* text[0:size] */
-    RL_CELL_UTF8,           /* the same, well-formed, with at least one byte that is not ASCII */
-    RL_CELL_ESCAPED,        /* the same with well-formed escapes, see rl_unescape_all */
-    RL_CELL_WORD,           /* `integer` is the code of one of the field's words */
-    RL_CELL_LIST,           /* `size` cells of the decoder's `items`, from number `integer` on */
+enum rl_token_kind {
+    RL_TOKEN_ABSENT,
+    RL_TOKEN_NULL,
+    RL_TOKEN_FALSE,
+    RL_TOKEN_TRUE,
+    RL_TOKEN_INTEGER,
+    RL_TOKEN_NUMBER,
+    RL_TOKEN_ASCII,          /* text[0:size] */
+    RL_TOKEN_UTF8,           /* the same, well-formed, with at least one byte that is not ASCII */
+    RL_TOKEN_ESCAPED,        /* the same with well-formed escapes, see rl_unescape_all */
+    RL_TOKEN_LISTED,           /* `integer` is the code of one of the field's words */
+    RL_TOKEN_LIST,           /* `size` cells of the decoder's `items`, from number `integer` on */
     /* Of plain values only, see rl_values. */
-    RL_CELL_KEY,            /* `object` is that of a field */
-    RL_CELL_OPEN_ARRAY,
-    RL_CELL_OPEN_OBJECT,
-    RL_CELL_ARRAY,          /* the end of one */
-    RL_CELL_OBJECT,
-    RL_CELL_NEW_KEY = 32    /* added to the kind of a text: the key of a member, and of no field */
+    RL_TOKEN_KEY,            /* `object` is that of a field */
+    RL_TOKEN_OPEN_ARRAY,
+    RL_TOKEN_OPEN_OBJECT,
+    RL_TOKEN_ARRAY,          /* the end of one */
+    RL_TOKEN_OBJECT,
+    RL_TOKEN_NEW_KEY = 32    /* added to the kind of a text: the key of a member, and of no field */
 };
 
 typedef struct {
-    int kind;               /* enum rl_cell_kind */
+    int kind;               /* enum rl_token_kind */
     size_t size;
     union {
         const uint8_t *text;
@@ -55,13 +55,13 @@ typedef struct {
         double number;
         void *object;
     } of;
-} rl_cell;
+} rl_token;
 
 /* Items of the lists of one event; what has more is left to the general path. */
 enum { RL_MAX_ITEMS = 4096 };
 
 /* Cells of a message that is read as plain values; what has more is left to the general path. */
-enum { RL_MAX_CELLS = 65536 };
+enum { RL_MAX_TOKENS = 65536 };
 
 /* A member of the object that is a message, if it is the first one and a text, tells what kind of message it is. So
  * it tells better than its key which key follows. */
@@ -79,30 +79,30 @@ typedef struct rl_field {
      * learned, and learned again when a server changes it. */
     struct rl_field *next;
     rl_column *column;      /* borrowed; NULL where there are only cells */
-    const rl_words *words;  /* borrowed; of cells: the only texts that occur, or NULL */
+    const rl_string_table *words;  /* borrowed; of cells: the only texts that occur, or NULL */
     uint64_t seen_in;       /* number of the last event that held the field */
     const uint8_t *key;     /* the name with its quotes and the colon, as a compact encoder writes it; borrowed */
     int absent;             /* enum rl_absent */
     int64_t int_min, int_max;
     double float_min, float_max;
     int64_t length_min, length_max;     /* code points of text, items of a list */
-    const uint8_t *fallback;            /* JSON, and a brace behind it; borrowed */
-    size_t fallback_size;               /* without the brace */
+    const uint8_t *default_json;            /* JSON, and a brace behind it; borrowed */
+    size_t default_size;               /* without the brace */
     void *object;           /* of plain values: what stands for the key, for whoever makes objects */
 } rl_field;
 
 /* One struct type. */
 typedef struct {
     rl_field *fields;       /* n_fields, the tag the last of them, if there is one; then the start of an object,
-                             * which is no field, but has a `next` */
+                             * which is not a field, but has a `next` */
     uint32_t n_fields;
     rl_field *tag;          /* NULL without one */
     rl_field *start;
     rl_field tag_value;     /* only what it takes to recognise the tag's value, in JSON */
     void *next_in_bucket;   /* rl_type *, of rl_decoder.tags */
-    rl_words names;         /* owned; name -> index in `fields` */
+    rl_string_table names;         /* owned; name -> index in `fields` */
     rl_rows *rows;          /* borrowed; NULL where there are only cells */
-    uint8_t judged;         /* every event is left to the general path */
+    uint8_t always_fallback;         /* every event is left to the general path */
     uint8_t keeps_unknown;
 } rl_type;
 
@@ -157,7 +157,7 @@ typedef void (*rl_kernel)(rl_decoder *decoder, rl_run *run);
 
 /* Write the values of the event in [p, end) to `cells`, in the order of its type's fields, and return the type; NULL
  * if the general path must look at it, or for want of memory. Needs no GIL. */
-typedef const rl_type *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end, rl_cell *cells);
+typedef const rl_type *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end, rl_token *cells);
 
 /* Write the object or array in [p, end) to the decoder's `items` as cells, in the order of the text, and return how
  * many they are; 0 if the general path must look at it, or for want of memory. The fields of the

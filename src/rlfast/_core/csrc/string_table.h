@@ -19,7 +19,7 @@ typedef struct {
     uint64_t seed[2];   /* odd and random, so that no server can choose texts that collide */
     rl_buffer offsets;  /* int32, count + 1 of them: the words as an Arrow utf8 array, in order of their codes */
     rl_buffer data;
-} rl_words;
+} rl_string_table;
 
 typedef struct {
     uint64_t head, tail;
@@ -63,12 +63,12 @@ RL_INLINE uint32_t rl_spread(rl_digest digest, const uint64_t seed[2], int shift
 }
 
 /* The slot where the search for a text begins. */
-RL_INLINE uint32_t rl_first_slot(rl_digest digest, const rl_words *words)
+RL_INLINE uint32_t rl_first_slot(rl_digest digest, const rl_string_table *words)
 {
     return rl_spread(digest, words->seed, words->shift);
 }
 
-RL_INLINE int rl_words_equal(const rl_words *words, const rl_slot *slot, rl_digest digest, const uint8_t *text, size_t n)
+RL_INLINE int rl_table_equal(const rl_string_table *words, const rl_slot *slot, rl_digest digest, const uint8_t *text, size_t n)
 {
     if (slot->head != digest.head || slot->tail != digest.tail || slot->size != n)
         return 0;
@@ -78,7 +78,7 @@ RL_INLINE int rl_words_equal(const rl_words *words, const rl_slot *slot, rl_dige
 }
 
 /* The code of a text, or -1. Reads nothing before `begin` and behind the text. */
-RL_INLINE int32_t rl_words_find(const rl_words *words, const uint8_t *text, size_t n, const uint8_t *begin)
+RL_INLINE int32_t rl_table_find(const rl_string_table *words, const uint8_t *text, size_t n, const uint8_t *begin)
 {
     rl_digest digest;
     uint32_t mask = words->n_slots - 1, at;
@@ -86,12 +86,12 @@ RL_INLINE int32_t rl_words_find(const rl_words *words, const uint8_t *text, size
         return -1;
     digest = rl_digest_text(text, n, words->seed[0], begin);
     for (at = rl_first_slot(digest, words); words->slots[at].code != 0; at = (at + 1) & mask)
-        if (RL_LIKELY(rl_words_equal(words, &words->slots[at], digest, text, n)))
+        if (RL_LIKELY(rl_table_equal(words, &words->slots[at], digest, text, n)))
             return words->slots[at].code - 1;
     return -1;
 }
 
-RL_NOINLINE int rl_words_rehash(rl_words *words)
+RL_NOINLINE int rl_table_rehash(rl_string_table *words)
 {
     uint32_t n_old = words->n_slots, i, at;
     rl_slot *old = words->slots, *slots;
@@ -117,7 +117,7 @@ RL_NOINLINE int rl_words_rehash(rl_words *words)
 }
 
 /* Add a text that is not in the set. Returns its code, RL_NO_MEMORY or RL_TOO_BIG, then changing nothing. */
-RL_NOINLINE int32_t rl_words_add(rl_words *words, const uint8_t *text, size_t n)
+RL_NOINLINE int32_t rl_table_add(rl_string_table *words, const uint8_t *text, size_t n)
 {
     rl_digest digest;
     rl_slot *slot;
@@ -125,7 +125,7 @@ RL_NOINLINE int32_t rl_words_add(rl_words *words, const uint8_t *text, size_t n)
     int32_t end;
     if (words->data.size + n > INT32_MAX)
         return RL_TOO_BIG;
-    if (2 * ((uint64_t)words->count + 1) > words->n_slots && rl_words_rehash(words) != RL_OK)
+    if (2 * ((uint64_t)words->count + 1) > words->n_slots && rl_table_rehash(words) != RL_OK)
         return RL_NO_MEMORY;
     if (rl_buffer_reserve(&words->offsets, 2 * sizeof end) != RL_OK || rl_buffer_reserve(&words->data, n) != RL_OK)
         return RL_NO_MEMORY;
@@ -149,7 +149,7 @@ RL_NOINLINE int32_t rl_words_add(rl_words *words, const uint8_t *text, size_t n)
 }
 
 /* Forget all texts, whose buffers may have been moved out; the slots stay for reuse, unless they are many. */
-RL_INLINE void rl_words_clear(rl_words *words)
+RL_INLINE void rl_table_clear(rl_string_table *words)
 {
     if (words->n_slots > 1024) {
         free(words->slots);
@@ -163,7 +163,7 @@ RL_INLINE void rl_words_clear(rl_words *words)
     words->data.size = 0;
 }
 
-RL_INLINE void rl_words_free(rl_words *words)
+RL_INLINE void rl_table_free(rl_string_table *words)
 {
     free(words->slots);
     rl_buffer_free(&words->offsets);

@@ -6,28 +6,28 @@
 #include "lex.h"
 
 /* The string whose opening quote is before p; a word's code where the field has words. */
-RL_INLINE const uint8_t *rl_text_cell(rl_decoder *d, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+RL_INLINE const uint8_t *rl_text_token(rl_decoder *d, const rl_field *f, rl_token *cell, const uint8_t *p, rl_input in)
 {
     const uint8_t *q = rl_scan(p, in);
     rl_input around = in;
     rl_span text;
     cell->of.text = p;
     if (RL_LIKELY(q < in.end && *q == '"')) {
-        cell->kind = RL_CELL_ASCII;
+        cell->kind = RL_TOKEN_ASCII;
         text.text = p;
         text.size = cell->size = (size_t)(q - p);
         q++;
     }
     else {
-        q = rl_odd_string(d, p, q, in, &text, &around);
+        q = rl_slow_string(d, p, q, in, &text, &around);
         if (q == NULL)
             return NULL;
-        cell->kind = text.text == p ? RL_CELL_UTF8 : RL_CELL_ESCAPED;
+        cell->kind = text.text == p ? RL_TOKEN_UTF8 : RL_TOKEN_ESCAPED;
         cell->size = (size_t)(q - 1 - p);
     }
     if (f->words != NULL) {
-        cell->kind = RL_CELL_WORD;
-        cell->of.integer = rl_words_find(f->words, text.text, text.size, around.begin);
+        cell->kind = RL_TOKEN_LISTED;
+        cell->of.integer = rl_table_find(f->words, text.text, text.size, around.begin);
         return cell->of.integer < 0 ? NULL : q;
     }
     if (RL_UNLIKELY(f->limited) && f->kind == RL_UTF8) {
@@ -38,12 +38,12 @@ RL_INLINE const uint8_t *rl_text_cell(rl_decoder *d, const rl_field *f, rl_cell 
     return q;
 }
 
-RL_NOINLINE const uint8_t *rl_list_cell(
-    rl_decoder *d, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+RL_NOINLINE const uint8_t *rl_list_token(
+    rl_decoder *d, const rl_field *f, rl_token *cell, const uint8_t *p, rl_input in)
 {
-    rl_cell *item;
+    rl_token *item;
     int64_t n = 0;
-    cell->kind = RL_CELL_LIST;
+    cell->kind = RL_TOKEN_LIST;
     cell->of.integer = (int64_t)(d->items.size / sizeof *item);
     p = rl_skip_space(p + 1);
     if (*p == ']')
@@ -54,9 +54,9 @@ RL_NOINLINE const uint8_t *rl_list_cell(
                 return NULL;
             if (rl_buffer_reserve(&d->items, sizeof *item) != RL_OK)
                 return rl_checked(d, RL_NO_MEMORY, p);
-            item = (rl_cell *)(d->items.data + d->items.size);
+            item = (rl_token *)(d->items.data + d->items.size);
             d->items.size += sizeof *item;
-            p = rl_text_cell(d, f, item, p + 1, in);
+            p = rl_text_token(d, f, item, p + 1, in);
             if (p == NULL)
                 return NULL;
             n++;
@@ -74,62 +74,62 @@ RL_NOINLINE const uint8_t *rl_list_cell(
 }
 
 /* The value at p; returns the place behind it. */
-RL_INLINE const uint8_t *rl_value_cell(
-    rl_decoder *d, const rl_type *t, const rl_field *f, rl_cell *cell, const uint8_t *p, rl_input in)
+RL_INLINE const uint8_t *rl_value_token(
+    rl_decoder *d, const rl_type *t, const rl_field *f, rl_token *cell, const uint8_t *p, rl_input in)
 {
     switch (f->kind) {
     case RL_UTF8:
         if (RL_UNLIKELY(*p != '"'))
             break;
-        return rl_text_cell(d, f, cell, p + 1, in);
+        return rl_text_token(d, f, cell, p + 1, in);
     case RL_INT64:
         if (RL_UNLIKELY(*p == 'n'))
             break;
-        cell->kind = RL_CELL_INTEGER;
+        cell->kind = RL_TOKEN_INTEGER;
         p = rl_parse_int64(p, in.end, &cell->of.integer);
         return p == NULL || (f->limited && (cell->of.integer < f->int_min || cell->of.integer > f->int_max)) ? NULL : p;
     case RL_FLOAT64:
         if (RL_UNLIKELY(*p == 'n'))
             break;
-        cell->kind = RL_CELL_NUMBER;
+        cell->kind = RL_TOKEN_NUMBER;
         p = rl_parse_double(p, in.end, d->powers, &cell->of.number);
         return p == NULL || (f->limited && !(cell->of.number >= f->float_min && cell->of.number <= f->float_max))
             ? NULL : p;
     case RL_BOOL:
         if (in.end - p >= 4 && memcmp(p, "true", 4) == 0) {
-            cell->kind = RL_CELL_TRUE;
+            cell->kind = RL_TOKEN_TRUE;
             return p + 4;
         }
         if (in.end - p >= 5 && memcmp(p, "false", 5) == 0) {
-            cell->kind = RL_CELL_FALSE;
+            cell->kind = RL_TOKEN_FALSE;
             return p + 5;
         }
         break;
     case RL_LIST_UTF8:
         if (RL_UNLIKELY(*p != '['))
             break;
-        return rl_list_cell(d, f, cell, p, in);
+        return rl_list_token(d, f, cell, p, in);
     case RL_TAG:
         return rl_match(p, in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
     default:
         return NULL;
     }
     if (f->nullable && in.end - p >= 4 && memcmp(p, "null", 4) == 0) {
-        cell->kind = RL_CELL_NULL;
+        cell->kind = RL_TOKEN_NULL;
         return p + 4;
     }
     return NULL;
 }
 
-RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_cell *cells)
+RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_token *cells)
 {
     uint32_t i;
     for (i = 0; i < t->n_fields; i++) {
         if (t->fields[i].seen_in == d->event)
             continue;
-        if (t->fields[i].absent == RL_REQUIRED || t->fields[i].absent == RL_ABSENT_ASK)
-            return RL_ASK;
-        cells[i].kind = RL_CELL_ABSENT;
+        if (t->fields[i].absent == RL_REQUIRED || t->fields[i].absent == RL_ABSENT_FALLBACK)
+            return RL_FALLBACK;
+        cells[i].kind = RL_TOKEN_ABSENT;
     }
     return RL_TAKEN;
 }

@@ -7,87 +7,87 @@
 
 #include "lex.h"
 
-/* See rl_odd_string. */
-RL_NOINLINE const uint8_t *rl_odd_string_cell(
-    rl_decoder *d, rl_cell *cell, const uint8_t *p, const uint8_t *q, rl_input in)
+/* See rl_slow_string. */
+RL_NOINLINE const uint8_t *rl_slow_string_token(
+    rl_decoder *d, rl_token *cell, const uint8_t *p, const uint8_t *q, rl_input in)
 {
     rl_input around;
     rl_span text;
-    q = rl_odd_string(d, p, q, in, &text, &around);
+    q = rl_slow_string(d, p, q, in, &text, &around);
     if (q == NULL)
         return NULL;
-    cell->kind = text.text == p ? RL_CELL_UTF8 : RL_CELL_ESCAPED;
+    cell->kind = text.text == p ? RL_TOKEN_UTF8 : RL_TOKEN_ESCAPED;
     cell->size = (size_t)(q - 1 - p);
     return q;
 }
 
 /* The string whose opening quote is before p, as it is in JSON. */
-RL_INLINE const uint8_t *rl_string_cell(rl_decoder *d, rl_cell *cell, const uint8_t *p, rl_input in)
+RL_INLINE const uint8_t *rl_string_token(rl_decoder *d, rl_token *cell, const uint8_t *p, rl_input in)
 {
     const uint8_t *q = rl_scan(p, in);
     cell->of.text = p;
     if (RL_UNLIKELY(q == in.end || *q != '"'))
-        return rl_odd_string_cell(d, cell, p, q, in);
-    cell->kind = RL_CELL_ASCII;
+        return rl_slow_string_token(d, cell, p, q, in);
+    cell->kind = RL_TOKEN_ASCII;
     cell->size = (size_t)(q - p);
     return q + 1;
 }
 
 /* An integer that 64 bits hold, or a number with a point or an exponent. */
-RL_INLINE const uint8_t *rl_number_cell(const rl_decoder *d, rl_cell *cell, const uint8_t *p, const uint8_t *end)
+RL_INLINE const uint8_t *rl_number_token(const rl_decoder *d, rl_token *cell, const uint8_t *p, const uint8_t *end)
 {
     const uint8_t *q = rl_parse_int64(p, end, &cell->of.integer);
     if (RL_UNLIKELY(q == NULL))
         return NULL;
     if (*q != '.' && (*q | 0x20) != 'e') {
-        cell->kind = RL_CELL_INTEGER;
+        cell->kind = RL_TOKEN_INTEGER;
         return q;
     }
-    cell->kind = RL_CELL_NUMBER;
+    cell->kind = RL_TOKEN_NUMBER;
     return rl_parse_double(p, end, d->powers, &cell->of.number);
 }
 
-/* A value that is no text and no container. */
-RL_INLINE const uint8_t *rl_scalar_cell(const rl_decoder *d, rl_cell *cell, const uint8_t *p, const uint8_t *end)
+/* A value that is not text and no container. */
+RL_INLINE const uint8_t *rl_scalar_token(const rl_decoder *d, rl_token *cell, const uint8_t *p, const uint8_t *end)
 {
     if (*p < 'a')
-        return rl_number_cell(d, cell, p, end);
+        return rl_number_token(d, cell, p, end);
     if (end - p < 5)
         return NULL;    /* At least a bracket is behind the four letters. */
     if (memcmp(p, "null", 4) == 0) {
-        cell->kind = RL_CELL_NULL;
+        cell->kind = RL_TOKEN_NULL;
         return p + 4;
     }
     if (memcmp(p, "true", 4) == 0) {
-        cell->kind = RL_CELL_TRUE;
+        cell->kind = RL_TOKEN_TRUE;
         return p + 4;
     }
-    cell->kind = RL_CELL_FALSE;
+    cell->kind = RL_TOKEN_FALSE;
     return memcmp(p, "false", 5) == 0 ? p + 5 : NULL;
 }
 
 /* The key at p, which is not the one that was expected, and in *found its field, or NULL. Returns the place of the
  * value. */
-RL_NOINLINE const uint8_t *rl_key_cell(
-    rl_decoder *d, rl_cell *cell, const uint8_t *p, rl_input in, rl_field **found)
+RL_NOINLINE const uint8_t *rl_key_token(
+    rl_decoder *d, rl_token *cell, const uint8_t *p, rl_input in, rl_field **found)
 {
     const rl_type *t = d->types;
     int32_t index;
     *found = NULL;
     if (*p != '"')
         return NULL;
-    p = rl_string_cell(d, cell, p + 1, in);
+    p = rl_string_token(d, cell, p + 1, in);
     if (p == NULL)
         return NULL;
     /* Keys are known as they are in JSON, with their escapes. */
-    index = rl_words_find(&t->names, cell->of.text, cell->size, in.begin);
+    index = rl_table_find(&t->names, cell->of.text, cell->size, in.begin);
     if (index >= 0) {
         *found = &t->fields[index];
-        cell->kind = RL_CELL_KEY;
+        cell->kind = RL_TOKEN_KEY;
         cell->of.object = t->fields[index].object;
     }
     else
-        cell->kind += RL_CELL_NEW_KEY;
+        cell->kind += RL_TOKEN_NEW_KEY;
     p = rl_skip_space(p);
     return *p == ':' ? rl_skip_space(p + 1) : NULL;
 }
@@ -108,7 +108,7 @@ static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end
 {
     const rl_type *t = d->types;
     rl_field **expected = &t->start->next, *f;
-    rl_cell *cells, *cell, *last, *tag;
+    rl_token *cells, *cell, *last, *tag;
     rl_input in;
     size_t n;
     uint64_t around = 1;    /* a bit for each container, the inmost the lowest, set for an object; above them a one */
@@ -122,13 +122,13 @@ static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end
     d->items.size = 0;
     /* Each cell is a byte of JSON, or more. */
     n = (size_t)(end - p) + 3;
-    if (n > RL_MAX_CELLS)
-        n = RL_MAX_CELLS;
+    if (n > RL_MAX_TOKENS)
+        n = RL_MAX_TOKENS;
     if (rl_buffer_reserve(&d->items, n * sizeof *cell) != RL_OK) {
         d->no_memory = 1;
         return 0;
     }
-    cells = cell = (rl_cell *)d->items.data;
+    cells = cell = (rl_token *)d->items.data;
     /* The last one that a value may take: the end of its container may follow, and a key. */
     last = cells + n - 3;
     /* The first value of the object that is the message. */
@@ -138,7 +138,7 @@ value:
     if (RL_UNLIKELY(cell > last))
         return 0;
     if (*p == '"') {
-        p = rl_string_cell(d, cell, p + 1, in);
+        p = rl_string_token(d, cell, p + 1, in);
         if (RL_UNLIKELY(p == NULL))
             return 0;
         if (cell == tag)
@@ -150,7 +150,7 @@ value:
         if (around >> RL_MAX_DEPTH)
             return 0;
         around = around << 1 | (close == '}');
-        cell->kind = close == '}' ? RL_CELL_OPEN_OBJECT : RL_CELL_OPEN_ARRAY;
+        cell->kind = close == '}' ? RL_TOKEN_OPEN_OBJECT : RL_TOKEN_OPEN_ARRAY;
         cell++;
         p = rl_skip_space(p + 1);
         if (*p == close)
@@ -160,7 +160,7 @@ value:
         goto key;
     }
     else {
-        p = rl_scalar_cell(d, cell++, p, end);
+        p = rl_scalar_token(d, cell++, p, end);
         if (RL_UNLIKELY(p == NULL))
             return 0;
     }
@@ -174,12 +174,12 @@ behind_value:
     key:
         f = *expected;
         if (RL_LIKELY(rl_match(p, in, f))) {
-            cell->kind = RL_CELL_KEY;
+            cell->kind = RL_TOKEN_KEY;
             cell->of.object = f->object;
             p = rl_skip_space(p + f->key_size);
         }
         else {
-            p = rl_key_cell(d, cell, p, in, &f);
+            p = rl_key_token(d, cell, p, in, &f);
             if (RL_UNLIKELY(p == NULL))
                 return 0;
             if (f == NULL) {
@@ -198,7 +198,7 @@ end_of_container:
     p++;
     if (RL_UNLIKELY(cell > last + 1))
         return 0;
-    cell->kind = close == '}' ? RL_CELL_OBJECT : RL_CELL_ARRAY;
+    cell->kind = close == '}' ? RL_TOKEN_OBJECT : RL_TOKEN_ARRAY;
     cell++;
     around >>= 1;
     if (around == 1)

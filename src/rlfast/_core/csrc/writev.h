@@ -12,10 +12,10 @@
 typedef struct {
     void *iov_base;
     size_t iov_len;
-} rl_piece;
+} rl_iovec;
 
 /* Returns 0 or an errno. */
-static inline int rl_write_pieces(int fd, rl_piece *pieces, int n, int64_t offset)
+static inline int rl_writev_all(int fd, rl_iovec *pieces, int n, int64_t offset)
 {
     if (_lseeki64(fd, offset, SEEK_SET) < 0)
         return errno;
@@ -58,10 +58,10 @@ static inline int64_t rl_read_at(int fd, void *to, size_t n, int64_t offset)
 #include <sys/uio.h>
 #include <unistd.h>
 
-typedef struct iovec rl_piece;
+typedef struct iovec rl_iovec;
 
 /* Returns 0 or an errno. The pieces are used up. */
-static inline int rl_write_pieces(int fd, rl_piece *pieces, int n, int64_t offset)
+static inline int rl_writev_all(int fd, rl_iovec *pieces, int n, int64_t offset)
 {
     for (;;) {
         ssize_t done;

@@ -19,14 +19,12 @@ from rlfast.sinks.parquet._file import schema_fingerprint
 from rlfast.sinks.parquet._footer import Footer, read_footer, table_metadata
 from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, is_type_folder, type_folder, type_of_folder
 from rlfast.sinks.parquet._manifest import ManifestFile
-from rlfast.sinks.parquet._options import Compression, ParquetOptions
+from rlfast.sinks.parquet._options import DEFAULT_COMPRESSION, TARGET_BYTES, Compression, ParquetOptions
 from rlfast.sinks.parquet._rewrite import Rewrite
 from rlfast.sinks.parquet._schemas import UnifiedSchema, UnlikeColumnsError, check_lossless, convert
 from rlfast.sinks.parquet._schemas import unify as unify_schemas
 
 __all__ = ["Compaction", "CompactionReport"]
-
-TARGET_BYTES = 128 << 20
 
 
 class CompactionReport(msgspec.Struct, frozen=True):
@@ -91,7 +89,7 @@ class Compaction:
     """
 
     target_bytes: int = TARGET_BYTES
-    compression: Compression = "zstd"
+    compression: Compression = DEFAULT_COMPRESSION
     unify: bool = False
     progress: Callable[[int, int], None] | None = None
 

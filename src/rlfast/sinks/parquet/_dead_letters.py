@@ -10,7 +10,7 @@ from typing import Any, get_args
 import msgspec
 import numpy as np
 
-from rlfast._core.block import BlockQueue
+from rlfast._core.block import Block
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._messages import check_message_type
 from rlfast.errors import CaptureError, check_choice, check_int, check_type
@@ -26,6 +26,9 @@ from rlfast.sinks.parquet._rewrite import Rewrite
 from rlfast.sinks.parquet._rows import RowMaker, partition_name
 
 __all__ = ["DeadLetterGroup", "Redrive", "RedriveReport", "Sample", "group_dead_letters"]
+
+BLOCK_BYTES = 16 << 20
+"""Payload that is decoded at once."""
 
 CUT = "message_too_big"
 """Reason of dead letters of which only the beginning is known."""
@@ -159,7 +162,7 @@ class Redrive:
         options = replace(options, uuid=uuid, timestamps=timestamps)
         for path, table in _tables(dataset, _files_of(manifest, self.stream)):
             assembler = BatchAssembler(self.type)
-            assembler.buries_hook_errors = True
+            assembler.keeps_hook_errors = True
             work = _RedriveFile(dataset, path, table, assembler, options)
             work.run()
             read += table.num_rows
@@ -244,17 +247,17 @@ class _RedriveFile:
         raws: list[Any] = self._table["raw"].to_pylist()
         reasons: list[Any] = self._table["reason"].to_pylist()
         errors: list[Any] = self._table["error"].to_pylist()
-        size = sum(map(len, raws)) + 64 * len(raws)
-        queue = BlockQueue(max(1 << 16, min(size, 1 << 24)), 2 * size + 1024, 0)
-        queue.begin_epoch(1)
-        for raw, reason, error in zip(raws, reasons, errors, strict=True):
-            if reason == CUT:
-                queue.feed_rejected(raw, error)
-            else:
-                queue.feed(raw)
-        queue.end_of_read()
-        while (block := queue.take_block()) is not None:
+        start = 0
+        while start < len(raws):
+            stop, size = start, 0
+            while stop < len(raws) and (stop == start or size + len(raws[stop]) <= BLOCK_BYTES):
+                size += len(raws[stop])
+                stop += 1
+            block = Block(size)
+            cut = {i - start: errors[i] for i in range(start, stop) if reasons[i] == CUT}
+            block.fill(raws[start:stop], start, cut)
             self._assembler.add(block, 0, block.count)
+            start = stop
         return self._assembler.finish()
 
     def _partitions(self, folder: str, own: OwnNames, places: Any) -> Iterator[tuple[str, Any]]:

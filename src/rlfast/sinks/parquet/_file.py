@@ -9,18 +9,47 @@ from typing import Any
 
 from xxhash import xxh3_64
 
-from rlfast.sinks._files import ensure_folder, temporary_name
+from rlfast.sinks._files import ensure_folder, temporary_name, write_all
 from rlfast.sinks.parquet._arrow import pa, pc, pq
 from rlfast.sinks.parquet._column_types import UUID_KEY, as_written
 from rlfast.sinks.parquet._options import ParquetOptions
 
-__all__ = ["ROW_GROUP_ROWS", "ParquetFile", "file_checksum", "schema_fingerprint"]
+__all__ = ["ROW_GROUP_ROWS", "ParquetFile", "schema_fingerprint"]
 
 ROW_GROUP_ROWS = 262_144
 """Rows that are collected for a row group: more cost memory and gain neither size nor speed."""
 
+WRITE_BYTES = 1 << 18
+"""What Arrow hands over at once, by a call that takes the GIL: some 40 us to be hashed and written."""
+
 SAMPLE_ROWS = 4096
 """Rows of a file's beginning that tell whether the texts of a column repeat."""
+
+
+class _HashedFile:
+    """What Arrow writes to: a descriptor, which stays its owner's, and a digest of what passes."""
+
+    closed = False
+
+    def __init__(self, fd: int) -> None:
+        self.digest = xxh3_64()
+        self._fd = fd
+        self._size = 0
+
+    def write(self, data: bytes) -> int:
+        write_all(self._fd, data)
+        self.digest.update(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class ParquetFile:
@@ -36,7 +65,7 @@ class ParquetFile:
         written_bytes: bytes in the temporary file so far; after `close`, the size of the file.
         final: the path that the file is to have.
         temporary: the path that it has, None before the first row group.
-        checksum: XXH3 of the finished file, in hexadecimal digits.
+        checksum: XXH3 of the finished file, in hexadecimal digits; after `close`.
         schema: XXH3 of the Arrow schema, the same way.
     """
 
@@ -54,6 +83,7 @@ class ParquetFile:
         self.checksum = ""
         self.schema = ""
         self._fd = -1
+        self._file: Any = None
         self._sink: Any = None
         self._writer: pq.ParquetWriter | None = None
 
@@ -82,12 +112,13 @@ class ParquetFile:
     def _open(self, table: pa.Table) -> pq.ParquetWriter:
         ensure_folder(self.final.parent)
         path = self.final.with_name(temporary_name(self.final.name))
-        # This descriptor is for fsync, and made first: a write error between another descriptor's close and
-        # a later open might go unnoticed. Arrow writes by its own, because a Python file costs it the GIL.
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        # One descriptor for all: a write error between its close and a later open might go unnoticed.
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         self._fd = os.open(path, flags, 0o666)
         self.temporary = path
-        self._sink = pa.OSFile(str(path), "wb")
+        self._file = _HashedFile(self._fd)
+        self._sink = pa.BufferedOutputStream(pa.PythonFile(self._file, mode="w"), WRITE_BYTES)
         self.schema = schema_fingerprint(table.schema)
         self._writer = pq.ParquetWriter(self._sink, table.schema, **_writer_settings(table, self._options))
         return self._writer
@@ -99,14 +130,13 @@ class ParquetFile:
         self._writer.add_key_value_metadata({**metadata, UUID_KEY: self._options.uuid})
         self._writer.close()
         self._sink.close()
-        self.written_bytes = os.fstat(self._fd).st_size
+        self.written_bytes = self._file.tell()
+        self.checksum = self._file.digest.hexdigest()
 
     def sync(self) -> None:
-        """Make the temporary file durable; sets `checksum`. May be called by another thread."""
+        """Make the temporary file durable. May be called by another thread."""
         os.fsync(self._fd)
         self._close_descriptor()
-        assert self.temporary is not None
-        self.checksum = file_checksum(self.temporary)
 
     def discard(self) -> None:
         """Remove the file, whatever state it is in; never raises."""
@@ -128,17 +158,6 @@ class ParquetFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-
-def file_checksum(path: Path) -> str:
-    """XXH3, 64 bits, of a file, in hexadecimal digits."""
-    digest = xxh3_64()
-    # A piece takes some 10 us; xxhash keeps the GIL meanwhile.
-    piece = memoryview(bytearray(1 << 18))
-    with path.open("rb", buffering=0) as file:
-        while (n := file.readinto(piece)) > 0:
-            digest.update(piece[:n])
-    return digest.hexdigest()
 
 
 def schema_fingerprint(schema: pa.Schema) -> str:

@@ -15,6 +15,10 @@ UUIDFormat = Literal["text", "binary"]
 Partition = Literal["hour", "day"]
 SchemaChange = Literal["refuse", "allow"]
 
+DEFAULT_COMPRESSION: Compression = "zstd"
+TARGET_BYTES = 128 << 20
+"""Of a merged file, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class ParquetOptions:
@@ -36,7 +40,7 @@ class ParquetOptions:
         ConfigError: a value is out of range.
     """
 
-    compression: Compression = "zstd"
+    compression: Compression = DEFAULT_COMPRESSION
     compression_level: int | None = None
     timestamps: Timestamps = "us"
     uuid: UUIDFormat = "text"

@@ -23,15 +23,25 @@ cdef bint _may_be_sent(int code):
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
 
 
+# By state: those that may follow it.
+cdef int[6] MOVES
+MOVES[<int>CONNECTING] = 1 << <int>OPEN | 1 << <int>ABANDONED
+MOVES[<int>OPEN] = 1 << <int>CLOSING | 1 << <int>DROPPING | 1 << <int>LOST
+MOVES[<int>CLOSING] = 1 << <int>DROPPING | 1 << <int>LOST
+MOVES[<int>DROPPING] = 1 << <int>LOST
+MOVES[<int>LOST] = 0
+MOVES[<int>ABANDONED] = 0
+
+
 @cython.final
-cdef class FrameLoop(WSListener):
+cdef class FrameHandler(WSListener):
     """One connection: hands data frames on, answers control frames, sends, closes.
 
     It never raises at picows: a fault of the peer sends a close code, is kept in `error`, and drops the connection.
     Borrows `frame.payload_ptr` during the callback only.
 
     picows opens the connection, and knows what a control frame may hold. The bytes of the socket pass by
-    `SocketReads` first, which keeps whole messages from it: per message they cost one copy, and per socket
+    `SocketReader` first, which keeps whole messages from it: per message they cost one copy, and per socket
     read one look at each clock, wall and monotonic, and one wake-up.
 
     Args:
@@ -57,13 +67,32 @@ cdef class FrameLoop(WSListener):
         """Close code that was sent and why, as tuple[int, str]; None: no fault of the peer."""
         return self.assembler.error
 
+    cdef int move(self, State state) except -1:
+        """Change the state; nothing else does."""
+        # In a debug build.
+        assert MOVES[<int>self.state] >> <int>state & 1, f"state {<int>state} cannot follow state {<int>self.state}"
+        self.state = state
+        return 0
+
+    cdef int drop(self) except -1:
+        """What still arrives is to be ignored."""
+        if self.state < DROPPING:
+            self.move(DROPPING)
+        return 0
+
+    @property
+    def lost(self):
+        """Whether the connection is gone."""
+        return self.state == LOST
+
     cpdef on_ws_connected(self, WSTransport transport):
         self.transport = transport
         # What ended the connection is told by `error`; nobody awaits this future, and asyncio would complain.
         transport.disconnected_future.add_done_callback(_retrieve)
-        if self._abandoned:
+        if self.state == ABANDONED:
             transport.disconnect(False)
             return
+        self.move(OPEN)
         self.queue.begin_epoch(self.epoch)
         if self.queue.paused:
             self.pause()
@@ -107,7 +136,7 @@ cdef class FrameLoop(WSListener):
             # RFC 6455 section 5.5.1: answer with the code received. An empty CLOSE has none to echo.
             transport.send_close(
                 WSCloseCode.OK if self.close_code is None else <WSCloseCode><int>self.close_code)
-        self.dead = True
+        self.drop()
         transport.disconnect()
         return 0
 
@@ -118,7 +147,7 @@ cdef class FrameLoop(WSListener):
     cdef int fail(self) except -1:
         """RFC 6455 section 7.1.7: fail the connection, with the assembler's error."""
         code, reason = self.assembler.error
-        self.dead = True
+        self.drop()
         if not self.transport.is_close_frame_sent:
             self.transport.send_close(<WSCloseCode><int>code, reason[:100])
         self.transport.disconnect()
@@ -129,13 +158,13 @@ cdef class FrameLoop(WSListener):
 
         What failed takes nothing more (RFC 6455 section 7.1.7).
         """
-        self.dead = True
+        self.drop()
         self.transport.disconnect()
         return 0
 
     cpdef on_ws_disconnected(self, WSTransport transport):
         self.resume_writing()
-        if self._abandoned:
+        if self.state == ABANDONED:
             return
         handshake = transport.close_handshake
         if (self.assembler.error is None and handshake is not None and handshake.sent is not None
@@ -144,8 +173,7 @@ cdef class FrameLoop(WSListener):
             if not self.close_received and code != WSCloseCode.OK:
                 # picows itself refused a frame and sent the close code.
                 self.assembler.fail(code, handshake.sent.reason or "protocol error")
-        self.dead = True
-        self.lost = True
+        self.move(LOST)
         self.lost_at = wall_clock_ns()
         self.queue.end_read()
         self._on_lost(self)
@@ -156,7 +184,7 @@ cdef class FrameLoop(WSListener):
     cpdef resume_writing(self):
         self.write_paused = False
         if self._late_pong is not None:
-            if not self.lost and not self.transport.is_disconnected and not self.transport.is_close_frame_sent:
+            if self.state < LOST and not self.transport.is_disconnected and not self.transport.is_close_frame_sent:
                 self.transport.send_pong(self._late_pong)
             self._late_pong = None
         for waiter in self._drain_waiters:
@@ -168,12 +196,12 @@ cdef class FrameLoop(WSListener):
 
     def pause(self):
         """Stop reading the socket."""
-        if not self.lost and self.transport is not None:
+        if self.state < LOST and self.transport is not None:
             self.transport.underlying_transport.pause_reading()
 
     def resume(self):
         """Read the socket again."""
-        if not self.lost and self.transport is not None:
+        if self.state < LOST and self.transport is not None:
             self.transport.underlying_transport.resume_reading()
 
     def ping(self):
@@ -184,13 +212,14 @@ cdef class FrameLoop(WSListener):
     @property
     def sends(self):
         """Whether a message would still be sent: picows drops what comes after CLOSE without a word."""
-        return not self.lost and not self.dead and not self.transport.is_close_frame_sent
+        return self.state == OPEN and not self.transport.is_close_frame_sent
 
     def abandon(self):
         """The attempt to open it is over: drop it, also if it opens only later."""
-        if self.transport is None:
-            self._abandoned = True
-        self.dead = True
+        if self.state == CONNECTING:
+            self.move(ABANDONED)
+        else:
+            self.drop()
         if self.transport is not None and not self.transport.is_disconnected:
             self.transport.disconnect(False)
 
@@ -218,11 +247,11 @@ cdef class FrameLoop(WSListener):
 
     def start_close(self, int code, str reason not None):
         """Send CLOSE; from now on arriving messages are counted and discarded."""
-        if not self.lost and self.transport.is_close_frame_sent and not self.assembler.discarding:
-            # The connection has failed already: what is behind the fault does not count.
-            self.dead = True
+        if self.state == OPEN:
+            # If CLOSE is sent already, the connection has failed: what is behind the fault does not count.
+            self.move(DROPPING if self.transport.is_close_frame_sent else CLOSING)
         self.assembler.discarding = True
-        if not self.lost and not self.transport.is_close_frame_sent:
+        if self.state < LOST and not self.transport.is_close_frame_sent:
             self.transport.send_close(<WSCloseCode>code, reason)
             # The peer's CLOSE stands behind everything that it has sent.
             if self.queue.paused:
@@ -230,6 +259,6 @@ cdef class FrameLoop(WSListener):
 
     def abort(self):
         """Drop the TCP connection now."""
-        if not self.lost and self.transport is not None:
+        if self.state < LOST and self.transport is not None:
             self.transport.disconnect(False)
 

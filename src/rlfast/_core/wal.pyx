@@ -4,7 +4,7 @@
 A record is a header of 64 bytes (little-endian), the count + 1 offsets of its messages (uint32, as they stand
 in the block), their payloads, and, if there is any, JSON beside them; its length is rounded up to 8. The
 checksum (XXH3, 64 bits) is seeded with the segment's generation, so a record that an earlier use of the file left
-behind is no record of this one.
+behind is not a record of this one.
 """
 
 cimport cython
@@ -23,10 +23,10 @@ from xxhash import xxh3_64
 
 
 cdef extern from "csrc/writev.h" nogil:
-    ctypedef struct Piece "rl_piece":
+    ctypedef struct Piece "rl_iovec":
         void* iov_base
         size_t iov_len
-    int rl_write_pieces(int fd, Piece* pieces, int n, int64_t offset)
+    int rl_writev_all(int fd, Piece* pieces, int n, int64_t offset)
     int64_t rl_read_at(int fd, void* to, size_t n, int64_t offset)
 
 cdef packed struct RecordHeader:
@@ -34,7 +34,7 @@ cdef packed struct RecordHeader:
     uint32_t kind
     uint64_t generation
     uint64_t first_seq
-    int64_t received_at         # nanoseconds since the Unix epoch
+    int64_t received_at         # nanoseconds since 1970-01-01 UTC
     uint32_t epoch
     uint32_t count              # messages
     uint64_t payload_size       # bytes
@@ -78,7 +78,7 @@ cdef size_t _record_size(const RecordHeader* header) noexcept nogil:
 
 
 @cython.final
-cdef class JournalWriter(BlockTap):
+cdef class WalWriter(BlockTap):
     """Appends records to one segment after the other. Use it from one thread.
 
     Does not own the segments' descriptors. A write that fails is the last one: its error is kept, the caller is
@@ -86,7 +86,7 @@ cdef class JournalWriter(BlockTap):
 
     Args:
         next_segment: callable, (bytes wanted, next seq) -> (descriptor, generation, size): where to go on.
-        read_segment: callable, (seq) -> JournalReader of the segment that holds message `seq`, or None.
+        read_segment: callable, (seq) -> WalReader of the segment that holds message `seq`, or None.
         on_error: callable, (OSError) -> None, called once.
     """
 
@@ -98,7 +98,7 @@ cdef class JournalWriter(BlockTap):
         uint64_t _generation
         int64_t _offset
         int64_t _size
-        JournalReader _reader           # of what was spilled
+        WalReader _reader           # of what was spilled
         readonly object error           #: OSError | None
         readonly int64_t last_seq       # of the last message written, -1: none
         readonly uint64_t messages
@@ -180,9 +180,9 @@ cdef class JournalWriter(BlockTap):
         fd, offset = self._fd, self._offset
         if size >= LARGE:
             with nogil:
-                status = rl_write_pieces(fd, pieces, 5, offset)
+                status = rl_writev_all(fd, pieces, 5, offset)
         else:
-            status = rl_write_pieces(fd, pieces, 5, offset)
+            status = rl_writev_all(fd, pieces, 5, offset)
         if status:
             return self._fail(OSError(status, os.strerror(status)))
         self._offset += <int64_t>size
@@ -233,7 +233,7 @@ cdef class JournalWriter(BlockTap):
 
 
 @cython.final
-cdef class JournalReader:
+cdef class WalReader:
     """Reads the records of one segment, and stops at the first that is none: where writing ended, or tore off.
 
     Args:
@@ -385,7 +385,7 @@ cdef class JournalReader:
 
     @property
     def received_at(self):
-        """Time of the next record, in nanoseconds since the Unix epoch."""
+        """Time of the next record, in nanoseconds since 1970-01-01 UTC."""
         return self.header.received_at
 
     def skip(self):

@@ -4,18 +4,18 @@ from typing import final
 from picows import WSFrame, WSListener, WSTransport
 
 from rlfast._core.assembly import MessageAssembler
-from rlfast._core.block import BlockQueue
+from rlfast._core.queue import BlockQueue
 
 @final
-class FrameLoop(WSListener):
+class FrameHandler(WSListener):
     def __new__(
         cls,
         queue: BlockQueue,
         max_message_size: int,
         epoch: int,
-        on_open: Callable[[FrameLoop], object],
-        on_lost: Callable[[FrameLoop], object],
-    ) -> FrameLoop: ...
+        on_open: Callable[[FrameHandler], object],
+        on_lost: Callable[[FrameHandler], object],
+    ) -> FrameHandler: ...
     @property
     def transport(self) -> WSTransport: ...
     @property

@@ -4,33 +4,43 @@ from libc.stdint cimport int64_t, uint64_t
 from picows.picows cimport WSFrame, WSListener, WSTransport
 
 from rlfast._core.assembly cimport MessageAssembler
-from rlfast._core.block cimport BlockQueue
+from rlfast._core.queue cimport BlockQueue
 
 
-cdef class FrameLoop(WSListener):
+cdef enum State:
+    # In the order in which they can follow each other; docs/design.md has the picture.
+    CONNECTING      # the upgrade is not done
+    OPEN
+    CLOSING         # we have sent CLOSE, and what still arrives is counted
+    DROPPING        # the connection is being dropped: what still arrives is ignored
+    LOST            # it is gone
+    ABANDONED       # nobody waits for the upgrade any more
+
+
+cdef class FrameHandler(WSListener):
     cdef:
+        State state
         BlockQueue queue
         readonly MessageAssembler assembler
         readonly WSTransport transport
         object _on_open
         object _on_lost
         readonly unsigned int epoch
-        bint _abandoned                     # nobody waits for this connection any more
         public object deflate               #: Callable[[bytes], bytes] | None, for messages that are sent
         public size_t max_frame_size        # of the payload, in bytes; with compression more than of a message
         readonly bint write_paused
         bytes _late_pong                    #: bytes | None, to be sent when the transport takes bytes again
         list _drain_waiters                 #: list[asyncio.Future], of senders
 
-        bint dead                           # the connection is being dropped: ignore what still arrives
         uint64_t frames                     # that picows has delivered
         readonly uint64_t reads             # socket reads since the upgrade
         readonly object close_code          #: int | None, what the peer's CLOSE frame said (None: no code)
         readonly str close_reason           #: str | None, its text (None: no text)
         readonly bint close_received
-        readonly bint lost
-        readonly int64_t lost_at            # ns since the epoch
+        readonly int64_t lost_at            # ns since 1970
 
+    cdef int move(self, State state) except -1
+    cdef int drop(self) except -1
     cpdef on_ws_connected(self, WSTransport transport)
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame)
     cpdef on_ws_disconnected(self, WSTransport transport)

@@ -6,13 +6,13 @@ from rlfast._core.block import Block, BlockTap
 SEGMENT_HEADER_SIZE: int
 
 @final
-class JournalWriter(BlockTap):
+class WalWriter(BlockTap):
     def __new__(
         cls,
         next_segment: Callable[[int, int], tuple[int, int, int]],
-        read_segment: Callable[[int], JournalReader | None],
+        read_segment: Callable[[int], WalReader | None],
         on_error: Callable[[OSError], object],
-    ) -> JournalWriter: ...
+    ) -> WalWriter: ...
     @property
     def error(self) -> OSError | None: ...
     @property
@@ -28,8 +28,8 @@ class JournalWriter(BlockTap):
     def close(self) -> None: ...
 
 @final
-class JournalReader:
-    def __new__(cls, fd: int, generation: int) -> JournalReader: ...
+class WalReader:
+    def __new__(cls, fd: int, generation: int) -> WalReader: ...
     @property
     def damaged(self) -> bool: ...
     @property

@@ -9,8 +9,8 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
 
 from rlfast._core.assembly cimport MessageAssembler
-from rlfast._core.block cimport BlockQueue
-from rlfast._core.wire cimport FrameLoop
+from rlfast._core.queue cimport BlockQueue
+from rlfast._core.frame_handler cimport DROPPING, FrameHandler
 
 cdef extern from "csrc/frames.h" nogil:
     enum:
@@ -61,11 +61,11 @@ cdef enum:
 
 
 cdef class _Protocol:
-    """First base of `SocketReads`: a compiled class may have others behind one that is compiled, too."""
+    """First base of `SocketReader`: a compiled class may have others behind one that is compiled, too."""
 
 
 @cython.final
-cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
+cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
     """Stands between the transport and picows' protocol: socket reads to frames.
 
     Whole messages are copied from the read buffer into a block, one after the other, and fragments to the
@@ -78,7 +78,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
     incomplete frame, and becomes small again.
 
     Args:
-        frame_loop: where frames go.
+        frame_handler: where frames go.
         picows: its protocol, what the transport would call.
         read_size: of one socket read at most, in bytes.
         busy_poll: nanoseconds that the socket is polled after a read while a task waits for a message; 0: it is not,
@@ -86,7 +86,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
     """
 
     cdef:
-        FrameLoop frame_loop
+        FrameHandler frame_handler
         object _picows                  #: picows.picows.WSProtocol
         uint8_t* _data
         size_t _capacity
@@ -101,19 +101,19 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         int _socket                     # borrowed from the transport, to be polled while that is not closing
         bint _polling
 
-    def __cinit__(self, FrameLoop frame_loop not None, picows, size_t read_size, int64_t busy_poll=0):
-        self.frame_loop = frame_loop
+    def __cinit__(self, FrameHandler frame_handler not None, picows, size_t read_size, int64_t busy_poll=0):
+        self.frame_handler = frame_handler
         self._picows = picows
         self._read_size = max(read_size, <size_t>1)
-        if busy_poll and RL_CAN_POLL and not frame_loop.transport.is_secure:
-            self._socket = frame_loop.transport.underlying_transport.get_extra_info("socket").fileno()
+        if busy_poll and RL_CAN_POLL and not frame_handler.transport.is_secure:
+            self._socket = frame_handler.transport.underlying_transport.get_extra_info("socket").fileno()
             self._busy_poll = busy_poll
 
     @classmethod
-    def install(cls, FrameLoop frame_loop not None, size_t read_size, int64_t busy_poll=0):
+    def install(cls, FrameHandler frame_handler not None, size_t read_size, int64_t busy_poll=0):
         """Put one between a connection and its transport: what comes next is the first byte of a frame."""
-        transport = frame_loop.transport.underlying_transport
-        transport.set_protocol(cls(frame_loop, transport.get_protocol(), read_size, busy_poll))
+        transport = frame_handler.transport.underlying_transport
+        transport.set_protocol(cls(frame_handler, transport.get_protocol(), read_size, busy_poll))
 
     def __dealloc__(self):
         free(self._data)
@@ -186,14 +186,14 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
 
         A processor that sleeps takes some ten microseconds to wake up, and more under a hypervisor.
         """
-        cdef FrameLoop frame_loop = self.frame_loop
-        cdef BlockQueue queue = frame_loop.queue
+        cdef FrameHandler frame_handler = self.frame_handler
+        cdef BlockQueue queue = frame_handler.queue
         cdef int64_t now = rl_monotonic_ns()
         cdef int64_t end = now + LONGEST_POLL
         cdef int64_t until, n
         # Its consumer may have done anything, in the meantime.
-        while (now < end and queue.waiter is not None and not queue.paused and not frame_loop.dead
-               and not frame_loop.lost and not frame_loop.transport.underlying_transport.is_closing()):
+        while (now < end and queue.waiter is not None and not queue.paused and frame_handler.state < DROPPING
+               and not frame_handler.transport.underlying_transport.is_closing()):
             self._offer()
             until = min(now + self._busy_poll, end)
             with nogil:
@@ -205,34 +205,34 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
         return 0
 
     cdef int _update(self, Py_ssize_t nbytes) except -1:
-        cdef FrameLoop frame_loop = self.frame_loop
+        cdef FrameHandler frame_handler = self.frame_handler
         cdef const uint8_t* end = self._data + self._filled + nbytes
         cdef const uint8_t* p = self._data
         cdef bint complete = False
         self._was_filled = <size_t>nbytes == self._offered
-        frame_loop.reads += 1
+        frame_handler.reads += 1
         try:
             p = self._take(p, end, &complete)
         except Exception as error:
             # Out of memory: nothing else is raised.
-            frame_loop.fail_with(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
-        self._filled = <size_t>(end - p) if not frame_loop.dead else 0
+            frame_handler.fail_with(INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+        self._filled = <size_t>(end - p) if frame_handler.state < DROPPING else 0
         if self._filled and p != self._data:
             memmove(self._data, p, self._filled)
         # What fails a connection may have left its message in the queue, and may have come before a whole frame.
-        if complete or frame_loop.dead:
-            frame_loop.queue.end_read(True)
+        if complete or frame_handler.state >= DROPPING:
+            frame_handler.queue.end_read(True)
         return 0
 
     cdef const uint8_t* _take(self, const uint8_t* p, const uint8_t* end, bint* complete) except NULL:
         """Take all frames that are whole; returns where the first one stands that is not."""
-        cdef FrameLoop frame_loop = self.frame_loop
-        cdef MessageAssembler assembler = frame_loop.assembler
+        cdef FrameHandler frame_handler = self.frame_handler
+        cdef MessageAssembler assembler = frame_handler.assembler
         cdef const uint8_t* start
         cdef Header header
         cdef int head
         cdef size_t n
-        while p < end and not frame_loop.dead:
+        while p < end and frame_handler.state < DROPPING:
             start = p
             p = assembler.take_plain(p, end)
             complete[0] |= p != start
@@ -240,10 +240,10 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
             if head == RL_HEADER_INCOMPLETE:
                 return p
             if head < 0:
-                frame_loop.fail_with(PROTOCOL_ERROR, REFUSALS[head])
-            elif header.size > frame_loop.max_frame_size and header.opcode < RL_OP_FIRST_CONTROL:
+                frame_handler.fail_with(PROTOCOL_ERROR, REFUSALS[head])
+            elif header.size > frame_handler.max_frame_size and header.opcode < RL_OP_FIRST_CONTROL:
                 assembler.reject(<const char*>p + head, <size_t>(end - p) - head, header.size)
-                frame_loop.fail()
+                frame_handler.fail()
             elif <uint64_t>(end - p) < <uint64_t>head + header.size:
                 return p
             else:
@@ -251,7 +251,7 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
                 if header.opcode >= RL_OP_FIRST_CONTROL:
                     self._hand_on(p, n)
                 else:
-                    frame_loop.data_frame(
+                    frame_handler.data_frame(
                         header.opcode, header.fin, header.rsv, <const char*>p + head, <size_t>header.size)
                 complete[0] = True
                 p += n
@@ -259,12 +259,12 @@ cdef class SocketReads(_Protocol, asyncio.BufferedProtocol):
 
     cdef int _hand_on(self, const uint8_t* p, size_t n) except -1:
         """Give picows one control frame, of n bytes."""
-        cdef FrameLoop frame_loop = self.frame_loop
-        cdef uint64_t before = frame_loop.frames
+        cdef FrameHandler frame_handler = self.frame_handler
+        cdef uint64_t before = frame_handler.frames
         self._picows.get_buffer(-1)[:n] = PyMemoryView_FromMemory(<char*>p, <Py_ssize_t>n, PyBUF_READ)
         self._picows.buffer_updated(n)
-        if frame_loop.frames == before and not frame_loop.dead:
-            frame_loop.refuse()
+        if frame_handler.frames == before and frame_handler.state < DROPPING:
+            frame_handler.refuse()
         return 0
 
     def eof_received(self):

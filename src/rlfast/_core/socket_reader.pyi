@@ -1,15 +1,15 @@
 import asyncio
 from typing import Any, final
 
-from rlfast._core.wire import FrameLoop
+from rlfast._core.frame_handler import FrameHandler
 
 @final
-class SocketReads(asyncio.BufferedProtocol):
+class SocketReader(asyncio.BufferedProtocol):
     def __new__(
-        cls, frame_loop: FrameLoop, picows: Any, read_size: int, busy_poll: int = 0
-    ) -> SocketReads: ...
+        cls, frame_handler: FrameHandler, picows: Any, read_size: int, busy_poll: int = 0
+    ) -> SocketReader: ...
     @classmethod
-    def install(cls, frame_loop: FrameLoop, read_size: int, busy_poll: int = 0) -> None: ...
+    def install(cls, frame_handler: FrameHandler, read_size: int, busy_poll: int = 0) -> None: ...
     @property
     def capacity(self) -> int: ...
     def get_buffer(self, sizehint: int) -> memoryview: ...
