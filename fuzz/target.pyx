@@ -47,7 +47,7 @@ cdef class Pair:
     cdef list fast
     cdef list slow
     cdef object decode
-    cdef object judge
+    cdef object fall_back
     cdef dict tables
     cdef ObjectDecoder objects      # None where all is msgspec's
     cdef object decode_object
@@ -60,7 +60,7 @@ cdef class Pair:
         self.fast = fast._builders
         self.slow = slow._builders
         self.decode = slow.decoder.decode
-        self.judge = slow.decoder.judge
+        self.fall_back = slow.decoder.fall_back
         self.tables = {row: slow._builders.index(table) for row, table in slow.decoder.tables.items()}
 
 cdef list PAIRS = [Pair(type_) for type_ in SCHEMAS]
@@ -140,7 +140,7 @@ cdef int _compare(Pair pair, Py_ssize_t index, bytes payload, int64_t seq, const
     try:
         row, extra = pair.decode(payload), None
     except Exception as error:
-        row, extra = pair.judge(error, payload)
+        row, extra = pair.fall_back(error, payload)
     if type(row) is DeadLetter:
         _fail(f"taken, but msgspec says {row.reason}: {row.error}", payload, pair, kernel)
     if pair.tables[type(row)] != index:

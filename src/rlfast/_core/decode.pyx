@@ -83,7 +83,7 @@ cdef class BlockDecoder:
         Py_ssize_t at                   # the first run that is not at its end
         bint submitted                  # to a thread, which owns all this until `collect`
         readonly uint64_t num_fast      # messages that the compiled plan took
-        readonly uint64_t num_fallback    # messages that it did not take
+        readonly uint64_t num_fallback  # messages that it did not take
 
     def __cinit__(
         self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, fall_back, dead_letter

@@ -4,9 +4,6 @@ from typing import final
 from rlfast._core.block import Block, BlockTap
 from rlfast._core.waiter import Waiter
 
-# Written by Cython for other extensions.
-__pyx_capi__: dict[str, object]
-
 @final
 class BlockQueue:
     def __new__(cls, block_size: int, high_water: int, low_water: int, first_seq: int = 0) -> BlockQueue: ...
