@@ -63,6 +63,9 @@ async def takes(client: rlfast.ReasoningLayerClient) -> None:
     def on_gap(gap: rlfast.Gap) -> None:
         print(gap.close_code, gap.close_reason)
 
+    async def subscribe(connection: rlfast.NewConnection) -> None:
+        await connection.send({"subscribe": ["EUR/USD"]})
+
     async def headers() -> dict[str, str]:
         return {"Authorization": "Bearer …"}
 
@@ -71,6 +74,7 @@ async def takes(client: rlfast.ReasoningLayerClient) -> None:
         type=Trade,
         headers=headers,
         backoff=rlfast.Backoff.capture(),
+        on_connect=subscribe,
         on_reconnect=print,
         on_gap=on_gap,
         ssl=ssl.create_default_context(),

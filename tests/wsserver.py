@@ -60,8 +60,8 @@ class Peer:
         match = re.search(rb"(?im)^" + re.escape(name.encode()) + rb": *(.*?)\r$", self.request)
         return match[1].decode() if match else None
 
-    async def accept(self) -> None:
-        await self.write(upgrade_answer(self.request))
+    async def accept(self, *behind: bytes) -> None:
+        await self.write(upgrade_answer(self.request), *behind)
 
     async def write(self, *data: bytes) -> None:
         self.writer.write(b"".join(data))

@@ -40,7 +40,16 @@ from rlfast.reasoning_layer import (
     TokenProvider,
 )
 from rlfast.schema import CategoryStr, UUIDStr
-from rlfast.websocket import Backoff, ConnectionOptions, Deflate, Gap, Timing, WebSocketConnection, connect
+from rlfast.websocket import (
+    Backoff,
+    ConnectionOptions,
+    Deflate,
+    Gap,
+    NewConnection,
+    Timing,
+    WebSocketConnection,
+    connect,
+)
 
 if TYPE_CHECKING:
     from rlfast.capture import open_dataset
@@ -76,6 +85,7 @@ __all__ = [
     "MessageTooBigError",
     "MissingExtraError",
     "NetworkError",
+    "NewConnection",
     "NotConnectedError",
     "OversightAlert",
     "ProtocolError",

@@ -100,6 +100,7 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
         int64_t _busy_poll              # nanoseconds
         int _socket                     # borrowed from the transport, to be polled while that is not closing
         bint _polling
+        bytes _held                     #: bytes | None, of what waits for `release`
 
     def __cinit__(self, FrameHandler frame_handler not None, picows, size_t read_size, int64_t busy_poll=0):
         self.frame_handler = frame_handler
@@ -110,10 +111,27 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
             self._busy_poll = busy_poll
 
     @classmethod
-    def install(cls, FrameHandler frame_handler not None, size_t read_size, int64_t busy_poll=0):
-        """Put one between a connection and its transport: what comes next is the first byte of a frame."""
+    def install(cls, FrameHandler frame_handler not None, size_t read_size, int64_t busy_poll=0, bint hold=False):
+        """Put one between a connection and its transport, and return it: what comes next is a frame's first byte.
+
+        With `hold`, nothing is taken, and nothing more is read, before `release`.
+        """
+        cdef SocketReader reader
         transport = frame_handler.transport.underlying_transport
-        transport.set_protocol(cls(frame_handler, transport.get_protocol(), read_size, busy_poll))
+        reader = cls(frame_handler, transport.get_protocol(), read_size, busy_poll)
+        if hold:
+            reader._held = b""
+            frame_handler.pause()
+        transport.set_protocol(reader)
+        return reader
+
+    def release(self):
+        """Take what was held, and read on."""
+        cdef bytes held = self._held
+        self._held = None
+        self.feed(held)
+        if not self.frame_handler.queue.paused:
+            self.frame_handler.resume()
 
     def __dealloc__(self):
         free(self._data)
@@ -173,6 +191,9 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
     def feed(self, bytes data not None):
         """Take what was read with the answer to the upgrade; comes before anything else."""
         cdef size_t n = <size_t>len(data)
+        if self._held is not None:
+            self._held = data
+            return
         if n == 0:
             return
         self._make_room()

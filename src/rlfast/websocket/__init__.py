@@ -5,5 +5,15 @@ from rlfast.websocket._connection import WebSocketConnection, connect
 from rlfast.websocket._deflate import Deflate
 from rlfast.websocket._gaps import Gap
 from rlfast.websocket._options import ConnectionOptions, Timing
+from rlfast.websocket._sending import NewConnection
 
-__all__ = ["Backoff", "ConnectionOptions", "Deflate", "Gap", "Timing", "WebSocketConnection", "connect"]
+__all__ = [
+    "Backoff",
+    "ConnectionOptions",
+    "Deflate",
+    "Gap",
+    "NewConnection",
+    "Timing",
+    "WebSocketConnection",
+    "connect",
+]

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-import msgspec
-
 from rlfast._core.block import BlockTap
 from rlfast._core.messages import MessageReader, MessageSource
 from rlfast._core.queue import BlockQueue
@@ -23,7 +21,6 @@ from rlfast.decode._scheduler import BlockDecoding
 from rlfast.errors import (
     ConfigError,
     NetworkError,
-    NotConnectedError,
     UsageError,
     check_bool,
     check_callable,
@@ -36,7 +33,8 @@ from rlfast.metrics._stats import ConnectionStats
 from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._gaps import Gap, OnGap
 from rlfast.websocket._reconnect import Reconnector
-from rlfast.websocket._settings import ConnectArguments, OnReconnect, Settings
+from rlfast.websocket._sending import send
+from rlfast.websocket._settings import ConnectArguments, OnConnect, OnReconnect, Settings
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm, Unpack
@@ -134,12 +132,23 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     # -- callbacks -------------------------------------------------------------------------------------
 
+    def on_connect(self, callback: OnConnect | None) -> None:
+        """Set the callback for new connections, the first one included.
+
+        It is called, or awaited, with the `NewConnection` before anything is received on it: what a server
+        wants to be told first, such as a subscription, is sent here, and reaches it on every connection. A
+        gap lasts until it is done. If it raises, or is not done within ``options.connect_timeout``, the
+        attempt to connect has failed.
+        """
+        check_callable("callback", callback, optional=True)
+        self._reconnector.on_connect = callback
+
     def on_reconnect(self, callback: OnReconnect | None) -> None:
         """Set the callback for reconnect attempts.
 
         It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
         There is no connection then, so `send` raises NotConnectedError: what a server wants to be told on
-        each connection, such as a subscription, is sent by a callback of `on_gap`.
+        each connection, such as a subscription, is sent by `on_connect`.
         """
         check_callable("callback", callback, optional=True)
         self._reconnector.on_reconnect = callback
@@ -226,19 +235,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         reconnector = self._reconnector
         if reconnector.affinity is not None:
             reconnector.affinity.check("send")
-        binary = isinstance(value, (bytes, bytearray, memoryview))
-        payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
-        if isinstance(payload, str):
-            payload = payload.encode()
-        frame_handler = reconnector.frame_handler
-        if frame_handler is None or not frame_handler.sends:
-            raise NotConnectedError
-        # Again: all who waited are woken, and the first of them may have filled the buffer.
-        while frame_handler.write_paused:
-            await frame_handler.drained()
-            if not frame_handler.sends:
-                raise NotConnectedError
-        frame_handler.send(payload, binary)
+        await send(reconnector.frame_handler, value)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection and end the stream.
@@ -478,6 +475,8 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
             Python values.
         headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
         backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
+        on_connect: called with each new connection, before anything is received on it: to subscribe. See
+            `WebSocketConnection.on_connect`.
         on_reconnect: called with the number of each reconnect attempt, before its delay, when nothing can be
             sent: see `WebSocketConnection.on_reconnect`.
         on_gap: called with each `Gap`, when it begins and when it is over; see `WebSocketConnection.on_gap`.

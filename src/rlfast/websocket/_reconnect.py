@@ -32,6 +32,7 @@ from rlfast.websocket._gaps import Gap, GapLog
 from rlfast.websocket._handshake import open_connection
 from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
+from rlfast.websocket._sending import NewConnection
 from rlfast.websocket._settings import Settings
 from rlfast.websocket._timeouts import wait_within
 
@@ -89,6 +90,7 @@ class Reconnector:
         self._backoff = settings.backoff
         self._timing = settings.timing
         self._options = options = settings.options
+        self.on_connect = settings.on_connect
         self.on_reconnect = settings.on_reconnect
         queue.bind(_weakly(self._pause), _weakly(self._resume))
 
@@ -111,6 +113,7 @@ class Reconnector:
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
         self._silence: Silence | None = None
+        self._held: SocketReader | None = None
 
     @property
     def url(self) -> str:
@@ -139,18 +142,60 @@ class Reconnector:
             _weakly(self._lost),
         )
         await open_connection(self.settings, frame_handler)
+        reader, self._held = self._held, None
+        if reader is not None:
+            try:
+                await self._greet(frame_handler)
+            except BaseException:
+                frame_handler.abort()
+                raise
+            self._establish(frame_handler)
+            reader.release()
 
     def _opened(self, frame_handler: FrameHandler) -> None:
-        """The frame loop's upgrade is done (called by it, once, before its first message)."""
+        """The frame handler's upgrade is done (called by it, once, before its first message)."""
         options = self._options
-        SocketReader.install(frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9))
+        hold = self.on_connect is not None
+        reader = SocketReader.install(
+            frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), hold
+        )
+        self._connection_lost = asyncio.get_running_loop().create_future()
+        if hold:
+            self._held = reader
+        else:
+            self._establish(frame_handler)
+
+    async def _greet(self, frame_handler: FrameHandler) -> None:
+        """Call `on_connect`, with nothing received yet. Raises ConnectError: the attempt has failed."""
+        failed = f"websocket connect failed: {self.url}: on_connect"
+        timeout = self._options.connect_timeout
+        assert self.on_connect is not None
+        try:
+            result = self.on_connect(NewConnection(frame_handler))
+            if inspect.isawaitable(result):
+                greeting = asyncio.ensure_future(result)
+                try:
+                    if await wait_within([greeting], timeout):
+                        raise ConnectError(f"{failed} did not end within {timeout:g} s")
+                    greeting.result()
+                finally:
+                    greeting.cancel()
+        except ConnectError:
+            raise
+        except Exception as error:
+            # What it says is not ours to quote: it may hold a secret.
+            raise ConnectError(f"{failed} raised {type(error).__name__}") from error
+        if not frame_handler.sends:
+            raise ConnectError(f"{failed} was called, and the server closed the connection meanwhile")
+
+    def _establish(self, frame_handler: FrameHandler) -> None:
+        """Nothing is left to be done before the first message."""
         if self.state in (State.NEW, State.WAITING):  # Or it is being closed, and drops this one, too.
             self._move(State.OPEN)
         self.frame_handler = frame_handler
         self.epoch = frame_handler.epoch
         self._opened_at = self._timing.clock()
         self.last_error = self._loss = None
-        self._connection_lost = asyncio.get_running_loop().create_future()
         self._silence = None
         self.keepalive.start(frame_handler)
         now = time.time_ns()

@@ -18,6 +18,7 @@ from rlfast.websocket._deflate import Deflate, check_compression
 from rlfast.websocket._gaps import OnGap
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._proxy import check_proxy
+from rlfast.websocket._sending import NewConnection
 from rlfast.websocket._stream_names import default_stream_name
 from rlfast.websocket._upgrade import TOKEN
 
@@ -25,6 +26,7 @@ __all__ = [
     "ConnectArguments",
     "HeaderProvider",
     "Headers",
+    "OnConnect",
     "OnReconnect",
     "Settings",
     "StreamArguments",
@@ -34,6 +36,7 @@ __all__ = [
 
 Headers: TypeAlias = Mapping[str, str]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
+OnConnect: TypeAlias = Callable[[NewConnection], "Awaitable[None] | None"]
 OnReconnect: TypeAlias = Callable[[int], "Awaitable[None] | None"]
 
 _FORBIDDEN = re.compile(r"[\r\n\0]")
@@ -45,6 +48,7 @@ class StreamArguments(TypedDict, total=False):
     """Keywords of `rlfast.connect` that a client of a platform passes on; `connect` describes them."""
 
     backoff: Backoff | None
+    on_connect: OnConnect | None
     on_reconnect: OnReconnect | None
     on_gap: OnGap | None
     ssl: ssl_module.SSLContext | None
@@ -74,6 +78,7 @@ class Settings:
         *,
         headers: Headers | HeaderProvider = _NO_HEADERS,
         backoff: Backoff | None = _OFFICIAL,
+        on_connect: OnConnect | None = None,
         on_reconnect: OnReconnect | None = None,
         on_gap: OnGap | None = None,
         ssl: ssl_module.SSLContext | None = None,
@@ -87,6 +92,8 @@ class Settings:
         self.headers = headers if callable(headers) else check_headers(headers)
         check_type("backoff", backoff, Backoff, optional=True)
         self.backoff = backoff
+        check_callable("on_connect", on_connect, optional=True)
+        self.on_connect = on_connect
         check_callable("on_reconnect", on_reconnect, optional=True)
         self.on_reconnect = on_reconnect
         check_callable("on_gap", on_gap, optional=True)

@@ -1,0 +1,239 @@
+"""What is said on every connection before anything is received on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streams import FakeTiming
+from wsserver import BINARY, TEXT, Peer, close_frame, frame, serve, until
+
+import rlfast
+from rlfast import Backoff, ConnectError, ConnectionOptions
+from rlfast.capture import capture
+
+SUBSCRIBE = {"subscribe": ["EUR/USD"]}
+
+
+async def subscribe(connection: rlfast.NewConnection) -> None:
+    await connection.send(SUBSCRIBE)
+    await connection.send(b"\x00")
+
+
+class Exchange:
+    """Sends numbers to whoever has subscribed; closes each connection but the last one."""
+
+    def __init__(self, connections: int) -> None:
+        self.connections = connections
+        self.said: list[list[Any]] = []
+
+    async def __call__(self, peer: Peer) -> None:
+        await peer.accept()
+        said: list[Any] = []
+        self.said.append(said)
+        opcode, payload = await peer.read_frame()
+        said.append((opcode, json.loads(payload)))
+        said.append(await peer.read_frame())
+        await peer.write(frame(b"%d" % len(self.said)))
+        if len(self.said) < self.connections:
+            await peer.write(close_frame(1012))
+        await peer.wait_closed()
+
+
+async def test_it_is_called_on_every_connection() -> None:
+    exchange = Exchange(3)
+    async with serve(exchange, accept=False) as server:
+        ws = await rlfast.connect(server.url, on_connect=subscribe, timing=FakeTiming().timing)
+        assert [await ws.next_message() for _ in range(3)] == [1, 2, 3]
+        await ws.close()
+    assert exchange.said == [[(TEXT, SUBSCRIBE), (BINARY, b"\x00")]] * 3
+    assert [gap.epoch for gap in ws.gaps] == [1, 2]
+
+
+@pytest.mark.parametrize("by", ["argument", "attribute"])
+async def test_a_function_that_is_not_async_and_one_that_is_set_later(by: str) -> None:
+    epochs: list[int] = []
+
+    async def brief(peer: Peer) -> None:
+        await peer.write(frame(b"1"), close_frame(1001))
+        await peer.wait_closed()
+
+    def note(connection: rlfast.NewConnection) -> None:
+        epochs.append(connection.epoch)
+
+    async with serve(brief, brief, brief) as server:
+        given: dict[str, Any] = {"on_connect": note} if by == "argument" else {}
+        connecting = rlfast.connect(server.url, timing=FakeTiming().timing, **given)
+        if by == "attribute":
+            connecting.connection.on_connect(note)
+        ws = await connecting
+        assert [await ws.next_message() for _ in range(3)] == [1, 1, 1]
+        await ws.close()
+    assert epochs[:3] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_nothing_is_received_before_it_is_done(at_once: bool) -> None:
+    """Not even what came in one segment with the answer to the upgrade."""
+    go_on = asyncio.Event()
+    asked = asyncio.Event()
+    told: list[tuple[int, bool]] = []
+
+    async def handler(peer: Peer) -> None:
+        number = len(server.requests)
+        messages = frame(b"%d" % (10 * number)) + frame(b"%d" % (10 * number + 1))
+        if at_once:
+            await peer.accept(messages)
+        else:
+            await peer.accept()
+            await peer.write(messages)
+        if number == 1:
+            await peer.write(close_frame(1012))
+        await peer.wait_closed()
+
+    async def wait(connection: rlfast.NewConnection) -> None:
+        if connection.epoch == 2:
+            asked.set()
+            await go_on.wait()
+
+    async with serve(handler, accept=False) as server:
+        ws = await rlfast.connect(
+            server.url,
+            on_connect=wait,
+            timing=FakeTiming().timing,
+            on_gap=lambda gap: told.append((gap.epoch, gap.reconnected_at is not None)),
+        )
+        assert [await ws.next_message() for _ in range(2)] == [10, 11]
+        await asked.wait()
+        waiting = asyncio.ensure_future(ws.next_message())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        assert (ws.connected, ws.stats.messages, told) == (False, 2, [(1, False)])
+        go_on.set()
+        assert [await waiting, await ws.next_message()] == [20, 21]
+        assert told == [(1, False), (1, True)]
+        await ws.close()
+
+
+async def fails(connection: rlfast.NewConnection) -> None:
+    raise RuntimeError("s3cret")
+
+
+async def never_ends(connection: rlfast.NewConnection) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(
+    ("callback", "said"), [(fails, "raised RuntimeError"), (never_ends, r"did not end within 0\.05 s")]
+)
+async def test_an_attempt_in_which_it_fails_has_failed(callback: Any, said: str) -> None:
+    hung_up = asyncio.Event()
+
+    async def handler(peer: Peer) -> None:
+        try:
+            await peer.wait_closed()
+        finally:
+            hung_up.set()
+
+    options = ConnectionOptions(connect_timeout=0.05)
+    async with serve(handler) as server:
+        with pytest.raises(
+            ConnectError, match=f"^websocket connect failed: ws://.*: on_connect {said}"
+        ) as caught:
+            await rlfast.connect(server.url, on_connect=callback, options=options)
+        assert "s3cret" not in str(caught.value)
+        await asyncio.wait_for(hung_up.wait(), 30)
+
+
+async def test_a_later_attempt_in_which_it_fails_is_followed_by_another_one() -> None:
+    calls: list[int] = []
+
+    async def handler(peer: Peer) -> None:
+        await peer.write(frame(b"%d" % len(server.requests)))
+        if len(server.requests) == 1:
+            await peer.write(close_frame(1012))
+        await peer.wait_closed()
+
+    async def callback(connection: rlfast.NewConnection) -> None:
+        calls.append(connection.epoch)
+        if len(calls) in (2, 3):
+            raise RuntimeError("not yet")
+
+    async with serve(handler) as server:
+        connecting = rlfast.connect(server.url, on_connect=callback, timing=FakeTiming().timing)
+        async with connecting as ws:
+            # What the failed ones brought was not taken.
+            assert [await ws.next_message() for _ in range(2)] == [1, 4]
+            (gap,) = ws.gaps
+            assert (gap.attempts, gap.reconnected_at is not None) == (3, True)
+    assert calls == [1, 2, 2, 2]
+
+
+async def test_a_server_that_closes_meanwhile() -> None:
+    async def handler(peer: Peer) -> None:
+        peer.writer.close()
+
+    async def wait(connection: rlfast.NewConnection) -> None:
+        await until(lambda: bool(server.requests))
+        for _ in range(1000):
+            await connection.send("x" * 10_000)
+            await asyncio.sleep(0)
+
+    async with serve(handler) as server:
+        with pytest.raises(
+            ConnectError, match="on_connect (raised NotConnectedError|was called, and the server)"
+        ):
+            await rlfast.connect(server.url, on_connect=wait, backoff=None)
+
+
+async def test_close_and_cancellation_while_it_runs_leave_nothing() -> None:
+    entered = asyncio.Event()
+    gone: list[int] = []
+
+    async def handler(peer: Peer) -> None:
+        if len(server.requests) == 1:
+            await peer.write(frame(b"1"), close_frame(1012))
+        try:
+            await peer.wait_closed()
+        finally:
+            gone.append(len(server.requests))
+
+    async def wait(connection: rlfast.NewConnection) -> None:
+        if connection.epoch == 2:
+            entered.set()
+            await asyncio.get_running_loop().create_future()
+
+    async with serve(handler) as server:
+        ws = await rlfast.connect(server.url, on_connect=wait, timing=FakeTiming().timing)
+        assert await ws.next_message() == 1
+        await entered.wait()
+        await ws.close()
+        assert await ws.next_message() is None
+        await until(lambda: len(gone) == 2)
+        entered.clear()
+        connecting = asyncio.ensure_future(rlfast.connect(server.url, on_connect=never_ends)._run())
+        await until(lambda: len(server.requests) == 3)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        await until(lambda: len(gone) == 3)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_capture_subscribes_too(tmp_path: Path) -> None:
+    exchange = Exchange(3)
+
+    async with serve(exchange, accept=False) as server:
+        stop = asyncio.Event()
+        connecting = rlfast.connect(
+            server.url, on_connect=subscribe, stream="s", backoff=Backoff(initial=0.01, jitter=False)
+        )
+        running = asyncio.ensure_future(capture(connecting, tmp_path, stop=stop))
+        await until(lambda: connecting.connection.stats.messages == 3)
+        stop.set()
+        summary = await running
+    assert (summary.events, summary.gaps) == (3, 2)
+    assert len(exchange.said) == 3
