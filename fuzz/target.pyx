@@ -89,8 +89,8 @@ cdef int _text(const Column* c, int64_t row, const uint8_t** text) noexcept:
         text[0] = c.data.data + ends[row]
     else:
         row = (<const int32_t*>c.data.data)[row]
-        ends = <const int32_t*>c.words.offsets.data
-        text[0] = c.words.data.data + ends[row]
+        ends = <const int32_t*>c.strings.offsets.data
+        text[0] = c.strings.data.data + ends[row]
     return ends[row + 1] - ends[row]
 
 

@@ -477,12 +477,12 @@ def test_other_defaults() -> None:
 
 
 def test_words_that_a_type_names() -> None:
-    assert plan_of(Literal["b", "a", None]).words == ("a", "b")  # noqa: PYI061
-    assert plan_of(Colour).words == ("red", "blue")
-    assert plan_of(Shade | None).words == ("dark",)
-    assert plan_of(CategoryStr).words is None
+    assert plan_of(Literal["b", "a", None]).categories == ("a", "b")  # noqa: PYI061
+    assert plan_of(Colour).categories == ("red", "blue")
+    assert plan_of(Shade | None).categories == ("dark",)
+    assert plan_of(CategoryStr).categories is None
     # msgspec does not check defaults.
-    assert plan_of(Literal["a"], default="z").words is None
+    assert plan_of(Literal["a"], default="z").categories is None
 
 
 def test_null_in_json_and_null_in_the_column() -> None:

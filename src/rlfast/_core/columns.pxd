@@ -21,9 +21,9 @@ cdef extern from "csrc/column.h" nogil:
         Buffer offsets
         Buffer data
 
-    int32_t table_add "rl_table_add"(StringTable* words, const uint8_t* text, size_t n)
-    void table_clear "rl_table_clear"(StringTable* words)
-    void table_free "rl_table_free"(StringTable* words)
+    int32_t table_add "rl_table_add"(StringTable* table, const uint8_t* text, size_t n)
+    void table_clear "rl_table_clear"(StringTable* table)
+    void table_free "rl_table_free"(StringTable* table)
 
     enum Encoding "rl_encoding":
         RL_PLAIN
@@ -41,7 +41,7 @@ cdef extern from "csrc/column.h" nogil:
         Buffer offsets
         Buffer data
         Buffer child_offsets
-        StringTable* words
+        StringTable* strings
 
     ctypedef struct Rows "rl_rows":
         Column** columns
@@ -98,12 +98,12 @@ cdef class ColumnData:
 cdef class ColumnBuilder:
     cdef:
         Column column                       # its buffers are owned here until finish() moves them out
-        StringTable words                         # owned; what column.words points to
+        StringTable strings                 # owned; what column.strings points to
         readonly str name
         readonly ColumnKind kind
         readonly bint nullable
         int _encoding                       # that every batch starts with
-        ColumnData _fixed                   #: ColumnData | None, the dictionary of fixed words
+        ColumnData _fixed                   #: ColumnData | None, the dictionary of fixed strings
 
     cdef int append(self, object value) except -1
     cdef int append_int64(self, int64_t value) except -1

@@ -58,7 +58,7 @@ class ColumnBuilder:
         name: str,
         kind: ColumnKind,
         nullable: bool = False,
-        words: Iterable[str] | None = None,
+        categories: Iterable[str] | None = None,
         adaptive: bool = False,
     ) -> ColumnBuilder: ...
     @property

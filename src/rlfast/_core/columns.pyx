@@ -179,37 +179,37 @@ cdef class ColumnBuilder:
         name: of the column.
         kind: of its values.
         nullable: whether it takes None.
-        words: sequence of str, for DICT_UTF8: the only texts that occur. They are the dictionary, in this
+        categories: sequence of str, for DICT_UTF8: the only texts that occur. They are the dictionary, in this
             order, of every column that `finish` returns.
         adaptive: for UTF8: `finish` returns a DICT_UTF8 column if few of the texts are distinct.
     """
 
-    def __cinit__(self, str name not None, ColumnKind kind, bint nullable=False, words=None, bint adaptive=False):
+    def __cinit__(self, str name not None, ColumnKind kind, bint nullable=False, categories=None, bint adaptive=False):
         cdef ColumnBuilder fixed
         cdef Py_ssize_t n
         cdef const uint8_t* text
         memset(&self.column, 0, sizeof(Column))
-        memset(&self.words, 0, sizeof(StringTable))
+        memset(&self.strings, 0, sizeof(StringTable))
         self.column.kind = kind
         self.name = name
         self.kind = kind
         self.nullable = nullable
         self._encoding = RL_PLAIN
         if kind == ColumnKind.DICT_UTF8:
-            self._encoding = RL_STRING_TABLE if words is None else RL_FIXED
+            self._encoding = RL_STRING_TABLE if categories is None else RL_FIXED
         elif kind == ColumnKind.UTF8 and adaptive:
             self._encoding = RL_ADAPTIVE
         self.column.encoding = self._encoding
         if self._encoding != RL_PLAIN:
-            self.column.words = &self.words
-            self.words.seed[0] = random_seed()
-            self.words.seed[1] = random_seed()
+            self.column.strings = &self.strings
+            self.strings.seed[0] = random_seed()
+            self.strings.seed[1] = random_seed()
         if self._encoding == RL_FIXED:
             fixed = ColumnBuilder.__new__(ColumnBuilder, name, ColumnKind.UTF8)
-            for word in words:
-                fixed.append(word)
-                text = _utf8(word, &n)
-                _check(min(table_add(&self.words, text, <size_t>n), 0))
+            for category in categories:
+                fixed.append(category)
+                text = _utf8(category, &n)
+                _check(min(table_add(&self.strings, text, <size_t>n), 0))
             self._fixed = fixed.finish()
 
     def __dealloc__(self):
@@ -217,7 +217,7 @@ cdef class ColumnBuilder:
         free(self.column.offsets.data)
         free(self.column.data.data)
         free(self.column.child_offsets.data)
-        table_free(&self.words)
+        table_free(&self.strings)
 
     cdef int _reserve_row(self) except -1:
         if self.column.length >= self.column.capacity:
@@ -326,19 +326,19 @@ cdef class ColumnBuilder:
         return 0
 
     cdef ColumnData _dictionary(self):
-        """The words, moved out."""
+        """The strings, moved out."""
         cdef ColumnData out = ColumnData.__new__(ColumnData)
         cdef int32_t zero = 0
         if self._encoding == RL_FIXED:
             return self._fixed
-        if self.words.offsets.size == 0:
-            _check(rl_buffer_append(&self.words.offsets, &zero, sizeof(int32_t)))
+        if self.strings.offsets.size == 0:
+            _check(rl_buffer_append(&self.strings.offsets, &zero, sizeof(int32_t)))
         out.name = self.name
         out.kind = out.declared = ColumnKind.UTF8
-        out.length = self.words.count
-        out.offsets = OwnedBuffer.adopt(&self.words.offsets, self.words.offsets.size)
-        out.data = OwnedBuffer.adopt(&self.words.data, self.words.data.size)
-        table_clear(&self.words)
+        out.length = self.strings.count
+        out.offsets = OwnedBuffer.adopt(&self.strings.offsets, self.strings.offsets.size)
+        out.data = OwnedBuffer.adopt(&self.strings.data, self.strings.data.size)
+        table_clear(&self.strings)
         return out
 
     def finish(self):
@@ -346,7 +346,7 @@ cdef class ColumnBuilder:
         cdef Column* c = &self.column
         cdef ColumnData out = ColumnData.__new__(ColumnData)
         cdef int64_t rows = c.length
-        if c.encoding == RL_ADAPTIVE and (self.words.count == 0 or 2 * <int64_t>self.words.count > rows):
+        if c.encoding == RL_ADAPTIVE and (self.strings.count == 0 or 2 * <int64_t>self.strings.count > rows):
             # Before any row has moved out, so that nothing is lost when memory fails.
             _check(rl_column_reserve(c, 1))
             _check(rl_make_plain(c, rows))
@@ -399,7 +399,7 @@ cdef class TableBuilder:
     Args:
         name: of the table.
         fields: one `(column name, attribute of the row object, kind, nullable)` per field; a fifth item holds
-            the `words` of a `ColumnBuilder`, or None.
+            the `categories` of a `ColumnBuilder`, or None.
         with_extra: whether the table ends with the nullable text column `_extra`.
         adaptive: whether the fields of kind UTF8 become dictionaries where that pays.
         own_names: of the columns seq, epoch, received_at and `_extra`.
@@ -415,9 +415,10 @@ cdef class TableBuilder:
         self._received_at = ColumnBuilder.__new__(ColumnBuilder, received_at, ColumnKind.TIMESTAMP)
         self._columns = [self._seq, self._epoch, self._received_at]
         attributes = []
-        for column_name, attribute, kind, nullable, *words in fields:
+        for column_name, attribute, kind, nullable, *categories in fields:
             self._columns.append(
-                ColumnBuilder.__new__(ColumnBuilder, column_name, kind, nullable, words[0] if words else None, adaptive))
+                ColumnBuilder.__new__(
+                    ColumnBuilder, column_name, kind, nullable, categories[0] if categories else None, adaptive))
             attributes.append(attribute)
         self._attributes = tuple(attributes)
         self.rows.columns = <Column**>calloc(<size_t>len(self._columns), sizeof(Column*))

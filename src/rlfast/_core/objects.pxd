@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cpython.object cimport PyObject
 
-from rlfast._core.plan cimport Cell
+from rlfast._core.plan cimport Token
 
 cdef extern from "csrc/string_table.h" nogil:
     ctypedef struct Digest "rl_digest":
@@ -40,26 +40,26 @@ cdef class RecentTexts:
 
 
 cdef RecentTexts recent_texts()
-cdef PyObject* new_text(const Cell* cell) noexcept
+cdef PyObject* new_text(const Token* token) noexcept
 
 
-cdef inline PyObject* text_object(RecentTexts recent, const Cell* cell, const uint8_t* begin) noexcept:
-    """A new reference to the str of a cell, which is a text; NULL with an exception set. Reads nothing before `begin`."""
+cdef inline PyObject* text_object(RecentTexts recent, const Token* token, const uint8_t* begin) noexcept:
+    """A new reference to the str of a token, which is a text; NULL with an exception set. Reads nothing before `begin`."""
     cdef Digest digest
     cdef Recent* slot
     cdef PyObject* made
-    if cell.size > SHORT:
-        return new_text(cell)
-    digest = rl_digest_text(cell.of.text, cell.size, 0, begin)
+    if token.size > SHORT:
+        return new_text(token)
+    digest = rl_digest_text(token.of.text, token.size, 0, begin)
     slot = &recent._slots[rl_spread(digest, recent._seed, 64 - RECENT_BITS)]
-    if slot.head == digest.head and slot.tail == digest.tail and slot.size == cell.size:
+    if slot.head == digest.head and slot.tail == digest.tail and slot.size == token.size:
         _incref(slot.object)
         return slot.object
-    made = new_text(cell)
+    made = new_text(token)
     if made != NULL:
         slot.head = digest.head
         slot.tail = digest.tail
-        slot.size = cell.size
+        slot.size = token.size
         _xdecref(slot.object)
         _incref(made)
         slot.object = made

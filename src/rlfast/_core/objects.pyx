@@ -17,26 +17,26 @@ cdef extern from "Python.h":
     PyObject* PyErr_NoMemory()
 
 
-cdef PyObject* new_text(const Cell* cell) noexcept:
-    """A new reference to the str of a cell, which is a text; NULL with an exception set."""
-    cdef const char* text = <const char*>cell.of.text
+cdef PyObject* new_text(const Token* token) noexcept:
+    """A new reference to the str of a token, which is a text; NULL with an exception set."""
+    cdef const char* text = <const char*>token.of.text
     cdef PyObject* made
     cdef char* plain
-    if cell.kind == RL_TOKEN_ASCII:
-        if cell.size < 2:
+    if token.kind == RL_TOKEN_ASCII:
+        if token.size < 2:
             # Which are kept by the interpreter.
-            return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>cell.size)
-        made = PyUnicode_New(<Py_ssize_t>cell.size, 127)
+            return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>token.size)
+        made = PyUnicode_New(<Py_ssize_t>token.size, 127)
         if made != NULL:
-            memcpy(PyUnicode_DATA(made), text, cell.size)
+            memcpy(PyUnicode_DATA(made), text, token.size)
         return made
-    if cell.kind != RL_TOKEN_ESCAPED:
-        return PyUnicode_DecodeUTF8(text, <Py_ssize_t>cell.size, NULL)
-    plain = <char*>PyMem_Malloc(cell.size + 4)
+    if token.kind != RL_TOKEN_ESCAPED:
+        return PyUnicode_DecodeUTF8(text, <Py_ssize_t>token.size, NULL)
+    plain = <char*>PyMem_Malloc(token.size + 4)
     if plain == NULL:
         return PyErr_NoMemory()
     made = PyUnicode_DecodeUTF8(
-        plain, <Py_ssize_t>rl_unescape_all(cell.of.text, cell.size, <uint8_t*>plain), NULL)
+        plain, <Py_ssize_t>rl_unescape_all(token.of.text, token.size, <uint8_t*>plain), NULL)
     PyMem_Free(plain)
     return made
 

@@ -20,7 +20,7 @@ cdef extern from "csrc/plan.h" nogil:
         RL_ABSENT_DEFAULT
         RL_ABSENT_FALLBACK
 
-    enum CellKind "rl_token_kind":
+    enum TokenKind "rl_token_kind":
         RL_TOKEN_ABSENT
         RL_TOKEN_NULL
         RL_TOKEN_FALSE
@@ -39,16 +39,16 @@ cdef extern from "csrc/plan.h" nogil:
         RL_TOKEN_OBJECT
         RL_TOKEN_NEW_KEY
 
-    ctypedef union CellValue:
+    ctypedef union TokenValue:
         const uint8_t* text
         int64_t integer
         double number
         void* object
 
-    ctypedef struct Cell "rl_token":
+    ctypedef struct Token "rl_token":
         int kind
         size_t size
-        CellValue of
+        TokenValue of
 
     size_t rl_unescape_all(const uint8_t* p, size_t n, uint8_t* out)
 
@@ -64,7 +64,7 @@ cdef extern from "csrc/plan.h" nogil:
         uint8_t limited
         Field* next
         Column* column
-        const StringTable* words
+        const StringTable* strings
         const uint8_t* key
         int absent
         int64_t int_min
@@ -121,7 +121,7 @@ cdef extern from "csrc/plan.h" nogil:
     ctypedef void (*Kernel "rl_kernel")(Decoder* decoder, Run* run) noexcept
 
     ctypedef const Type* (*Reader "rl_reader")(
-        Decoder* decoder, const uint8_t* p, const uint8_t* end, Cell* cells) noexcept
+        Decoder* decoder, const uint8_t* p, const uint8_t* end, Token* tokens) noexcept
 
     ctypedef size_t (*Values "rl_values")(Decoder* decoder, const uint8_t* p, const uint8_t* end) noexcept
 
@@ -141,7 +141,7 @@ cdef int set_key(Field* field, bytes key) except -1
 
 cdef class CompiledPlan:
     cdef:
-        Decoder decoder         # its arrays, words and buffers are owned here
+        Decoder decoder         # its arrays, strings and buffers are owned here
         Kernel kernel
         Reader read
         readonly str kernel_name

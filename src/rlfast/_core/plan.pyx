@@ -85,9 +85,9 @@ def _json(value):
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-cdef int _add_text(StringTable* words, str text) except -1:
+cdef int _add_text(StringTable* table, str text) except -1:
     raw = text.encode()
-    if table_add(words, raw, <size_t>len(raw)) < 0:
+    if table_add(table, raw, <size_t>len(raw)) < 0:
         raise MemoryError
     return 0
 
@@ -116,8 +116,8 @@ cdef class CompiledPlan:
 
     Args:
         types: one pair per struct type: its `TableBuilder`, or None if the plan is for `read` only, and an object
-            with the attributes of `rlfast.schema.TablePlan`; or, for an untyped stream, the `TableBuilder` whose last column takes
-            every message as text.
+            with the attributes of `rlfast.schema.TablePlan`; or, for an untyped stream, the `TableBuilder` whose last
+            column takes every message as text.
         tag_field: name of the member that tells the types apart, or None.
         kernel: one of `KERNELS`, or "auto" for the fastest.
 

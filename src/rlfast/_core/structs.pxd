@@ -5,14 +5,14 @@ from cpython.object cimport PyObject, PyTypeObject
 
 from rlfast._core.columns cimport StringTable
 from rlfast._core.objects cimport ObjectDecoder, RecentTexts
-from rlfast._core.plan cimport Cell, CompiledPlan
+from rlfast._core.plan cimport Token, CompiledPlan
 
 
 cdef struct Slot:
     Py_ssize_t offset       # in the struct, of the reference
     PyObject* fallback      # borrowed from `_kept`: what an absent field holds; NULL: a new list
-    PyObject** objects      # owned by the decoder: a reference, borrowed from `_kept`, for each of the words
-    StringTable words             # owned by the decoder; the only texts that occur, if there are any
+    PyObject** objects      # owned by the decoder: a reference, borrowed from `_kept`, for each of the strings
+    StringTable strings     # owned by the decoder; the only texts that occur, if there are any
 
 
 cdef struct Shape:
@@ -27,7 +27,7 @@ cdef class StructDecoder(ObjectDecoder):
         CompiledPlan _plan
         Shape* _shapes      # owned; in the order of the plan's types
         uint32_t _n_shapes
-        Cell* _cells        # owned; as many as the largest struct has fields, with the tag
+        Token* _tokens        # owned; as many as the largest struct has fields, with the tag
         RecentTexts _recent
         list _kept          #: list[object], what is borrowed above
 

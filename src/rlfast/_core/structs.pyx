@@ -9,7 +9,7 @@ from rlfast._core.columns cimport random_seed, table_add, table_free
 from rlfast._core.objects cimport recent_texts, text_object
 from rlfast._core.plan cimport (
     Field, RL_TOKEN_ABSENT, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_FALSE, RL_TOKEN_INTEGER, RL_TOKEN_LIST,
-    RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_TRUE, RL_TOKEN_UTF8, RL_TOKEN_LISTED, Type,
+    RL_TOKEN_LISTED, RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_TRUE, RL_TOKEN_UTF8, Type,
 )
 
 cdef extern from "structmember.h":
@@ -52,38 +52,38 @@ cdef extern from *:
 
 
 cdef PyObject* _object_of(
-    RecentTexts recent, const Cell* cell, const Slot* slot, const Cell* items, const uint8_t* begin
+    RecentTexts recent, const Token* token, const Slot* slot, const Token* items, const uint8_t* begin
 ) except NULL:
-    """A new reference to the value of a cell of the payload that starts at `begin`."""
+    """A new reference to the value of a token of the payload that starts at `begin`."""
     cdef PyObject* made
     cdef Py_ssize_t i
-    if cell.kind == RL_TOKEN_ASCII or cell.kind == RL_TOKEN_UTF8 or cell.kind == RL_TOKEN_ESCAPED:
-        return text_object(recent, cell, begin)
-    if cell.kind == RL_TOKEN_LISTED:
-        made = slot.objects[cell.of.integer]
+    if token.kind == RL_TOKEN_ASCII or token.kind == RL_TOKEN_UTF8 or token.kind == RL_TOKEN_ESCAPED:
+        return text_object(recent, token, begin)
+    if token.kind == RL_TOKEN_LISTED:
+        made = slot.objects[token.of.integer]
         _incref(made)
         return made
-    if cell.kind == RL_TOKEN_NUMBER:
-        return PyFloat_FromDouble(cell.of.number)
-    if cell.kind == RL_TOKEN_INTEGER:
-        return PyLong_FromLongLong(cell.of.integer)
-    if cell.kind == RL_TOKEN_LIST:
-        made = PyList_New(<Py_ssize_t>cell.size)
+    if token.kind == RL_TOKEN_NUMBER:
+        return PyFloat_FromDouble(token.of.number)
+    if token.kind == RL_TOKEN_INTEGER:
+        return PyLong_FromLongLong(token.of.integer)
+    if token.kind == RL_TOKEN_LIST:
+        made = PyList_New(<Py_ssize_t>token.size)
         if made == NULL:
             return NULL
         try:
-            for i in range(<Py_ssize_t>cell.size):
-                PyList_SET_ITEM(made, i, _object_of(recent, &items[cell.of.integer + i], slot, items, begin))
+            for i in range(<Py_ssize_t>token.size):
+                PyList_SET_ITEM(made, i, _object_of(recent, &items[token.of.integer + i], slot, items, begin))
         except BaseException:
             _decref(made)
             raise
         return made
-    if cell.kind == RL_TOKEN_ABSENT and slot.fallback == NULL:
+    if token.kind == RL_TOKEN_ABSENT and slot.fallback == NULL:
         return PyList_New(0)
     made = (
-        Py_None if cell.kind == RL_TOKEN_NULL
-        else Py_True if cell.kind == RL_TOKEN_TRUE
-        else Py_False if cell.kind == RL_TOKEN_FALSE
+        Py_None if token.kind == RL_TOKEN_NULL
+        else Py_True if token.kind == RL_TOKEN_TRUE
+        else Py_False if token.kind == RL_TOKEN_FALSE
         else slot.fallback)
     _incref(made)
     return made
@@ -145,8 +145,8 @@ cdef class StructDecoder(ObjectDecoder):
         for i in range(self._n_shapes):
             self._add_shape(plan.tables[i], i)
             most = max(most, self._plan.decoder.types[i].n_fields)
-        self._cells = <Cell*>calloc(most, sizeof(Cell))
-        if self._cells == NULL:
+        self._tokens = <Token*>calloc(most, sizeof(Token))
+        if self._tokens == NULL:
             raise MemoryError
 
     def __dealloc__(self):
@@ -154,11 +154,11 @@ cdef class StructDecoder(ObjectDecoder):
         if self._shapes != NULL:
             for i in range(self._n_shapes):
                 for j in range(self._shapes[i].n_slots):
-                    table_free(&self._shapes[i].slots[j].words)
+                    table_free(&self._shapes[i].slots[j].strings)
                     free(self._shapes[i].slots[j].objects)
                 free(self._shapes[i].slots)
         free(self._shapes)
-        free(self._cells)
+        free(self._tokens)
 
     cdef int _add_shape(self, object table, uint32_t index) except -1:
         cdef Shape* shape = &self._shapes[index]
@@ -180,26 +180,26 @@ cdef class StructDecoder(ObjectDecoder):
             if not field.starts_as_list:
                 slot.fallback = <PyObject*>field.default
                 self._kept.append(field.default)
-            if field.words is None:
+            if field.categories is None:
                 continue
             self._kept.append(field.objects)
-            slot.objects = <PyObject**>calloc(<size_t>len(field.words) + 1, sizeof(PyObject*))
+            slot.objects = <PyObject**>calloc(<size_t>len(field.categories) + 1, sizeof(PyObject*))
             if slot.objects == NULL:
                 raise MemoryError
-            slot.words.seed[0] = random_seed()
-            slot.words.seed[1] = random_seed()
-            for code, (word, value) in enumerate(zip(field.words, field.objects, strict=True)):
-                text = word.encode()
-                if table_add(&slot.words, text, <size_t>len(text)) != code:
+            slot.strings.seed[0] = random_seed()
+            slot.strings.seed[1] = random_seed()
+            for code, (category, value) in enumerate(zip(field.categories, field.objects, strict=True)):
+                text = category.encode()
+                if table_add(&slot.strings, text, <size_t>len(text)) != code:
                     raise MemoryError
                 slot.objects[code] = <PyObject*>value
-            fields[i].words = &slot.words
+            fields[i].strings = &slot.strings
         return 0
 
     cdef object _build(self, const Shape* shape, const uint8_t* begin):
         cdef PyObject* made = _alloc(shape.type)
-        cdef const Cell* items = <const Cell*>self._plan.decoder.items.data
-        cdef const Cell* cell
+        cdef const Token* items = <const Token*>self._plan.decoder.items.data
+        cdef const Token* token
         cdef const Slot* slot = shape.slots
         cdef uint32_t i
         cdef PyObject* value
@@ -209,8 +209,8 @@ cdef class StructDecoder(ObjectDecoder):
         out = <object>made
         _decref(made)
         for i in range(shape.n_slots):
-            cell = &self._cells[i]
-            value = _object_of(self._recent, cell, slot, items, begin)
+            token = &self._tokens[i]
+            value = _object_of(self._recent, token, slot, items, begin)
             (<PyObject**>(<char*>made + slot.offset))[0] = value
             holds_container |= PyType_HasFeature(Py_TYPE(value), Py_TPFLAGS_HAVE_GC)
             slot += 1
@@ -226,7 +226,7 @@ cdef class StructDecoder(ObjectDecoder):
         if self._busy:
             # By way of the garbage collector, which runs what it likes while a list is being made.
             return None
-        type = self._plan.read(&self._plan.decoder, p, p + n, self._cells)
+        type = self._plan.read(&self._plan.decoder, p, p + n, self._tokens)
         if type == NULL:
             return None
         self._busy = True

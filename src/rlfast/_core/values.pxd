@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from cpython.object cimport PyObject
 
 from rlfast._core.objects cimport ObjectDecoder, RecentTexts
-from rlfast._core.plan cimport Cell, Decoder, Type, Values
+from rlfast._core.plan cimport Token, Decoder, Type, Values
 
 
 cdef class ValueDecoder(ObjectDecoder):
@@ -19,7 +19,7 @@ cdef class ValueDecoder(ObjectDecoder):
         uint32_t _missed    # keys that there was no room for
 
     cdef void _forget_keys(self) noexcept
-    cdef int _learn(self, const Cell* cell, PyObject* key, const uint8_t* begin) except -1
-    cdef PyObject* _key(self, Cell* cell, const uint8_t* begin) noexcept
+    cdef int _learn(self, const Token* token, PyObject* key, const uint8_t* begin) except -1
+    cdef PyObject* _key(self, Token* token, const uint8_t* begin) noexcept
     cdef PyObject* _build(self, size_t n, const uint8_t* begin) noexcept
     cdef object decode(self, const char* payload, Py_ssize_t n)

@@ -9,13 +9,13 @@ from libc.string cimport memset
 from rlfast._core.columns cimport Buffer, StringTable, random_seed, table_add, table_clear, table_free
 from rlfast._core.objects cimport new_text, recent_texts, text_object
 from rlfast._core.plan cimport (
-    Field, KernelEntry, RL_TOKEN_ARRAY, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_INTEGER, RL_TOKEN_KEY, RL_TOKEN_NEW_KEY,
-    RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_OBJECT, RL_TOKEN_OPEN_ARRAY, RL_TOKEN_OPEN_OBJECT, RL_TOKEN_TRUE, RL_TOKEN_UTF8,
-    RL_FOLLOWERS, RL_MAX_DEPTH, find_kernel, powers, set_key,
+    Field, KernelEntry, RL_FOLLOWERS, RL_MAX_DEPTH, RL_TOKEN_ARRAY, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_INTEGER,
+    RL_TOKEN_KEY, RL_TOKEN_NEW_KEY, RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_OBJECT, RL_TOKEN_OPEN_ARRAY,
+    RL_TOKEN_OPEN_OBJECT, RL_TOKEN_TRUE, RL_TOKEN_UTF8, find_kernel, powers, set_key,
 )
 
 cdef extern from "csrc/string_table.h" nogil:
-    int32_t rl_table_find(const StringTable* words, const uint8_t* text, size_t n, const uint8_t* begin)
+    int32_t rl_table_find(const StringTable* table, const uint8_t* text, size_t n, const uint8_t* begin)
 
 cdef extern from "Python.h":
     PyObject* Py_None
@@ -58,7 +58,7 @@ cdef struct Outside:
     size_t first            # of what an array holds
 
 
-cdef PyObject* _list_of(const Cell* values, size_t n) noexcept:
+cdef PyObject* _list_of(const Token* values, size_t n) noexcept:
     """A new list that takes over the references, or NULL with an exception set; then they stay where they are."""
     cdef PyObject* made = PyList_New(<Py_ssize_t>n)
     cdef size_t i
@@ -127,87 +127,87 @@ cdef class ValueDecoder(ObjectDecoder):
         self._kept = []
         self._missed = 0
 
-    cdef int _learn(self, const Cell* cell, PyObject* key, const uint8_t* begin) except -1:
-        """Know the key of a cell from now on. Raises MemoryError, having learned nothing."""
+    cdef int _learn(self, const Token* token, PyObject* key, const uint8_t* begin) except -1:
+        """Know the key of a token from now on. Raises MemoryError, having learned nothing."""
         cdef uint32_t index = self.type.n_fields
         cdef Field* field = &self.type.fields[index]
         cdef bytes quoted
         # More than once in this payload?
-        if rl_table_find(&self.type.names, cell.of.text, cell.size, begin) >= 0:
+        if rl_table_find(&self.type.names, token.of.text, token.size, begin) >= 0:
             return 0
-        if index == MAX_KEYS or cell.size > LONGEST_KEY:
+        if index == MAX_KEYS or token.size > LONGEST_KEY:
             self._missed += 1
             return 0
         if PyObject_Hash(key) == -1:
             return -1
-        quoted = b'"' + cell.of.text[:cell.size] + b'":'
+        quoted = b'"' + token.of.text[:token.size] + b'":'
         self._kept.append(quoted)
         memset(field, 0, sizeof(Field))
         set_key(field, quoted)
         field.next = self.type.start
-        if table_add(&self.type.names, cell.of.text, cell.size) != <int32_t>index:
+        if table_add(&self.type.names, token.of.text, token.size) != <int32_t>index:
             raise MemoryError
         _incref(key)
         field.object = key
         self.type.n_fields = index + 1
         return 0
 
-    cdef PyObject* _key(self, Cell* cell, const uint8_t* begin) noexcept:
+    cdef PyObject* _key(self, Token* token, const uint8_t* begin) noexcept:
         """A key that was not known, borrowed until the end of `decode`; NULL with an exception set."""
-        cell.kind -= RL_TOKEN_NEW_KEY
+        token.kind -= RL_TOKEN_NEW_KEY
         try:
-            key = _stolen(new_text(cell))
+            key = _stolen(new_text(token))
             # It lives until then if it is not learned.
             self._loose.append(key)
-            self._learn(cell, <PyObject*>key, begin)
+            self._learn(token, <PyObject*>key, begin)
             return <PyObject*>key
         except MemoryError:
             return PyErr_NoMemory()
 
     cdef PyObject* _build(self, size_t n, const uint8_t* begin) noexcept:
-        """A new reference to the value that n cells describe; NULL with an exception set.
+        """A new reference to the value that n tokens describe; NULL with an exception set.
 
-        What is in no object, but in an array or nowhere yet, is kept in cells that are done with: `n_kept` of them.
+        What is in no object, but in an array or nowhere yet, is kept in tokens that are done with: `n_kept` of them.
         """
-        cdef Cell* kept = <Cell*>self.decoder.items.data
+        cdef Token* kept = <Token*>self.decoder.items.data
         cdef size_t n_kept = 0
-        cdef Cell* cell = kept
-        cdef Cell* end = kept + n
+        cdef Token* token = kept
+        cdef Token* end = kept + n
         cdef RecentTexts recent = self._recent
         cdef Outside[RL_MAX_DEPTH] outside
         cdef Outside* around = outside
         cdef PyObject* mapping = NULL
         cdef PyObject* key = NULL
         cdef PyObject* made = NULL
-        while cell != end:
-            if cell.kind == RL_TOKEN_KEY:
-                key = <PyObject*>cell.of.object
-                cell += 1
-            elif cell.kind >= RL_TOKEN_NEW_KEY:
-                key = self._key(cell, begin)
+        while token != end:
+            if token.kind == RL_TOKEN_KEY:
+                key = <PyObject*>token.of.object
+                token += 1
+            elif token.kind >= RL_TOKEN_NEW_KEY:
+                key = self._key(token, begin)
                 if key == NULL:
                     break
-                cell += 1
-            if RL_TOKEN_ASCII <= cell.kind <= RL_TOKEN_ESCAPED:
-                made = text_object(recent, cell, begin)
-            elif cell.kind == RL_TOKEN_OPEN_OBJECT or cell.kind == RL_TOKEN_OPEN_ARRAY:
+                token += 1
+            if RL_TOKEN_ASCII <= token.kind <= RL_TOKEN_ESCAPED:
+                made = text_object(recent, token, begin)
+            elif token.kind == RL_TOKEN_OPEN_OBJECT or token.kind == RL_TOKEN_OPEN_ARRAY:
                 around.mapping = mapping
                 around.key = key
                 around.first = n_kept
                 around += 1
                 mapping = NULL
-                if cell.kind == RL_TOKEN_OPEN_OBJECT:
+                if token.kind == RL_TOKEN_OPEN_OBJECT:
                     mapping = PyDict_New()
                     if mapping == NULL:
                         break
-                cell += 1
+                token += 1
                 continue
-            elif cell.kind == RL_TOKEN_OBJECT:
+            elif token.kind == RL_TOKEN_OBJECT:
                 made = mapping
                 around -= 1
                 mapping = around.mapping
                 key = around.key
-            elif cell.kind == RL_TOKEN_ARRAY:
+            elif token.kind == RL_TOKEN_ARRAY:
                 made = _list_of(kept + (around - 1).first, n_kept - (around - 1).first)
                 if made == NULL:
                     break
@@ -215,14 +215,14 @@ cdef class ValueDecoder(ObjectDecoder):
                 n_kept = around.first
                 mapping = around.mapping
                 key = around.key
-            elif cell.kind == RL_TOKEN_INTEGER:
-                made = PyLong_FromLongLong(cell.of.integer)
-            elif cell.kind == RL_TOKEN_NUMBER:
-                made = PyFloat_FromDouble(cell.of.number)
+            elif token.kind == RL_TOKEN_INTEGER:
+                made = PyLong_FromLongLong(token.of.integer)
+            elif token.kind == RL_TOKEN_NUMBER:
+                made = PyFloat_FromDouble(token.of.number)
             else:
                 made = (
-                    Py_None if cell.kind == RL_TOKEN_NULL
-                    else Py_True if cell.kind == RL_TOKEN_TRUE
+                    Py_None if token.kind == RL_TOKEN_NULL
+                    else Py_True if token.kind == RL_TOKEN_TRUE
                     else Py_False)
                 _incref(made)
             if made == NULL:
@@ -235,7 +235,7 @@ cdef class ValueDecoder(ObjectDecoder):
                     _decref(made)
                     break
                 _decref(made)
-            cell += 1
+            token += 1
         else:
             return <PyObject*>kept.of.object
         while n_kept != 0:
@@ -250,21 +250,21 @@ cdef class ValueDecoder(ObjectDecoder):
     cdef object decode(self, const char* payload, Py_ssize_t n):
         """The object, or None for a payload that msgspec must look at."""
         cdef const uint8_t* p = <const uint8_t*>payload
-        cdef size_t n_cells
+        cdef size_t n_tokens
         if self._busy:
             # By way of the garbage collector, which runs what it likes while a container is being made.
             return None
         if self._missed > PATIENCE:
             self._forget_keys()
-        n_cells = self.values(&self.decoder, p, p + n)
+        n_tokens = self.values(&self.decoder, p, p + n)
         if self.decoder.scratch.capacity > MAX_SCRATCH:
             free(self.decoder.scratch.data)
             memset(&self.decoder.scratch, 0, sizeof(Buffer))
-        if n_cells == 0:
+        if n_tokens == 0:
             return None
         self._busy = True
         try:
-            return _stolen(self._build(n_cells, p))
+            return _stolen(self._build(n_tokens, p))
         finally:
             self._busy = False
             if self._loose:

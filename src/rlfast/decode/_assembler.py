@@ -94,7 +94,7 @@ class BatchAssembler:
         self._own_names = plan.own_names
         tables: dict[type, TableBuilder] = {}
         for table, variant in zip(plan.tables, strict.variants, strict=True):
-            fields = [(f.column, f.attribute, f.kind, f.nullable, f.words) for f in table.fields]
+            fields = [(f.column, f.attribute, f.kind, f.nullable, f.categories) for f in table.fields]
             builder = TableBuilder(table.name, fields, adaptive=adaptive, own_names=plan.own_names.columns)
             tables[table.struct] = tables[variant] = builder
             self._builders.append(builder)

@@ -31,7 +31,7 @@ class EventTable:
     ``polars.DataFrame(table)``. A `str` field is a dictionary column in batches where few of its texts are
     distinct, and plain utf8 in others. For one schema in all batches ask for it,
     ``pyarrow.record_batch(table, schema=schema)``, or take `with_plain_text`. Columns of a ``Literal`` or an
-    ``Enum`` have the same dictionary in every batch: all words of the type, in order.
+    ``Enum`` have the same dictionary in every batch: all texts of the type, in order.
 
     Attributes:
         name: the event type.
@@ -222,9 +222,9 @@ def _python_values(column: ColumnData) -> NDArray[Any]:
     if column.kind == ColumnKind.DICT_UTF8:
         assert column.dictionary is not None
         codes = np.frombuffer(memoryview(column.data), dtype=np.int32, count=column.length)
-        words = _python_values(column.dictionary)
-        if len(words):
-            out[:] = words[codes]
+        strings = _python_values(column.dictionary)
+        if len(strings):
+            out[:] = strings[codes]
         return out
     assert column.offsets is not None
     offsets = _offsets(column.offsets, column.length)

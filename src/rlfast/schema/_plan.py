@@ -9,7 +9,7 @@ field type                                     column kind         Arrow type
 ``float``                                      FLOAT64             float64
 ``bool``                                       BOOL                bool
 ``str``                                        UTF8                utf8 or dictionary<int32, utf8>
-`rlfast.UUIDStr`, ``uuid.UUID``         UUID                arrow.uuid (16 bytes)
+`rlfast.UUIDStr`, ``uuid.UUID``                UUID                arrow.uuid (16 bytes)
 ``Literal`` of texts, ``Enum`` of texts        DICT_UTF8           dictionary<int32, utf8>
 `CategoryStr`                                  DICT_UTF8           dictionary<int32, utf8>
 ``list[str]``                                  LIST_UTF8           list<utf8>
@@ -59,7 +59,7 @@ class FieldPlan(msgspec.Struct, frozen=True):
     default_is_null: bool = False
     default_json: bytes | None = None
     """JSON of what an absent field stands for; None if only msgspec can tell, or the default is None."""
-    words: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
     """The only texts that occur."""
     limits: Limits | None = None
 
@@ -123,8 +123,8 @@ def compile_plan(type_: Any) -> ColumnPlan:
         name = member.cls.__name__ if member.tag is None else str(member.tag)
         fields = _fields(member)
         always_fallback = hasattr(member.cls, "__post_init__") or any(
-            # A default that is none of the words takes them away from the column, but not from JSON.
-            only_msgspec_can_check(field.type, plan.kind) or plan.words != texts_of(field.type)
+            # A default that is none of the categories takes them away from the column, but not from JSON.
+            only_msgspec_can_check(field.type, plan.kind) or plan.categories != texts_of(field.type)
             for field, plan in zip(member.fields, fields, strict=True)
         )
         tables.append(
@@ -152,11 +152,11 @@ def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
             )
         kind, nullable = column_kind(field.type, where)
         default_is_null = not field.required and field.default is None
-        words = texts_of(field.type)
+        categories = texts_of(field.type)
         default = getattr(field.default, "value", field.default)
-        if words is not None and isinstance(default, str) and default not in words:
+        if categories is not None and isinstance(default, str) and default not in categories:
             # msgspec does not check defaults.
-            words = None
+            categories = None
         fields.append(
             FieldPlan(
                 column=field.encode_name,
@@ -167,7 +167,7 @@ def _fields(struct: inspect.StructType) -> tuple[FieldPlan, ...]:
                 required=field.required,
                 default_is_null=default_is_null,
                 default_json=_default_json(field, kind),
-                words=words,
+                categories=categories,
                 limits=limits_of(core_type(field.type)),
             )
         )

@@ -38,7 +38,7 @@ class SlotPlan(msgspec.Struct, frozen=True):
     default: Any
     starts_as_list: bool
     """Whether an absent field holds a new, empty list."""
-    words: tuple[str, ...] | None
+    categories: tuple[str, ...] | None
     """The only texts that occur, and in `objects` what each stands for."""
     objects: tuple[Any, ...] | None
 
@@ -125,7 +125,7 @@ def _slot(field: inspect.Field) -> SlotPlan:
     kind, accepts_null = schema.column_kind(field.type, field.name)
     if schema.only_msgspec_can_check(field.type, kind):
         raise UnsupportedFieldError(field.name)
-    words: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
     objects: tuple[Any, ...] | None = None
     if isinstance(info, inspect.StrType):
         # However its column is made.
@@ -135,10 +135,10 @@ def _slot(field: inspect.Field) -> SlotPlan:
             raise UnsupportedFieldError(field.name)
         kind = ColumnKind.LIST_UTF8
     elif isinstance(info, inspect.LiteralType):
-        words = objects = schema.texts_of(info)
+        categories = objects = schema.texts_of(info)
         kind = ColumnKind.UTF8
     elif isinstance(info, inspect.EnumType):
-        words, objects = schema.texts_of(info), tuple(info.cls)
+        categories, objects = schema.texts_of(info), tuple(info.cls)
         kind = ColumnKind.UTF8
     elif kind not in (ColumnKind.INT64, ColumnKind.FLOAT64, ColumnKind.BOOL):
         raise UnsupportedFieldError(field.name)
@@ -156,6 +156,6 @@ def _slot(field: inspect.Field) -> SlotPlan:
         default_is_null=not field.required and (shared or starts_as_list),
         default=field.default if shared else None,
         starts_as_list=starts_as_list,
-        words=words,
+        categories=categories,
         objects=objects,
     )

@@ -20,8 +20,8 @@
 #define RL_NOINLINE static __attribute__((noinline, unused))
 #endif
 
-/* Results of what may fail. RL_TOO_BIG: over the int32 offsets of Arrow's utf8, binary and list types. RL_NOT_IN_TABLE: a
- * text that a fixed set of words does not have. */
+/* Results of what may fail. RL_TOO_BIG: over the int32 offsets of Arrow's utf8, binary and list types. RL_NOT_IN_TABLE: a text
+ * that a fixed set of strings does not have. */
 enum { RL_OK = 0, RL_NO_MEMORY = -1, RL_TOO_BIG = -2, RL_NOT_IN_TABLE = -3 };
 
 typedef struct {

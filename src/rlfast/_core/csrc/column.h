@@ -15,7 +15,7 @@ enum rl_kind {
     RL_BOOL,
     RL_UTF8,
     RL_UUID,
-    RL_DICT_UTF8,       /* int32 codes of words */
+    RL_DICT_UTF8,       /* int32 codes of strings */
     RL_LIST_UTF8,
     RL_LIST_UUID,
     RL_BINARY,
@@ -25,13 +25,13 @@ enum rl_kind {
 /* How the rows of a text column are stored at the moment. */
 enum rl_encoding {
     RL_PLAIN,           /* offsets and bytes */
-    RL_STRING_TABLE,           /* codes; new words are added */
-    RL_ADAPTIVE,        /* the same, until there are too many words: then RL_PLAIN */
-    RL_FIXED            /* codes of words that the type names; no others */
+    RL_STRING_TABLE,    /* codes; new strings are added */
+    RL_ADAPTIVE,        /* the same, until there are too many strings: then RL_PLAIN */
+    RL_FIXED            /* codes of strings that the type names; no others */
 };
 
-/* A dictionary pays while it is small enough for the cache, and while words repeat. */
-enum { RL_MAX_WORDS = 4096, RL_TRIAL_WORDS = 64 };
+/* A dictionary pays while it is small enough for the cache, and while strings repeat. */
+enum { RL_MAX_STRINGS = 4096, RL_TRIAL_STRINGS = 64 };
 
 /* Slack behind text, so that short texts are copied in one piece. */
 enum { RL_TEXT_SLACK = 32 };
@@ -46,7 +46,7 @@ typedef struct {
     rl_buffer offsets;  /* int32, of plain text, binary and lists */
     rl_buffer data;     /* values, codes, bits, or bytes of text; `size` counts only where offsets point into it */
     rl_buffer child_offsets;    /* int32, of the items of RL_LIST_UTF8; never empty once there is room for a row */
-    rl_string_table *words;    /* borrowed; NULL for columns without a dictionary */
+    rl_string_table *strings;   /* borrowed; NULL for columns without a dictionary */
 } rl_column;
 
 /* Columns of one table, which have the same rows. The pointers are borrowed, the array is not. */
@@ -284,8 +284,8 @@ RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
 {
     rl_buffer offsets = {0}, data = {0};
     int result = rl_gather_text(
-        (const int32_t *)c->data.data, rows, c->validity.data, (const int32_t *)c->words->offsets.data,
-        c->words->data.data, &offsets, &data);
+        (const int32_t *)c->data.data, rows, c->validity.data, (const int32_t *)c->strings->offsets.data,
+        c->strings->data.data, &offsets, &data);
     if (result == RL_OK && rl_grow_to(&offsets, (size_t)(c->capacity + 1) * sizeof(int32_t)) != RL_OK)
         result = RL_NO_MEMORY;
     if (result != RL_OK) {
@@ -297,32 +297,32 @@ RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
     c->data = data;
     c->offsets = offsets;
     c->encoding = RL_PLAIN;
-    rl_table_clear(c->words);
+    rl_table_clear(c->strings);
     return RL_OK;
 }
 
 /* A text that has no code yet. On RL_OK it has one, or the column is plain now. */
-RL_NOINLINE int rl_new_word(rl_column *c, int64_t row, const uint8_t *text, size_t n, int32_t *code)
+RL_NOINLINE int rl_new_string(rl_column *c, int64_t row, const uint8_t *text, size_t n, int32_t *code)
 {
-    int32_t count = c->words->count;
+    int32_t count = c->strings->count;
     if (c->encoding == RL_ADAPTIVE
-        && (count >= RL_MAX_WORDS || (count >= RL_TRIAL_WORDS && 2 * (int64_t)count > row)))
+        && (count >= RL_MAX_STRINGS || (count >= RL_TRIAL_STRINGS && 2 * (int64_t)count > row)))
         return rl_make_plain(c, row);
-    *code = rl_table_add(c->words, text, n);
+    *code = rl_table_add(c->strings, text, n);
     return *code < 0 ? *code : RL_OK;
 }
 
-/* Text in UTF-8, from within `around`. RL_FIXED columns take only the words they have. */
+/* Text in UTF-8, from within `around`. RL_FIXED columns take only the strings they have. */
 RL_INLINE int rl_put_text(rl_column *c, int64_t row, const uint8_t *text, size_t n, rl_input around)
 {
     int32_t code;
     int result;
     if (c->encoding != RL_PLAIN) {
-        code = rl_table_find(c->words, text, n, around.begin);
+        code = rl_table_find(c->strings, text, n, around.begin);
         if (RL_UNLIKELY(code < 0)) {
             if (c->encoding == RL_FIXED)
                 return RL_NOT_IN_TABLE;
-            result = rl_new_word(c, row, text, n, &code);
+            result = rl_new_string(c, row, text, n, &code);
             if (result != RL_OK)
                 return result;
         }
@@ -354,7 +354,7 @@ RL_INLINE void rl_close_list(rl_column *c, int64_t row)
     rl_offsets(c)[row + 1] = rl_end(c);
 }
 
-/* Take back what was written at row `row`, complete or not. Words stay; unused ones do no harm. */
+/* Take back what was written at row `row`, complete or not. Strings stay; unused ones do no harm. */
 RL_NOINLINE void rl_take_back(rl_column *c, int64_t row)
 {
     if (row >= c->capacity)

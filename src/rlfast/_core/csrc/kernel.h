@@ -95,8 +95,8 @@ typedef struct {
     uint32_t n;             /* members of the type that were read */
 } rl_start;
 
-/* The members of an object of type t, to `cells`, or, if that is NULL, to the type's row `row`. */
-RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_token *cells, rl_start start)
+/* The members of an object of type t, to `tokens`, or, if that is NULL, to the type's row `row`. */
+RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_token *tokens, rl_start start)
 {
     const uint8_t *p = start.p;
     rl_input in = start.in;
@@ -119,7 +119,7 @@ RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_token 
             if (found < 0) {
                 if (!t->keeps_unknown)
                     return RL_FALLBACK;
-                p = cells != NULL ? rl_skip_value(d, p, in, RL_MAX_DEPTH) : rl_keep_unknown(d, name, p, in);
+                p = tokens != NULL ? rl_skip_value(d, p, in, RL_MAX_DEPTH) : rl_keep_unknown(d, name, p, in);
                 /* An unknown value may end with a brace, and take the object's own. */
                 if (p == NULL || p == in.end)
                     return RL_FALLBACK;
@@ -132,7 +132,7 @@ RL_INLINE int rl_members(rl_decoder *d, const rl_type *t, int64_t row, rl_token 
             return RL_FALLBACK;
         f->seen_in = d->event;
         n++;
-        p = cells != NULL ? rl_value_token(d, t, f, &cells[f - t->fields], p, in) : rl_value(d, t, f, row, p, in);
+        p = tokens != NULL ? rl_value_token(d, t, f, &tokens[f - t->fields], p, in) : rl_value(d, t, f, row, p, in);
         if (RL_UNLIKELY(p == NULL))
             return RL_FALLBACK;
         previous = f;
@@ -152,7 +152,7 @@ behind_members:
         return RL_FALLBACK;
     if (RL_LIKELY(n == t->n_fields))
         return RL_TAKEN;
-    return cells != NULL ? rl_mark_absent(d, t, cells) : rl_fill_absent(d, t, row);
+    return tokens != NULL ? rl_mark_absent(d, t, tokens) : rl_fill_absent(d, t, row);
 }
 
 /* The type of the event in [p, end), and where its members begin; NULL: to be asked. */
@@ -193,12 +193,12 @@ RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t
 }
 
 /* See rl_reader. */
-static const rl_type *rl_read_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_token *cells)
+static const rl_type *rl_read_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_token *tokens)
 {
     rl_start start;
     rl_type *t = rl_begin_event(d, p, end, &start);
     d->items.size = 0;
-    return t != NULL && rl_members(d, t, 0, cells, start) == RL_TAKEN ? t : NULL;
+    return t != NULL && rl_members(d, t, 0, tokens, start) == RL_TAKEN ? t : NULL;
 }
 
 RL_INLINE int rl_event(

@@ -1,13 +1,13 @@
-/* JSON's tokens: spaces, strings, and values that are skipped. */
+/* JSON's lexical grammar: spaces, strings, and values that are skipped. */
 #ifndef RLFAST_LEX_H
 #define RLFAST_LEX_H
 
 #include "plan.h"
 #include "simd.h"
 
-/* Rules for every function here, and in what includes it. Bytes are read from the input only. NULL, or RL_FALLBACK, means
- * that the general path shall look at the event. When in doubt, ask: what is taken here must be what msgspec would
- * have made of it. Where the input is an object, its last byte is the closing brace: no key, and no value of a known
+/* Rules for every function here, and in what includes it. Bytes are read from the input only. NULL, or RL_FALLBACK,
+ * means that the general path shall look at the event. When in doubt, ask: what is taken here must be what msgspec
+ * would have made of it. Where the input is an object, its last byte is the closing brace: no key, and no value of a known
  * field, ends with a brace, so the place behind one is inside the input, and needs no check.
  */
 

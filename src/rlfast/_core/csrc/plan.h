@@ -18,7 +18,7 @@ enum rl_absent {
     RL_REQUIRED,            /* an event without the field is not an event of this type */
     RL_ABSENT_NULL,
     RL_ABSENT_DEFAULT,      /* `default_json` takes its place */
-    RL_ABSENT_FALLBACK           /* the general path knows */
+    RL_ABSENT_FALLBACK      /* the general path knows */
 };
 
 /* A field's kind is an enum rl_kind, or this: the tag that tells the types apart, which has no column. */
@@ -35,8 +35,8 @@ enum rl_token_kind {
     RL_TOKEN_ASCII,          /* text[0:size] */
     RL_TOKEN_UTF8,           /* the same, well-formed, with at least one byte that is not ASCII */
     RL_TOKEN_ESCAPED,        /* the same with well-formed escapes, see rl_unescape_all */
-    RL_TOKEN_LISTED,           /* `integer` is the code of one of the field's words */
-    RL_TOKEN_LIST,           /* `size` cells of the decoder's `items`, from number `integer` on */
+    RL_TOKEN_LISTED,         /* `integer` is the code of one of the field's strings */
+    RL_TOKEN_LIST,           /* `size` tokens of the decoder's `items`, from number `integer` on */
     /* Of plain values only, see rl_values. */
     RL_TOKEN_KEY,            /* `object` is that of a field */
     RL_TOKEN_OPEN_ARRAY,
@@ -60,7 +60,7 @@ typedef struct {
 /* Items of the lists of one event; what has more is left to the general path. */
 enum { RL_MAX_ITEMS = 4096 };
 
-/* Cells of a message that is read as plain values; what has more is left to the general path. */
+/* Tokens of a message that is read as plain values; what has more is left to the general path. */
 enum { RL_MAX_TOKENS = 65536 };
 
 /* A member of the object that is a message, if it is the first one and a text, tells what kind of message it is. So
@@ -78,16 +78,16 @@ typedef struct rl_field {
     /* The field that came after this one when an event of the type last held it. So the order of the members is
      * learned, and learned again when a server changes it. */
     struct rl_field *next;
-    rl_column *column;      /* borrowed; NULL where there are only cells */
-    const rl_string_table *words;  /* borrowed; of cells: the only texts that occur, or NULL */
+    rl_column *column;      /* borrowed; NULL where there are only tokens */
+    const rl_string_table *strings; /* borrowed; of tokens: the only texts that occur, or NULL */
     uint64_t seen_in;       /* number of the last event that held the field */
     const uint8_t *key;     /* the name with its quotes and the colon, as a compact encoder writes it; borrowed */
     int absent;             /* enum rl_absent */
     int64_t int_min, int_max;
     double float_min, float_max;
     int64_t length_min, length_max;     /* code points of text, items of a list */
-    const uint8_t *default_json;            /* JSON, and a brace behind it; borrowed */
-    size_t default_size;               /* without the brace */
+    const uint8_t *default_json;    /* JSON, and a brace behind it; borrowed */
+    size_t default_size;    /* without the brace */
     void *object;           /* of plain values: what stands for the key, for whoever makes objects */
 } rl_field;
 
@@ -100,9 +100,9 @@ typedef struct {
     rl_field *start;
     rl_field tag_value;     /* only what it takes to recognise the tag's value, in JSON */
     void *next_in_bucket;   /* rl_type *, of rl_decoder.tags */
-    rl_string_table names;         /* owned; name -> index in `fields` */
-    rl_rows *rows;          /* borrowed; NULL where there are only cells */
-    uint8_t always_fallback;         /* every event is left to the general path */
+    rl_string_table names;  /* owned; name -> index in `fields` */
+    rl_rows *rows;          /* borrowed; NULL where there are only tokens */
+    uint8_t always_fallback; /* every event is left to the general path */
     uint8_t keeps_unknown;
 } rl_type;
 
@@ -124,7 +124,7 @@ typedef struct {
     const rl_powers *powers;
     rl_buffer scratch;      /* owned; a text without its escapes */
     rl_buffer unknown;      /* owned; the unknown fields of an event, as JSON */
-    rl_buffer items;        /* owned; cells, items of an event's lists */
+    rl_buffer items;        /* owned; tokens, items of an event's lists */
     rl_span unknown_names[RL_MAX_UNKNOWN];
     int n_unknown;
     rl_field *followers[RL_FOLLOWERS];  /* of plain values: by a hash of the first text, the key behind it */
@@ -155,11 +155,11 @@ typedef struct {
  * message that the general path must look at, and for want of memory (`no_memory`). Needs no GIL. */
 typedef void (*rl_kernel)(rl_decoder *decoder, rl_run *run);
 
-/* Write the values of the event in [p, end) to `cells`, in the order of its type's fields, and return the type; NULL
+/* Write the values of the event in [p, end) to `tokens`, in the order of its type's fields, and return the type; NULL
  * if the general path must look at it, or for want of memory. Needs no GIL. */
-typedef const rl_type *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end, rl_token *cells);
+typedef const rl_type *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end, rl_token *tokens);
 
-/* Write the object or array in [p, end) to the decoder's `items` as cells, in the order of the text, and return how
+/* Write the object or array in [p, end) to the decoder's `items` as tokens, in the order of the text, and return how
  * many they are; 0 if the general path must look at it, or for want of memory. The fields of the
  * decoder's only type are the keys that are known; nothing else of them counts. Needs no GIL. */
 typedef size_t (*rl_values)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end);

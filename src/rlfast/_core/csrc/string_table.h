@@ -17,7 +17,7 @@ typedef struct {
     int32_t count;
     int shift;          /* 64 less the logarithm of n_slots */
     uint64_t seed[2];   /* odd and random, so that no server can choose texts that collide */
-    rl_buffer offsets;  /* int32, count + 1 of them: the words as an Arrow utf8 array, in order of their codes */
+    rl_buffer offsets;  /* int32, count + 1 of them: the strings as an Arrow utf8 array, in order of their codes */
     rl_buffer data;
 } rl_string_table;
 
@@ -63,53 +63,54 @@ RL_INLINE uint32_t rl_spread(rl_digest digest, const uint64_t seed[2], int shift
 }
 
 /* The slot where the search for a text begins. */
-RL_INLINE uint32_t rl_first_slot(rl_digest digest, const rl_string_table *words)
+RL_INLINE uint32_t rl_first_slot(rl_digest digest, const rl_string_table *table)
 {
-    return rl_spread(digest, words->seed, words->shift);
+    return rl_spread(digest, table->seed, table->shift);
 }
 
-RL_INLINE int rl_table_equal(const rl_string_table *words, const rl_slot *slot, rl_digest digest, const uint8_t *text, size_t n)
+RL_INLINE int rl_table_equal(
+    const rl_string_table *table, const rl_slot *slot, rl_digest digest, const uint8_t *text, size_t n)
 {
     if (slot->head != digest.head || slot->tail != digest.tail || slot->size != n)
         return 0;
     if (RL_LIKELY(n <= 16))
         return 1;
-    return memcmp(words->data.data + ((const int32_t *)words->offsets.data)[slot->code - 1], text, n) == 0;
+    return memcmp(table->data.data + ((const int32_t *)table->offsets.data)[slot->code - 1], text, n) == 0;
 }
 
 /* The code of a text, or -1. Reads nothing before `begin` and behind the text. */
-RL_INLINE int32_t rl_table_find(const rl_string_table *words, const uint8_t *text, size_t n, const uint8_t *begin)
+RL_INLINE int32_t rl_table_find(const rl_string_table *table, const uint8_t *text, size_t n, const uint8_t *begin)
 {
     rl_digest digest;
-    uint32_t mask = words->n_slots - 1, at;
-    if (RL_UNLIKELY(words->n_slots == 0))
+    uint32_t mask = table->n_slots - 1, at;
+    if (RL_UNLIKELY(table->n_slots == 0))
         return -1;
-    digest = rl_digest_text(text, n, words->seed[0], begin);
-    for (at = rl_first_slot(digest, words); words->slots[at].code != 0; at = (at + 1) & mask)
-        if (RL_LIKELY(rl_table_equal(words, &words->slots[at], digest, text, n)))
-            return words->slots[at].code - 1;
+    digest = rl_digest_text(text, n, table->seed[0], begin);
+    for (at = rl_first_slot(digest, table); table->slots[at].code != 0; at = (at + 1) & mask)
+        if (RL_LIKELY(rl_table_equal(table, &table->slots[at], digest, text, n)))
+            return table->slots[at].code - 1;
     return -1;
 }
 
-RL_NOINLINE int rl_table_rehash(rl_string_table *words)
+RL_NOINLINE int rl_table_rehash(rl_string_table *table)
 {
-    uint32_t n_old = words->n_slots, i, at;
-    rl_slot *old = words->slots, *slots;
+    uint32_t n_old = table->n_slots, i, at;
+    rl_slot *old = table->slots, *slots;
     if (n_old >= 1u << 30)
         return RL_NO_MEMORY;
     slots = (rl_slot *)calloc(n_old ? 4 * (size_t)n_old : 64, sizeof(rl_slot));
     if (slots == NULL)
         return RL_NO_MEMORY;
-    words->slots = slots;
-    words->n_slots = n_old ? 4 * n_old : 64;
-    words->shift = n_old ? words->shift - 2 : 64 - 6;
+    table->slots = slots;
+    table->n_slots = n_old ? 4 * n_old : 64;
+    table->shift = n_old ? table->shift - 2 : 64 - 6;
     for (i = 0; i < n_old; i++) {
         rl_digest digest = {old[i].head, old[i].tail};
         if (old[i].code == 0)
             continue;
-        at = rl_first_slot(digest, words);
+        at = rl_first_slot(digest, table);
         while (slots[at].code != 0)
-            at = (at + 1) & (words->n_slots - 1);
+            at = (at + 1) & (table->n_slots - 1);
         slots[at] = old[i];
     }
     free(old);
@@ -117,60 +118,60 @@ RL_NOINLINE int rl_table_rehash(rl_string_table *words)
 }
 
 /* Add a text that is not in the set. Returns its code, RL_NO_MEMORY or RL_TOO_BIG, then changing nothing. */
-RL_NOINLINE int32_t rl_table_add(rl_string_table *words, const uint8_t *text, size_t n)
+RL_NOINLINE int32_t rl_table_add(rl_string_table *table, const uint8_t *text, size_t n)
 {
     rl_digest digest;
     rl_slot *slot;
     uint32_t at;
     int32_t end;
-    if (words->data.size + n > INT32_MAX)
+    if (table->data.size + n > INT32_MAX)
         return RL_TOO_BIG;
-    if (2 * ((uint64_t)words->count + 1) > words->n_slots && rl_table_rehash(words) != RL_OK)
+    if (2 * ((uint64_t)table->count + 1) > table->n_slots && rl_table_rehash(table) != RL_OK)
         return RL_NO_MEMORY;
-    if (rl_buffer_reserve(&words->offsets, 2 * sizeof end) != RL_OK || rl_buffer_reserve(&words->data, n) != RL_OK)
+    if (rl_buffer_reserve(&table->offsets, 2 * sizeof end) != RL_OK || rl_buffer_reserve(&table->data, n) != RL_OK)
         return RL_NO_MEMORY;
-    if (words->offsets.size == 0) {
+    if (table->offsets.size == 0) {
         end = 0;
-        rl_buffer_append(&words->offsets, &end, sizeof end);
+        rl_buffer_append(&table->offsets, &end, sizeof end);
     }
-    rl_buffer_append(&words->data, text, n);
-    end = (int32_t)words->data.size;
-    rl_buffer_append(&words->offsets, &end, sizeof end);
-    digest = rl_digest_text(text, n, words->seed[0], text);
-    at = rl_first_slot(digest, words);
-    while (words->slots[at].code != 0)
-        at = (at + 1) & (words->n_slots - 1);
-    slot = &words->slots[at];
+    rl_buffer_append(&table->data, text, n);
+    end = (int32_t)table->data.size;
+    rl_buffer_append(&table->offsets, &end, sizeof end);
+    digest = rl_digest_text(text, n, table->seed[0], text);
+    at = rl_first_slot(digest, table);
+    while (table->slots[at].code != 0)
+        at = (at + 1) & (table->n_slots - 1);
+    slot = &table->slots[at];
     slot->head = digest.head;
     slot->tail = digest.tail;
     slot->size = (uint32_t)n;
-    slot->code = ++words->count;
-    return words->count - 1;
+    slot->code = ++table->count;
+    return table->count - 1;
 }
 
 /* Forget all texts, whose buffers may have been moved out; the slots stay for reuse, unless they are many. */
-RL_INLINE void rl_table_clear(rl_string_table *words)
+RL_INLINE void rl_table_clear(rl_string_table *table)
 {
-    if (words->n_slots > 1024) {
-        free(words->slots);
-        words->slots = NULL;
-        words->n_slots = 0;
+    if (table->n_slots > 1024) {
+        free(table->slots);
+        table->slots = NULL;
+        table->n_slots = 0;
     }
-    else if (words->n_slots)
-        memset(words->slots, 0, words->n_slots * sizeof(rl_slot));
-    words->count = 0;
-    words->offsets.size = 0;
-    words->data.size = 0;
+    else if (table->n_slots)
+        memset(table->slots, 0, table->n_slots * sizeof(rl_slot));
+    table->count = 0;
+    table->offsets.size = 0;
+    table->data.size = 0;
 }
 
-RL_INLINE void rl_table_free(rl_string_table *words)
+RL_INLINE void rl_table_free(rl_string_table *table)
 {
-    free(words->slots);
-    rl_buffer_free(&words->offsets);
-    rl_buffer_free(&words->data);
-    words->slots = NULL;
-    words->n_slots = 0;
-    words->count = 0;
+    free(table->slots);
+    rl_buffer_free(&table->offsets);
+    rl_buffer_free(&table->data);
+    table->slots = NULL;
+    table->n_slots = 0;
+    table->count = 0;
 }
 
 #endif

@@ -1,34 +1,34 @@
-/* Values of known fields as cells, for whoever makes objects of them. It knows nothing of columns. What a cell points to
- * is in the payload. lex.h has the rules. */
+/* Values of known fields as tokens, for whoever makes objects of them. It knows nothing of columns. What a token
+ * points to is in the payload. lex.h has the rules. */
 #ifndef RLFAST_TOKENS_H
 #define RLFAST_TOKENS_H
 
 #include "lex.h"
 
-/* The string whose opening quote is before p; a word's code where the field has words. */
-RL_INLINE const uint8_t *rl_text_token(rl_decoder *d, const rl_field *f, rl_token *cell, const uint8_t *p, rl_input in)
+/* The string whose opening quote is before p; a string's code where the field has strings. */
+RL_INLINE const uint8_t *rl_text_token(rl_decoder *d, const rl_field *f, rl_token *token, const uint8_t *p, rl_input in)
 {
     const uint8_t *q = rl_scan(p, in);
     rl_input around = in;
     rl_span text;
-    cell->of.text = p;
+    token->of.text = p;
     if (RL_LIKELY(q < in.end && *q == '"')) {
-        cell->kind = RL_TOKEN_ASCII;
+        token->kind = RL_TOKEN_ASCII;
         text.text = p;
-        text.size = cell->size = (size_t)(q - p);
+        text.size = token->size = (size_t)(q - p);
         q++;
     }
     else {
         q = rl_slow_string(d, p, q, in, &text, &around);
         if (q == NULL)
             return NULL;
-        cell->kind = text.text == p ? RL_TOKEN_UTF8 : RL_TOKEN_ESCAPED;
-        cell->size = (size_t)(q - 1 - p);
+        token->kind = text.text == p ? RL_TOKEN_UTF8 : RL_TOKEN_ESCAPED;
+        token->size = (size_t)(q - 1 - p);
     }
-    if (f->words != NULL) {
-        cell->kind = RL_TOKEN_LISTED;
-        cell->of.integer = rl_table_find(f->words, text.text, text.size, around.begin);
-        return cell->of.integer < 0 ? NULL : q;
+    if (f->strings != NULL) {
+        token->kind = RL_TOKEN_LISTED;
+        token->of.integer = rl_table_find(f->strings, text.text, text.size, around.begin);
+        return token->of.integer < 0 ? NULL : q;
     }
     if (RL_UNLIKELY(f->limited) && f->kind == RL_UTF8) {
         int64_t length = rl_code_points(text.text, text.size);
@@ -39,12 +39,12 @@ RL_INLINE const uint8_t *rl_text_token(rl_decoder *d, const rl_field *f, rl_toke
 }
 
 RL_NOINLINE const uint8_t *rl_list_token(
-    rl_decoder *d, const rl_field *f, rl_token *cell, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_field *f, rl_token *token, const uint8_t *p, rl_input in)
 {
     rl_token *item;
     int64_t n = 0;
-    cell->kind = RL_TOKEN_LIST;
-    cell->of.integer = (int64_t)(d->items.size / sizeof *item);
+    token->kind = RL_TOKEN_LIST;
+    token->of.integer = (int64_t)(d->items.size / sizeof *item);
     p = rl_skip_space(p + 1);
     if (*p == ']')
         p++;
@@ -69,59 +69,60 @@ RL_NOINLINE const uint8_t *rl_list_token(
                 return NULL;
             p = rl_skip_space(p + 1);
         }
-    cell->size = (size_t)n;
+    token->size = (size_t)n;
     return f->limited && (n < f->length_min || n > f->length_max) ? NULL : p;
 }
 
 /* The value at p; returns the place behind it. */
 RL_INLINE const uint8_t *rl_value_token(
-    rl_decoder *d, const rl_type *t, const rl_field *f, rl_token *cell, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_type *t, const rl_field *f, rl_token *token, const uint8_t *p, rl_input in)
 {
     switch (f->kind) {
     case RL_UTF8:
         if (RL_UNLIKELY(*p != '"'))
             break;
-        return rl_text_token(d, f, cell, p + 1, in);
+        return rl_text_token(d, f, token, p + 1, in);
     case RL_INT64:
         if (RL_UNLIKELY(*p == 'n'))
             break;
-        cell->kind = RL_TOKEN_INTEGER;
-        p = rl_parse_int64(p, in.end, &cell->of.integer);
-        return p == NULL || (f->limited && (cell->of.integer < f->int_min || cell->of.integer > f->int_max)) ? NULL : p;
+        token->kind = RL_TOKEN_INTEGER;
+        p = rl_parse_int64(p, in.end, &token->of.integer);
+        return p == NULL || (f->limited && (token->of.integer < f->int_min || token->of.integer > f->int_max))
+            ? NULL : p;
     case RL_FLOAT64:
         if (RL_UNLIKELY(*p == 'n'))
             break;
-        cell->kind = RL_TOKEN_NUMBER;
-        p = rl_parse_double(p, in.end, d->powers, &cell->of.number);
-        return p == NULL || (f->limited && !(cell->of.number >= f->float_min && cell->of.number <= f->float_max))
+        token->kind = RL_TOKEN_NUMBER;
+        p = rl_parse_double(p, in.end, d->powers, &token->of.number);
+        return p == NULL || (f->limited && !(token->of.number >= f->float_min && token->of.number <= f->float_max))
             ? NULL : p;
     case RL_BOOL:
         if (in.end - p >= 4 && memcmp(p, "true", 4) == 0) {
-            cell->kind = RL_TOKEN_TRUE;
+            token->kind = RL_TOKEN_TRUE;
             return p + 4;
         }
         if (in.end - p >= 5 && memcmp(p, "false", 5) == 0) {
-            cell->kind = RL_TOKEN_FALSE;
+            token->kind = RL_TOKEN_FALSE;
             return p + 5;
         }
         break;
     case RL_LIST_UTF8:
         if (RL_UNLIKELY(*p != '['))
             break;
-        return rl_list_token(d, f, cell, p, in);
+        return rl_list_token(d, f, token, p, in);
     case RL_TAG:
         return rl_match(p, in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
     default:
         return NULL;
     }
     if (f->nullable && in.end - p >= 4 && memcmp(p, "null", 4) == 0) {
-        cell->kind = RL_TOKEN_NULL;
+        token->kind = RL_TOKEN_NULL;
         return p + 4;
     }
     return NULL;
 }
 
-RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_token *cells)
+RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_token *tokens)
 {
     uint32_t i;
     for (i = 0; i < t->n_fields; i++) {
@@ -129,7 +130,7 @@ RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_token *
             continue;
         if (t->fields[i].absent == RL_REQUIRED || t->fields[i].absent == RL_ABSENT_FALLBACK)
             return RL_FALLBACK;
-        cells[i].kind = RL_TOKEN_ABSENT;
+        tokens[i].kind = RL_TOKEN_ABSENT;
     }
     return RL_TAKEN;
 }

@@ -1,4 +1,4 @@
-/* Any object or array as cells, for whoever makes plain Python values of them. It knows no types. lex.h has the rules,
+/* Any object or array as tokens, for whoever makes plain Python values of them. It knows no types. lex.h has the rules,
  * and this one: the input begins and ends with the brackets of one container. So the place behind a value is inside
  * the input, and needs no check, unless the value is itself a container, which may have taken the last byte.
  */
@@ -9,85 +9,85 @@
 
 /* See rl_slow_string. */
 RL_NOINLINE const uint8_t *rl_slow_string_token(
-    rl_decoder *d, rl_token *cell, const uint8_t *p, const uint8_t *q, rl_input in)
+    rl_decoder *d, rl_token *token, const uint8_t *p, const uint8_t *q, rl_input in)
 {
     rl_input around;
     rl_span text;
     q = rl_slow_string(d, p, q, in, &text, &around);
     if (q == NULL)
         return NULL;
-    cell->kind = text.text == p ? RL_TOKEN_UTF8 : RL_TOKEN_ESCAPED;
-    cell->size = (size_t)(q - 1 - p);
+    token->kind = text.text == p ? RL_TOKEN_UTF8 : RL_TOKEN_ESCAPED;
+    token->size = (size_t)(q - 1 - p);
     return q;
 }
 
 /* The string whose opening quote is before p, as it is in JSON. */
-RL_INLINE const uint8_t *rl_string_token(rl_decoder *d, rl_token *cell, const uint8_t *p, rl_input in)
+RL_INLINE const uint8_t *rl_string_token(rl_decoder *d, rl_token *token, const uint8_t *p, rl_input in)
 {
     const uint8_t *q = rl_scan(p, in);
-    cell->of.text = p;
+    token->of.text = p;
     if (RL_UNLIKELY(q == in.end || *q != '"'))
-        return rl_slow_string_token(d, cell, p, q, in);
-    cell->kind = RL_TOKEN_ASCII;
-    cell->size = (size_t)(q - p);
+        return rl_slow_string_token(d, token, p, q, in);
+    token->kind = RL_TOKEN_ASCII;
+    token->size = (size_t)(q - p);
     return q + 1;
 }
 
 /* An integer that 64 bits hold, or a number with a point or an exponent. */
-RL_INLINE const uint8_t *rl_number_token(const rl_decoder *d, rl_token *cell, const uint8_t *p, const uint8_t *end)
+RL_INLINE const uint8_t *rl_number_token(const rl_decoder *d, rl_token *token, const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *q = rl_parse_int64(p, end, &cell->of.integer);
+    const uint8_t *q = rl_parse_int64(p, end, &token->of.integer);
     if (RL_UNLIKELY(q == NULL))
         return NULL;
     if (*q != '.' && (*q | 0x20) != 'e') {
-        cell->kind = RL_TOKEN_INTEGER;
+        token->kind = RL_TOKEN_INTEGER;
         return q;
     }
-    cell->kind = RL_TOKEN_NUMBER;
-    return rl_parse_double(p, end, d->powers, &cell->of.number);
+    token->kind = RL_TOKEN_NUMBER;
+    return rl_parse_double(p, end, d->powers, &token->of.number);
 }
 
 /* A value that is not text and no container. */
-RL_INLINE const uint8_t *rl_scalar_token(const rl_decoder *d, rl_token *cell, const uint8_t *p, const uint8_t *end)
+RL_INLINE const uint8_t *rl_scalar_token(const rl_decoder *d, rl_token *token, const uint8_t *p, const uint8_t *end)
 {
     if (*p < 'a')
-        return rl_number_token(d, cell, p, end);
+        return rl_number_token(d, token, p, end);
     if (end - p < 5)
         return NULL;    /* At least a bracket is behind the four letters. */
     if (memcmp(p, "null", 4) == 0) {
-        cell->kind = RL_TOKEN_NULL;
+        token->kind = RL_TOKEN_NULL;
         return p + 4;
     }
     if (memcmp(p, "true", 4) == 0) {
-        cell->kind = RL_TOKEN_TRUE;
+        token->kind = RL_TOKEN_TRUE;
         return p + 4;
     }
-    cell->kind = RL_TOKEN_FALSE;
+    token->kind = RL_TOKEN_FALSE;
     return memcmp(p, "false", 5) == 0 ? p + 5 : NULL;
 }
 
 /* The key at p, which is not the one that was expected, and in *found its field, or NULL. Returns the place of the
  * value. */
 RL_NOINLINE const uint8_t *rl_key_token(
-    rl_decoder *d, rl_token *cell, const uint8_t *p, rl_input in, rl_field **found)
+    rl_decoder *d, rl_token *token, const uint8_t *p, rl_input in, rl_field **found)
 {
     const rl_type *t = d->types;
     int32_t index;
     *found = NULL;
     if (*p != '"')
         return NULL;
-    p = rl_string_token(d, cell, p + 1, in);
+    p = rl_string_token(d, token, p + 1, in);
     if (p == NULL)
         return NULL;
     /* Keys are known as they are in JSON, with their escapes. */
-    index = rl_table_find(&t->names, cell->of.text, cell->size, in.begin);
+    index = rl_table_find(&t->names, token->of.text, token->size, in.begin);
     if (index >= 0) {
         *found = &t->fields[index];
-        cell->kind = RL_TOKEN_KEY;
-        cell->of.object = t->fields[index].object;
+        token->kind = RL_TOKEN_KEY;
+        token->of.object = t->fields[index].object;
     }
     else
-        cell->kind += RL_TOKEN_NEW_KEY;
+        token->kind += RL_TOKEN_NEW_KEY;
     p = rl_skip_space(p);
     return *p == ':' ? rl_skip_space(p + 1) : NULL;
 }
@@ -108,7 +108,7 @@ static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end
 {
     const rl_type *t = d->types;
     rl_field **expected = &t->start->next, *f;
-    rl_token *cells, *cell, *last, *tag;
+    rl_token *tokens, *token, *last, *tag;
     rl_input in;
     size_t n;
     uint64_t around = 1;    /* a bit for each container, the inmost the lowest, set for an object; above them a one */
@@ -120,38 +120,38 @@ static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end
         return 0;
     in = rl_input_of(p, end);
     d->items.size = 0;
-    /* Each cell is a byte of JSON, or more. */
+    /* Each token is a byte of JSON, or more. */
     n = (size_t)(end - p) + 3;
     if (n > RL_MAX_TOKENS)
         n = RL_MAX_TOKENS;
-    if (rl_buffer_reserve(&d->items, n * sizeof *cell) != RL_OK) {
+    if (rl_buffer_reserve(&d->items, n * sizeof *token) != RL_OK) {
         d->no_memory = 1;
         return 0;
     }
-    cells = cell = (rl_token *)d->items.data;
+    tokens = token = (rl_token *)d->items.data;
     /* The last one that a value may take: the end of its container may follow, and a key. */
-    last = cells + n - 3;
+    last = tokens + n - 3;
     /* The first value of the object that is the message. */
-    tag = *p == '{' ? cells + 2 : NULL;
+    tag = *p == '{' ? tokens + 2 : NULL;
     close = 0;
 value:
-    if (RL_UNLIKELY(cell > last))
+    if (RL_UNLIKELY(token > last))
         return 0;
     if (*p == '"') {
-        p = rl_string_token(d, cell, p + 1, in);
+        p = rl_string_token(d, token, p + 1, in);
         if (RL_UNLIKELY(p == NULL))
             return 0;
-        if (cell == tag)
-            expected = &d->followers[rl_follower(cell->of.text, cell->size, in.begin)];
-        cell++;
+        if (token == tag)
+            expected = &d->followers[rl_follower(token->of.text, token->size, in.begin)];
+        token++;
     }
     else if (*p == '{' || *p == '[') {
         close = (uint8_t)(*p + 2);
         if (around >> RL_MAX_DEPTH)
             return 0;
         around = around << 1 | (close == '}');
-        cell->kind = close == '}' ? RL_TOKEN_OPEN_OBJECT : RL_TOKEN_OPEN_ARRAY;
-        cell++;
+        token->kind = close == '}' ? RL_TOKEN_OPEN_OBJECT : RL_TOKEN_OPEN_ARRAY;
+        token++;
         p = rl_skip_space(p + 1);
         if (*p == close)
             goto end_of_container;
@@ -160,7 +160,7 @@ value:
         goto key;
     }
     else {
-        p = rl_scalar_token(d, cell++, p, end);
+        p = rl_scalar_token(d, token++, p, end);
         if (RL_UNLIKELY(p == NULL))
             return 0;
     }
@@ -174,21 +174,21 @@ behind_value:
     key:
         f = *expected;
         if (RL_LIKELY(rl_match(p, in, f))) {
-            cell->kind = RL_TOKEN_KEY;
-            cell->of.object = f->object;
+            token->kind = RL_TOKEN_KEY;
+            token->of.object = f->object;
             p = rl_skip_space(p + f->key_size);
         }
         else {
-            p = rl_key_token(d, cell, p, in, &f);
+            p = rl_key_token(d, token, p, in, &f);
             if (RL_UNLIKELY(p == NULL))
                 return 0;
             if (f == NULL) {
-                cell++;
+                token++;
                 goto value;
             }
             *expected = f;
         }
-        cell++;
+        token++;
         expected = &f->next;
         goto value;
     }
@@ -196,13 +196,13 @@ behind_value:
         return 0;
 end_of_container:
     p++;
-    if (RL_UNLIKELY(cell > last + 1))
+    if (RL_UNLIKELY(token > last + 1))
         return 0;
-    cell->kind = close == '}' ? RL_TOKEN_OBJECT : RL_TOKEN_ARRAY;
-    cell++;
+    token->kind = close == '}' ? RL_TOKEN_OBJECT : RL_TOKEN_ARRAY;
+    token++;
     around >>= 1;
     if (around == 1)
-        return p == end ? (size_t)(cell - cells) : 0;
+        return p == end ? (size_t)(token - tokens) : 0;
     if (RL_UNLIKELY(p == end))
         return 0;
     close = around & 1 ? '}' : ']';
