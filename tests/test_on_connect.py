@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,24 @@ async def never_ends(connection: rlfast.NewConnection) -> None:
     await asyncio.get_running_loop().create_future()
 
 
+async def is_refused(connection: rlfast.NewConnection) -> None:
+    raise rlfast.HandshakeRejectedError("s3cret", 401)
+
+
+async def awaits_what_was_cancelled(connection: rlfast.NewConnection) -> None:
+    shared = asyncio.get_running_loop().create_future()
+    shared.cancel()
+    await shared
+
+
 @pytest.mark.parametrize(
-    ("callback", "said"), [(fails, "raised RuntimeError"), (never_ends, r"did not end within 0\.05 s")]
+    ("callback", "said"),
+    [
+        (fails, "raised RuntimeError"),
+        (is_refused, "raised HandshakeRejectedError"),
+        (awaits_what_was_cancelled, "was cancelled"),
+        (never_ends, r"did not end within 0\.05 s"),
+    ],
 )
 async def test_an_attempt_in_which_it_fails_has_failed(callback: Any, said: str) -> None:
     hung_up = asyncio.Event()
@@ -160,8 +177,10 @@ async def test_a_later_attempt_in_which_it_fails_is_followed_by_another_one() ->
 
     async def callback(connection: rlfast.NewConnection) -> None:
         calls.append(connection.epoch)
-        if len(calls) in (2, 3):
-            raise RuntimeError("not yet")
+        if len(calls) == 2:
+            await awaits_what_was_cancelled(connection)
+        if len(calls) == 3:
+            await is_refused(connection)
 
     async with serve(handler) as server:
         connecting = rlfast.connect(server.url, on_connect=callback, timing=FakeTiming().timing)
@@ -237,3 +256,67 @@ async def test_a_capture_subscribes_too(tmp_path: Path) -> None:
         summary = await running
     assert (summary.events, summary.gaps) == (3, 2)
     assert len(exchange.said) == 3
+
+
+async def test_its_end_is_waited_for_when_it_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    ended: list[str] = []
+
+    async def tidies_up(connection: rlfast.NewConnection) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(0.05)
+            ended.append("ended")
+            raise RuntimeError("s3cret")
+
+    async with serve(Peer.wait_closed) as server:
+        options = ConnectionOptions(connect_timeout=0.05)
+        with pytest.raises(ConnectError, match="did not end within"):
+            await rlfast.connect(server.url, on_connect=tidies_up, options=options)
+        assert ended == ["ended"]
+        connecting = asyncio.ensure_future(rlfast.connect(server.url, on_connect=tidies_up)._run())
+        await until(lambda: len(server.requests) == 2)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        assert len(ended) in (1, 2)
+    gc.collect()
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("who", ["on_connect", "headers"])
+async def test_a_stream_that_is_closed_while_its_first_connection_opens_has_none(who: str) -> None:
+    hung_up = asyncio.Event()
+
+    async def handler(peer: Peer) -> None:
+        try:
+            await peer.wait_closed()
+        finally:
+            hung_up.set()
+
+    async def close(connection: rlfast.NewConnection) -> None:
+        await connecting.connection.close()
+
+    async def headers() -> dict[str, str]:
+        await connecting.connection.close()
+        return {}
+
+    async with serve(handler) as server:
+        if who == "headers":
+            connecting = rlfast.connect(server.url, headers=headers)
+        else:
+            connecting = rlfast.connect(server.url, on_connect=close)
+        with pytest.raises(ConnectError, match="the stream was closed meanwhile"):
+            await connecting
+        await asyncio.wait_for(hung_up.wait(), 30)
+        assert connecting.connection.closed
+
+
+async def test_one_connect_opens_one_connection() -> None:
+    async with serve(Peer.wait_closed) as server:
+        connecting = rlfast.connect(server.url)
+        ws = await connecting
+        with pytest.raises(rlfast.UsageError, match=r"call connect\(\.\.\.\) again"):
+            await connecting
+        assert ws.connected
+        await ws.close()
+    assert len(server.requests) == 1

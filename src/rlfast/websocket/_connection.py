@@ -32,7 +32,7 @@ from rlfast.errors import (
 from rlfast.metrics._stats import ConnectionStats
 from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._gaps import Gap, OnGap
-from rlfast.websocket._reconnect import Reconnector
+from rlfast.websocket._reconnect import Reconnector, State
 from rlfast.websocket._sending import send
 from rlfast.websocket._settings import ConnectArguments, OnConnect, OnReconnect, Settings
 
@@ -122,6 +122,10 @@ class WebSocketConnection(MessageSource, Generic[T]):
     def connect(cls, url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]:
         """Open a connection; the arguments are those of `rlfast.connect`."""
         return Connecting(cls(url, type=type, **arguments))
+
+    @property
+    def _is_new(self) -> bool:
+        return self._reconnector.state is State.NEW
 
     async def _open(self) -> None:
         """Open the first connection. Raises ConnectError, or what a header provider raises."""
@@ -439,6 +443,8 @@ class Connecting(Generic[T]):
         return self._connection
 
     async def _run(self) -> WebSocketConnection[T]:
+        if not self._connection._is_new:
+            raise UsageError("this opens one connection, once; for another one call connect(...) again")
         try:
             await self._connection._open()
         except BaseException:

@@ -33,7 +33,7 @@ from rlfast.websocket._handshake import open_connection
 from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
 from rlfast.websocket._sending import NewConnection
-from rlfast.websocket._settings import Settings
+from rlfast.websocket._settings import OnConnect, Settings
 from rlfast.websocket._timeouts import wait_within
 
 __all__ = ["Reconnector"]
@@ -113,7 +113,7 @@ class Reconnector:
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
         self._silence: Silence | None = None
-        self._held: SocketReader | None = None
+        self._held: tuple[SocketReader, OnConnect] | None = None
 
     @property
     def url(self) -> str:
@@ -141,57 +141,69 @@ class Reconnector:
             _weakly(self._opened),
             _weakly(self._lost),
         )
+        self._held = None
         await open_connection(self.settings, frame_handler)
-        reader, self._held = self._held, None
-        if reader is not None:
+        held, self._held = self._held, None
+        if held is not None:
+            reader, on_connect = held
             try:
-                await self._greet(frame_handler)
+                await self._greet(on_connect, frame_handler)
             except BaseException:
                 frame_handler.abort()
                 raise
             self._establish(frame_handler)
             reader.release()
+        if self.epoch != frame_handler.epoch:
+            raise ConnectError(f"websocket connect failed: {self.url}: the stream was closed meanwhile")
 
     def _opened(self, frame_handler: FrameHandler) -> None:
         """The frame handler's upgrade is done (called by it, once, before its first message)."""
-        options = self._options
-        hold = self.on_connect is not None
+        options, on_connect = self._options, self.on_connect
         reader = SocketReader.install(
-            frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), hold
+            frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), on_connect is not None
         )
         self._connection_lost = asyncio.get_running_loop().create_future()
-        if hold:
-            self._held = reader
-        else:
+        if on_connect is None:
             self._establish(frame_handler)
+        else:
+            self._held = reader, on_connect
 
-    async def _greet(self, frame_handler: FrameHandler) -> None:
+    async def _greet(self, on_connect: OnConnect, frame_handler: FrameHandler) -> None:
         """Call `on_connect`, with nothing received yet. Raises ConnectError: the attempt has failed."""
         failed = f"websocket connect failed: {self.url}: on_connect"
-        timeout = self._options.connect_timeout
-        assert self.on_connect is not None
+        options = self._options
         try:
-            result = self.on_connect(NewConnection(frame_handler))
-            if inspect.isawaitable(result):
-                greeting = asyncio.ensure_future(result)
-                try:
-                    if await wait_within([greeting], timeout):
-                        raise ConnectError(f"{failed} did not end within {timeout:g} s")
-                    greeting.result()
-                finally:
-                    greeting.cancel()
-        except ConnectError:
-            raise
+            result = on_connect(NewConnection(frame_handler))
+            greeting = asyncio.ensure_future(result) if inspect.isawaitable(result) else None
         except Exception as error:
             # What it says is not ours to quote: it may hold a secret.
             raise ConnectError(f"{failed} raised {type(error).__name__}") from error
+        if greeting is not None:
+            greeting.add_done_callback(_retrieve)
+            try:
+                await wait_within([greeting], options.connect_timeout)
+            finally:
+                is_late = not greeting.done()
+                if is_late:
+                    frame_handler.abort()
+                    greeting.cancel()
+                    await wait_within([greeting], options.close_timeout)
+            if is_late:
+                raise ConnectError(f"{failed} did not end within {options.connect_timeout:g} s")
+            if greeting.cancelled():
+                raise ConnectError(f"{failed} was cancelled")
+            failure = greeting.exception()
+            if failure is not None:
+                raise ConnectError(f"{failed} raised {type(failure).__name__}") from failure
         if not frame_handler.sends:
             raise ConnectError(f"{failed} was called, and the server closed the connection meanwhile")
 
     def _establish(self, frame_handler: FrameHandler) -> None:
-        """Nothing is left to be done before the first message."""
-        if self.state in (State.NEW, State.WAITING):  # Or it is being closed, and drops this one, too.
-            self._move(State.OPEN)
+        """Nothing is left to be done before the first message; unless the stream was closed meanwhile."""
+        if State.OPEN not in MOVES[self.state]:
+            frame_handler.abort()
+            return
+        self._move(State.OPEN)
         self.frame_handler = frame_handler
         self.epoch = frame_handler.epoch
         self._opened_at = self._timing.clock()
@@ -237,6 +249,8 @@ class Reconnector:
             return
         self.last_error = self._loss = self._error_of_loss(frame_handler, gap)
         self.gaps.begin(gap)
+        if self.state is not State.OPEN:
+            return  # The callback has closed it.
         if self._backoff is None:
             self._end()
         else:
@@ -421,6 +435,12 @@ class Reconnector:
         # Later, and there: the garbage collector runs in any thread, at any time.
         affinity.call_soon(drop)
         return True
+
+
+def _retrieve(task: asyncio.Future[Any]) -> None:
+    """Take note of its exception, which asyncio would log in full."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _weakly(method: Callable[..., None]) -> Callable[..., None]:
