@@ -10,6 +10,7 @@ to commit are the capture's. Needs ``rlfast[capture]``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import sys
@@ -43,19 +44,27 @@ class SqliteSink(Sink):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()
-        self.folder = self.path.with_suffix(".log")
+        self.folder = self.path.with_name(f"{self.path.name}.log")
+        self._open = contextlib.ExitStack()
 
     def open(self, work: str) -> Opened:
-        self._lock = FolderLock(self.folder, work)
-        self._lock.acquire()
-        # A transaction that a crash left half made is rolled back by SQLite.
-        self.connection = sqlite3.connect(self.path, check_same_thread=False)
-        self.connection.executescript(SCHEMA)
+        lock = FolderLock(self.folder, work)
+        lock.acquire()
+        with contextlib.ExitStack() as undo:
+            undo.callback(lock.release)
+            try:
+                # A transaction that a crash left half made is rolled back by SQLite.
+                self.connection = sqlite3.connect(self.path, check_same_thread=False)
+                undo.callback(self.connection.close)
+                # A commit is durable when it returns: the log is freed then.
+                self.connection.executescript(f"pragma synchronous = extra; {SCHEMA}")
+            except sqlite3.Error as error:
+                raise rlfast.CaptureError(f"cannot open {self.path}: {error}") from error
+            self._open = undo.pop_all()
         return Opened()
 
     def close(self) -> None:
-        self.connection.close()
-        self._lock.release()
+        self._open.close()
 
     def state(self, stream: str) -> StreamState:
         found = self.connection.execute("select state from streams where stream = ?", (stream,)).fetchone()
@@ -86,10 +95,10 @@ class SqliteWriter(StreamWriter):
             own = table.own_names
             count = rows.counts.get(type_, 0)
             received_at = table[own.received_at][:count].view("int64").tolist() if count else []
-            found = pa.record_batch(table).slice(0, count).to_pylist() if count else []
+            columns = pa.record_batch(table).drop_columns([own.received_at])
+            found = columns.slice(0, count).to_pylist() if count else []
             for row, time in zip(found, received_at, strict=True):
                 head = (self._stream, row.pop(own.seq), row.pop(own.epoch), time)
-                del row[own.received_at]
                 if type_ is None:
                     values = (*head, row["reason"], row["error"], row["raw"])
                     self._connection.execute("insert into dead_letters values (?, ?, ?, ?, ?, ?, ?)", values)

@@ -284,7 +284,7 @@ class Store:
     def __init__(self, kind: str, out: Path) -> None:
         self.kind = kind
         self.out = out
-        self.log = out if kind == "parquet" else out / "events.log"
+        self.log = out if kind == "parquet" else out / "events.db.log"
 
     def sink(self) -> Sink:
         return ParquetSink(self.out) if self.kind == "parquet" else SqliteSink(self.out / "events.db")

@@ -181,3 +181,34 @@ def test_arrow_and_polars_agree_on_types(tmp_path: Path) -> None:
     assert dataset.scan_polars("heartbeat").collect_schema()["received_at"] == pl.Datetime("us", "UTC")
     compact(tmp_path)
     assert rlfast.open_dataset(tmp_path).to_arrow("heartbeat").num_rows == table.num_rows
+
+
+def test_a_type_in_two_folders_and_types_that_differ_in_case(tmp_path: Path) -> None:
+    """The folder of a type has another name from the time on when it has a field `type`."""
+    plain = msgspec.defstruct("T", [("n", int)], tag="t")
+    typed = msgspec.defstruct("T", [("n", int), ("type", str)], tag_field="kind", tag="t")
+    other = msgspec.defstruct("U", [("n", int)], tag="T")
+    out = tmp_path / "h[1]"
+    write(out, [b'{"type":"t","n":1}', b'{"type":"t","n":2}'], type_=plain)
+    write(out, [b'{"kind":"t","n":3,"type":"x"}'], first_seq=2, type_=typed)
+    write(out, [b'{"type":"T","n":4}'], first_seq=3, type_=other)
+    dataset = rlfast.open_dataset(out)
+    assert {name: table.rows for name, table in dataset.tables.items()} == {"t": 3, "T": 1}
+    assert sorted(dataset.to_arrow("t")["n"].to_pylist()) == [1, 2, 3]
+    assert sorted(dataset.scan_polars("t").collect()["n"]) == [1, 2, 3]
+    connection = dataset.duckdb()
+    counts = {
+        name: connection.sql(f'select count(*) from "{name}"').fetchall()[0][0]
+        for (name,) in connection.sql("select view_name from duckdb_views() where not internal").fetchall()
+    }
+    assert sorted(counts.values()) == [1, 3]
+    assert {name.lower() for name in counts} == {"t", "t_1"}
+
+
+def test_streams_are_as_of_when_it_was_opened(tmp_path: Path) -> None:
+    write(tmp_path, PAYLOADS)
+    dataset = rlfast.open_dataset(tmp_path)
+    write(tmp_path, PAYLOADS, first_seq=N)
+    assert dataset.streams[STREAM].next_seq == N
+    assert dataset.state(STREAM).next_seq == 2 * N
+    assert rlfast.open_dataset(tmp_path).streams[STREAM].next_seq == 2 * N

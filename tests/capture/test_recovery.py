@@ -16,6 +16,7 @@ import pytest
 from sample_events import PAYLOADS
 from wsserver import Peer, frame, serve
 
+import rlfast
 from rlfast import AgentEvent, CaptureError, ConnectionOptions, Gap, UsageError, connect
 from rlfast.capture import CaptureOptions, capture, inspect_dataset, next_seq, recover, resume
 from rlfast.capture._type_names import name_type, resolve_type
@@ -25,6 +26,7 @@ from rlfast.sinks._files import prepare_folder
 from rlfast.sinks._lock import OWNER, FolderLock
 from rlfast.sinks.parquet._manifest import read_manifest
 
+from .crashing import SqliteSink
 from .helpers import (
     STREAM,
     column,
@@ -175,6 +177,48 @@ def test_gaps_behind_the_last_committed_message_are_recovered(tmp_path: Path) ->
     write(tmp_path, PAYLOADS)
     assert recover(tmp_path).streams[0].gaps == 2
     assert gaps(tmp_path)[0]["reconnected_at"] == 20
+
+
+def test_gaps_of_a_recovery_that_was_killed_between_its_commits(tmp_path: Path) -> None:
+    """It has committed the messages of a file of the log, and a later one, but not the gap in it."""
+    keeper = leave(tmp_path, PAYLOADS)
+    keeper.journal.write_gap(Gap(1, N - 1, 10, "connection_lost", reconnected_at=20))
+    while len(list(tmp_path.glob("_journal/*/segment-*.rlj"))) == 1:
+        keeper.journal.write_gap(Gap(2, N - 1, 30, "protocol_error: " + 100_000 * "x"))
+    keeper.feed(*PAYLOADS)
+    write(tmp_path, PAYLOADS)
+    write(tmp_path, PAYLOADS[:2], first_seq=N)
+    (found,) = recover(tmp_path).streams
+    assert (found.messages, found.first_seq, found.gaps) == (N - 2, N + 2, 2)
+    assert [gap["epoch"] for gap in gaps(tmp_path)] == [1, 2]
+    assert stored(tmp_path) == sent(PAYLOADS * 2)
+    assert recover(tmp_path).nothing_to_do
+
+
+def test_a_journal_of_another_sink_is_refused_and_kept(tmp_path: Path) -> None:
+    sink = SqliteSink(tmp_path / "events.db")
+    leave(sink.folder, PAYLOADS, kind="SqliteSink", sink={})
+    for attempt in (
+        lambda: recover(sink.folder),
+        lambda: resume(sink.folder, STREAM),
+        lambda: rlfast.open_dataset(sink.folder).compact(),
+    ):
+        with pytest.raises(
+            CaptureError, match="of a capture into a SqliteSink, and its messages belong there"
+        ):
+            attempt()
+    assert not list(sink.folder.rglob("*.parquet"))
+    assert recover(sink).streams[0].messages == N
+    assert resume(sink, STREAM).first_seq == N
+
+
+def test_a_sink_that_cannot_be_opened_is_not_locked(tmp_path: Path) -> None:
+    (tmp_path / "events.db").write_text("not a database, but longer than a header of one" * 100)
+    sink = SqliteSink(tmp_path / "events.db")
+    sink.folder.mkdir()
+    for _ in range(2):
+        with pytest.raises(CaptureError, match=r"cannot open .*events\.db: file is not a database"):
+            recover(sink)
 
 
 def test_a_type_that_cannot_be_imported_keeps_the_journal(tmp_path: Path) -> None:

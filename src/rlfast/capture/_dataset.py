@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rlfast.capture._recovery import recover_into
 from rlfast.capture._wal import stored_wal_files, wal_end, wal_folders
 from rlfast.errors import CaptureError, UsageError, check_int, check_path, check_type
+from rlfast.schema._names import distinct_names
 from rlfast.sinks._base import StreamState
 from rlfast.sinks.parquet._arrow import pa, pq
 from rlfast.sinks.parquet._compaction import Compaction, CompactionReport
@@ -57,7 +58,7 @@ class Dataset(DatasetFolder):
     def streams(self) -> dict[str, StreamState]:
         """Every stream by name, with up to where it is committed."""
         names = dict.fromkeys(entry.stream for entry in self.manifest.entries)
-        return {name: self.state(name) for name in names}
+        return {name: self.committed(name) for name in names}
 
     @property
     def segments(self) -> tuple[ManifestEntry, ...]:
@@ -73,13 +74,16 @@ class Dataset(DatasetFolder):
     def tables(self) -> dict[str, Table]:
         """The files of each event type.
 
+        Those of a type that was given a field with one of our names later are in two folders, and our own
+        columns have two names, until ``compact(unify=True)`` has made them one.
+
         Raises:
             CaptureError: a file cannot be read.
         """
         by_folder: dict[str, list[ManifestFile]] = defaultdict(list)
         for file in self.manifest.files.values():
             by_folder[file.path.partition("/")[0]].append(file)
-        tables = {}
+        by_type: dict[str, list[ManifestFile]] = defaultdict(list)
         for folder, files in by_folder.items():
             if is_type_folder(folder):
                 try:
@@ -87,8 +91,8 @@ class Dataset(DatasetFolder):
                     type_ = read_footer(pq.read_metadata(self.path / files[0].path).metadata).type
                 except (OSError, ValueError, pa.ArrowException) as error:
                     raise CaptureError(f"cannot read {self.path / files[0].path}: {error}") from error
-                tables[type_of_folder(folder) if type_ is None else type_] = self._table(files)
-        return tables
+                by_type[type_of_folder(folder) if type_ is None else type_] += files
+        return {type_: self._table(files) for type_, files in by_type.items()}
 
     def _table(self, files: list[ManifestFile]) -> Table:
         return Table(
@@ -140,7 +144,7 @@ class Dataset(DatasetFolder):
         paths = list(self._named(type).paths)
         if not paths:
             return polars.LazyFrame()
-        frames = [polars.scan_parquet(path, hive_partitioning=False) for path in paths]
+        frames = [polars.scan_parquet(path, hive_partitioning=False, glob=False) for path in paths]
         return polars.concat(frames, how="diagonal_relaxed")
 
     def duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyConnection:
@@ -150,13 +154,14 @@ class Dataset(DatasetFolder):
             connection: where; None: in a new database, in memory.
 
         Returns:
-            The connection. The views are of the files that there are now.
+            The connection. The views are of the files that there are now. DuckDB takes names that differ in
+            case only as the same: the view of a second such type ends in ``_1``, of a third in ``_2``.
         """
         import duckdb
 
         connection = connection or duckdb.connect()
-        tables = {name: self._of_folder(name) for name in (DEAD_LETTERS, GAPS)}
-        for name, table in {**tables, **self.tables}.items():
+        tables = {name: self._of_folder(name) for name in (DEAD_LETTERS, GAPS)} | self.tables
+        for name, table in zip(distinct_names(tables), tables.values(), strict=True):
             if table.paths:
                 view = '"' + name.replace('"', '""') + '"'
                 paths = ", ".join("'" + str(path).replace("'", "''") + "'" for path in table.paths)

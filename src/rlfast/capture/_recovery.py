@@ -152,7 +152,7 @@ def recover(
 
 
 def resume(
-    out: str | Path,
+    out: str | Path | Sink,
     stream: str,
     type: Any = BY_NAME,
     **options: Any,
@@ -160,7 +160,7 @@ def resume(
     """Make the folder if need be, recover what a killed capture left there, and say where the stream goes on.
 
     Args:
-        out: folder of the data set.
+        out: folder of the data set, or another sink.
         stream: name of the stream, as in `rlfast.connect`.
         type: of this stream's events, if that of its log cannot be imported; see `recover`. Logs of other
             streams whose type is not to be had stay, with a warning.
@@ -172,12 +172,11 @@ def resume(
     Raises:
         CaptureError: see `recover`; or the folder cannot be written to.
     """
-    out = check_path("out", out)
+    sink = out if isinstance(out, Sink) else ParquetSink(out)
     check_type("stream", stream, str)
     _check_event_type(type)
     ConnectionOptions(first_seq=0, first_epoch=1, **options)
-    prepare_folder(out)
-    sink = ParquetSink(out)
+    prepare_folder(sink.folder)
     opened = sink.open(f"start of a capture of {stream}")
     with closing(sink):
         _warn(recover_into(sink, opened, type, only=stream))
@@ -242,11 +241,20 @@ def recover_into(
         progress: called with the messages that were decoded so far.
 
     Raises:
-        CaptureError: something cannot be read or written, or the type of the stream `only` is not to be had.
+        CaptureError: something cannot be read or written, the type of the stream `only` is not to be had, or
+            a log is of a capture into another kind of sink.
     """
     folder = sink.folder
     try:
         logs = {path: stored_wal_files(path) for path in wal_folders(folder)}
+        for files in filter(None, logs.values()):
+            info = files[-1].info
+            if info.kind != type(sink).__name__:
+                raise CaptureError(
+                    f"the journal of {info.stream} in {folder} is of a capture into a {info.kind}, and its "
+                    f"messages belong there, not into a {type(sink).__name__}; capture into that sink again, "
+                    "or pass it to rlfast.capture.recover"
+                )
         types, left = _types([found[-1].info for found in logs.values() if found], type_, only)
         streams = []
         for path, segments in logs.items():
@@ -337,7 +345,13 @@ class _Replay:
                     and later[0].first_seq < self._state.next_seq
                     and later[0].info.run == self._info.run
                 ):
-                    # All its messages are committed, and one behind them: its gaps are, too.
+                    # All its messages are committed, and one behind them. Its gaps need not be: a recovery
+                    # that was killed commits them at its end.
+                    for reader in segment.records():
+                        if reader.is_note:
+                            self._take(reader)
+                        else:
+                            reader.skip()
                     continue
                 for reader in segment.records(self._note_damage):
                     self._take(reader)
@@ -386,13 +400,14 @@ class _Replay:
         self._alive_at = max(self._alive_at, *(time for _, time in block.read_stamps()))
 
     def _skip_to(self, block: Block, received_at: int) -> None:
-        """The log has lost the messages before `block`."""
+        """The log has lost the messages before `block`: a gap, in one commit with what is behind it."""
         self._flush()
         self._committer.commit()
-        gap = Gap(
-            self._epoch, self._expected - 1, self._alive_at, "journal_damaged", reconnected_at=received_at
+        self._committer.add_gap(
+            Gap(
+                self._epoch, self._expected - 1, self._alive_at, "journal_damaged", reconnected_at=received_at
+            )
         )
-        self._gaps[_identity(gap)] = gap
         self._damaged = True
 
     def _flush(self) -> None:

@@ -174,6 +174,7 @@ class _CaptureRun:
         self._batches = batches
         self._owned = ws.opened_at is None
         self._folder = sink.folder
+        self._how_to_recover = sink.how_to_recover
         self._options = options
         self._started = time.monotonic()
         self._reason: StopReason | None = None
@@ -403,7 +404,7 @@ class _CaptureRun:
         if self._journal is None:
             fate = f"{left:,} received ones are not"
         elif left or self._ws.stats.queued_bytes or self._writer.error is not None:
-            fate = f"what else was received is in the journal; run: rlfast recover {place}"
+            fate = f"what else was received is in the journal; {self._how_to_recover(place)}"
         else:
             fate = "and so is everything that was received"
         result = CaptureError(f"{error}; {saved:,} messages are saved, {fate}")

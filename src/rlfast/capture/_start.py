@@ -37,7 +37,7 @@ async def prepare(
         # The thread goes on, and opens the sink when nobody is there any more to close it.
         with suppress(Exception):
             await preparing
-        sink.close()
+            sink.close()
         raise
 
 

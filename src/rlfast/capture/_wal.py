@@ -55,6 +55,7 @@ class WalInfo(msgspec.Struct, frozen=True):
         segments: commits of the stream at that moment; later ones are of this run, whatever the clock said.
             -1: unknown, as earlier versions wrote it.
         sink: settings of the sink.
+        kind: name of the sink's class: no other one may have the messages.
     """
 
     stream: str
@@ -62,6 +63,7 @@ class WalInfo(msgspec.Struct, frozen=True):
     run: int
     segments: int = -1
     sink: dict[str, Any] = {}
+    kind: str = "ParquetSink"
 
 
 class _OldInfo(msgspec.Struct, frozen=True):

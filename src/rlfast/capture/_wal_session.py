@@ -45,7 +45,14 @@ class WalSession:
         self._options = options
         self._fail = fail
         self._loop = asyncio.get_running_loop()
-        info = WalInfo(ws.stream, name_type(ws.type), time.time_ns(), state.commits, sink.settings())
+        info = WalInfo(
+            ws.stream,
+            name_type(ws.type),
+            time.time_ns(),
+            state.commits,
+            sink.settings(),
+            type(sink).__name__,
+        )
         self.journal = Wal(
             sink.folder,
             info,

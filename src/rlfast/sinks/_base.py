@@ -133,7 +133,8 @@ class StreamWriter(ABC):
         """Make everything since the last commit visible, together with `state`; all of it or nothing.
 
         What has to wait for a disk, or a network, may be returned as a function: it is called by another
-        thread, after that of the commit before, while this one goes on.
+        thread, after that of the commit before, while this one goes on. A writer returns one for each commit,
+        or for none.
         """
 
     @abstractmethod
@@ -164,7 +165,7 @@ class Sink(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let others write there; does nothing the second time."""
+        """Let others write there; does nothing the second time, or when `open` has failed."""
 
     @abstractmethod
     def state(self, stream: str) -> StreamState:
@@ -186,6 +187,10 @@ class Sink(ABC):
     def streams(self) -> Collection[str]:
         """Return the names of the streams that are there, for error texts."""
         return ()
+
+    def how_to_recover(self, folder: Path) -> str:
+        """Return what a user does about a log that was left, for error texts; `folder` is where it is now."""
+        return "pass the sink to rlfast.capture.recover"
 
     def settings(self) -> dict[str, Any]:
         """Return, as plain values for JSON, what a crash must not change: it is kept in the log."""

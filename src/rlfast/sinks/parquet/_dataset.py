@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from rlfast.errors import CaptureError
 from rlfast.sinks._base import Opened, RunEnd, StreamState
 from rlfast.sinks._files import JOURNAL, explain
@@ -131,16 +133,16 @@ class DatasetFolder:
         return is_under_way(self.path)
 
     def state(self, stream: str) -> StreamState:
-        """Return up to where a stream is committed.
+        """Return where a stream goes on.
 
-        A file under a final name that the manifest does not list counts, too, so that no number is used
-        twice.
+        That is behind what is committed, and behind a file under a final name that the manifest does not
+        list, so that no number is used twice.
 
         Raises:
             CaptureError: a file of the stream cannot be read.
         """
-        segments = self.manifest.segments(stream)
-        last = max((entry.last_seq for entry in segments), default=-1)
+        state = self.committed(stream)
+        last = state.next_seq - 1
         listed = {file.path for entry in self.manifest.entries for file in entry.files}
         try:
             for path in part_files(self.path, stream):
@@ -148,8 +150,14 @@ class DatasetFolder:
                     last = max(last, _last_seq(path))
         except OSError as error:
             raise explain(error, self.path, "cannot read the data set in") from error
+        return msgspec.structs.replace(state, next_seq=last + 1)
+
+    def committed(self, stream: str) -> StreamState:
+        """Return up to where a stream is committed, as the manifest says."""
+        segments = self.manifest.segments(stream)
+        last = max((entry.last_seq for entry in segments), default=-1)
         if not segments:
-            return StreamState(next_seq=last + 1)
+            return StreamState()
         epochs = [entry.epochs[1] for entry in segments]
         epochs += [gap.epoch for entry in segments for gap in entry.gaps]
         newest = segments[-1]

@@ -73,6 +73,9 @@ class ParquetSink(Sink):
     def streams(self) -> Collection[str]:
         return {entry.stream for entry in self.dataset.manifest.entries}
 
+    def how_to_recover(self, folder: Path) -> str:
+        return f"run: rlfast recover {folder}"
+
     def settings(self) -> dict[str, Any]:
         options = self.options
         return {
