@@ -344,9 +344,9 @@ async def test_two_captures_into_one_folder_are_refused(tmp_path: Path) -> None:
 
     async with serve(handler) as server:
         async with connect(server.url, type=AgentEvent, stream="one") as one:
-            running = asyncio.create_task(capture(one, tmp_path, stop=stop))
-            while not (tmp_path / OWNER).exists():
-                await asyncio.sleep(0.005)
+            begun = asyncio.Event()
+            running = asyncio.create_task(capture(one, tmp_path, progress=lambda _: begun.set(), stop=stop))
+            await asyncio.wait_for(begun.wait(), 30)
             async with connect(server.url, type=AgentEvent, stream="two") as two:
                 with pytest.raises(
                     CaptureError, match=rf"is in use by process {os.getpid()} on .*capture of one"
