@@ -123,10 +123,6 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """Open a connection; the arguments are those of `rlfast.connect`."""
         return Connecting(cls(url, type=type, **arguments))
 
-    @property
-    def _is_new(self) -> bool:
-        return self._reconnector.state is State.NEW
-
     async def _open(self) -> None:
         """Open the first connection. Raises ConnectError, or what a header provider raises."""
         if self._reconnector.affinity is None:
@@ -443,7 +439,7 @@ class Connecting(Generic[T]):
         return self._connection
 
     async def _run(self) -> WebSocketConnection[T]:
-        if not self._connection._is_new:
+        if self._connection._reconnector.state is not State.NEW:
             raise UsageError("this opens one connection, once; for another one call connect(...) again")
         try:
             await self._connection._open()
