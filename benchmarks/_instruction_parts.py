@@ -128,7 +128,7 @@ OTHERS = {
         "__pyx_f_6rlfast_5_core_8messages_13MessageReader__take", messages(AgentEvent)
     ),
     "message decode, untyped": Part("__pyx_f_6rlfast_5_core_8messages_13MessageReader__take", messages(None)),
-    "column append": Part("__pyx_f_6rlfast_5_core_7columns_12TableBuilder_append_row", columns),
+    "column append": Part("__pyx_f_6rlfast_5_core_6tables_12TableBuilder_append_row", columns),
 }
 
 

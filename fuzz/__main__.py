@@ -33,7 +33,7 @@ TARGETS = {
     "decoder": Target(
         ["-c", "import sys; from fuzz import target; target.run(sys.argv[1:])"],
         HERE / "corpus",
-        [f"-dict={HERE / 'json.dict'}", "-max_len=1024"],
+        [f"-dict={HERE / 'json.dict'}", "-max_len=2048"],
         "malloc",
     ),
     "frames": Target(

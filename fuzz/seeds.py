@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from fuzz.schemas import SCHEMAS
 
 HERE = Path(__file__).resolve().parent
 A = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
 B = "8E5A3C2B-09D4-4A57-9A35-3B0B7F0D2E22"
-AGENT, WIDE, TAGGED, SMALL, UNTYPED, EMPTY = range(len(SCHEMAS))
+(AGENT, WIDE, TAGGED, SMALL, UNTYPED, EMPTY, KINDS, DEEP, EVENTS, ROW, ORDERS, SHAPES, DATA, BOOK, ROWS) = (
+    range(len(SCHEMAS))
+)
 
 AGENT_EVENTS = [
     {"type": "connected", "agent_id": A, "timestamp": "2026-01-01T00:00:00Z"},
@@ -43,9 +46,26 @@ AGENT_EVENTS = [
 WIDE_EVENT = {
     "i": -9223372036854775808, "f": 1e-7, "b": False, "s": "x" * 40, "u": A, "from": B, "o": A, "ge": 99, "fl": 1.5,
     "short": "éé", "été": "z", "a b": 1, "word": "grün", "colour": "red", "category": "c", "ls": ["a", "b\\"],
-    "lu": [A], "two": ["q"], "a_name_that_is_longer_than_one_vector": 12345678901234567890,
+    "lu": [A], "two": ["q"], "a_name_that_is_longer_than_one_vector": 1234567890123456789,
 }  # fmt: skip
 REQUIRED = '"i":1,"f":%s,"b":true,"s":"","u":"' + A + '"'
+KINDS_EVENT = {
+    "i8": -128, "i16": 32767, "i32": -1, "u8": 255, "u16": 65535, "u32": 0, "u64": 18446744073709551615, "f32": 0.1,
+    "number": "-0.0010", "integer": "42", "decimal": "12.50", "d18": "-1.5", "d76": 0.1, "at": "2026-01-01T00:00:00Z",
+    "aware": "2026-01-01T00:00:00.123456+01:30", "naive": "2026-01-01T00:00:00.5", "nanos": "2026-01-01T00:00:00.123456789Z",
+    "day": "2024-02-29", "time": "23:59:59.5", "s": 1767225600, "ms": "1767225600123", "us": 1.5, "ns": 1,
+    "raw": "AAEC", "short": "/+8=", "level": -70000, "code": 123456789012, "any": {"a": [1, None, "x"]}, "either": "x",
+    "anything": [],
+}  # fmt: skip
+DEEP_EVENT = {
+    "orders": [{"side": "bid", "price": "1.50", "sizes": [1, 2]}, {"price": 2.5, "side": "ask", "by": A, "point": [1, None]}, {"side": "halt"}],
+    "shapes": {"x": [[1, 0.5, {"l": "r"}], [12, [0, 0], [1]]], "": []}, "points": [[1, 2.5], None], "pair": ["a", None],
+    "both": [1, "é", [0.5]], "data": {"name": "n", "tags": ["a", "b"], "counts": {"k": 1}}, "keys": {"a": 1, "b": [True]},
+    "leaves": {"a/b": {"~": {"a/b~": "x", "n": 3}, "n": None}}, "leaf": {"n": 9}, "grid": [[[1, 2], []], []], "words": ["a", "b"],
+    "maybe": {"side": "bid", "price": 3},
+}  # fmt: skip
+OPENED = {"é": "opened", "deep": [{"k": {"side": "ask", "price": 1}}, {}], "at": "2026-01-01T00:00:00Z"}
+CLOSED = {"é": "closed", "shape": [1, 2.5], "leaf": {"a/b~": None}, "rest": [{}]}
 NUMBERS = [
     "0",
     "-0",
@@ -122,8 +142,66 @@ def seeds() -> dict[str, bytes]:
     add("deep", UNTYPED, b"[" * 40 + b"]" * 40, b'{"a":' * 20 + b"1" + b"}" * 20)
     add("repeated", AGENT, *(b"\x1d\xff" + compact(AGENT_EVENTS[i]) for i in (3, 5, 6)))
     add("repeated-wide", WIDE, b"\x1d\x80" + compact(WIDE_EVENT), b"\x1d\x10" + compact(WIDE_EVENT))
+    for name, schema, events in (
+        ("kinds", KINDS, [KINDS_EVENT, {}, {"took": "PT1S", "ns": None}]),
+        ("deep", DEEP, [DEEP_EVENT, {}]),
+        ("events", EVENTS, [OPENED, CLOSED]),
+        ("row", ROW, [[1, {"n": 2}, [[1], [2, 3]]], [1], [1, None, [], "more"]]),
+        ("orders", ORDERS, DEEP_EVENT["orders"]),
+        ("shapes", SHAPES, [[1, 0.5, {"a": "b"}], [12, [0, 0], [1, None]]]),
+        (
+            "book",
+            BOOK,
+            [DEEP_EVENT["orders"], [], [{"side": "halt", "x": 1}, {"price": 1, "new": [], "side": "bid"}]],
+        ),
+        ("rows", ROWS, [[[1, {"n": 2}, [[1]]], [1, None, [], 2], [3]], [[0]]]),
+        ("data", DATA, [{"name": "n"}, {"name": "", "tags": None, "counts": {"a": 1}}]),
+    ):
+        add(f"nested-{name}", schema, *map(compact, events))
+        add(f"nested-{name}-spaced", schema, *(json.dumps(event, indent=1).encode() for event in events))
+        add(f"nested-{name}-repeated", schema, *(b"\x1d\x46" + compact(event) for event in events))
+        for i, event in enumerate(events):
+            if isinstance(event, dict):
+                unknown = {"new": {"x": [1]}, **reversed_inside(event), "/": 1}
+                add(f"nested-{name}-unknown-{i}", schema, compact(unknown), compact(event))
+    deep = json.loads(compact(DEEP_EVENT))
+    deep["leaves"]["a/b"]["~"] |= {"s": 1, "~/": {}}
+    deep["orders"][0]["later"] = [1]
+    deep["shapes"]["x"][0].append("more")
+    add("nested-deep-paths", DEEP, compact(deep), compact(DEEP_EVENT))
+    for field, value in (
+        ("grid", [[[1, "x"]]]),
+        ("orders", [{"side": "bid", "price": "1.5", "sizes": [1, {}]}]),
+        ("leaves", {"a": {"b": {"n": 10}}}),
+    ):
+        add(
+            f"nested-undo-{field}",
+            DEEP,
+            compact(DEEP_EVENT),
+            compact({**DEEP_EVENT, field: value}),
+            compact(DEEP_EVENT),
+        )
+    add("row-and-more", ROW, b"\x1d\x46[1]", b"[1][1]", b"[1] [2]", b"[1]")
+    add("rows-and-more", ROWS, b"[[1],[2]]", b"[[1],[2]][[3]]", b"[[1],[2],[]]", b"[[4]]")
+    add(
+        "book-and-less",
+        BOOK,
+        b'[{"side":"halt"}]',
+        b'[{"side":"halt"},{"side":"bid","price":"x"}]',
+        b'[{"side":"halt"},',
+        b'[{"side":"bid","price":1}]',
+    )
     add("empty", EMPTY, b"{}", b"{5}", b'{"x":1}', b"{\0005}")
     return out
+
+
+def reversed_inside(value: Any) -> Any:
+    """The same with the members of all objects in reverse."""
+    if isinstance(value, list):
+        return [reversed_inside(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: reversed_inside(item) for name, item in reversed(value.items())}
 
 
 def main() -> None:

@@ -15,25 +15,23 @@ from libc.stdlib cimport abort, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from rlfast._core.block cimport ReadStamp
-from rlfast._core.columns cimport RL_PLAIN, Column, ColumnBuilder, ColumnKind, TableBuilder
+from rlfast._core.columns cimport (
+    RL_BITS, RL_BYTES, RL_CHILDREN, RL_DICTIONARY, RL_OFFSETS, RL_PLAIN, Column, ColumnBuilder,
+)
 from rlfast._core.objects cimport ObjectDecoder
 from rlfast._core.plan cimport CompiledPlan, KernelEntry, Run, rl_kernels
 from rlfast._core.structs cimport StructDecoder
+from rlfast._core.tables cimport TableBuilder
 from rlfast._core.values cimport ValueDecoder
 
 import msgspec
 
 from fuzz.schemas import SCHEMAS
 from rlfast.decode._assembler import BatchAssembler
-from rlfast.decode._dead_letters import DeadLetter
 from rlfast.schema._slots import struct_decoder
 
 cdef extern from *:
     int LLVMFuzzerRunDriver(int* argc, char*** argv, int (*callback)(const uint8_t*, size_t) noexcept)
-
-cdef extern from "csrc/column.h" nogil:
-    int rl_has_offsets(const Column* column)
-    size_t rl_width(const Column* column)
 
 cdef enum:
     SEPARATOR = 0x1E
@@ -47,7 +45,7 @@ cdef class Pair:
     cdef list fast
     cdef list slow
     cdef object decode
-    cdef object fall_back
+    cdef object split
     cdef dict tables
     cdef ObjectDecoder objects      # None where all is msgspec's
     cdef object decode_object
@@ -60,7 +58,7 @@ cdef class Pair:
         self.fast = fast._builders
         self.slow = slow._builders
         self.decode = slow.decoder.decode
-        self.fall_back = slow.decoder.fall_back
+        self.split = slow.decoder.split
         self.tables = {row: slow._builders.index(table) for row, table in slow.decoder.tables.items()}
 
 cdef list PAIRS = [Pair(type_) for type_ in SCHEMAS]
@@ -94,73 +92,76 @@ cdef int _text(const Column* c, int64_t row, const uint8_t** text) noexcept:
     return ends[row + 1] - ends[row]
 
 
+cdef bint _is_null(const Column* c, int64_t row) noexcept:
+    # Nulls at the end of a struct's field may be missing.
+    return row >= c.length or (c.validity.data != NULL and not (c.validity.data[row >> 3] >> (row & 7)) & 1)
+
+
 cdef bint _same_value(const Column* a, int64_t i, const Column* b, int64_t j) noexcept:
     cdef const uint8_t* text_a
     cdef const uint8_t* text_b
     cdef const int32_t* ends_a
     cdef const int32_t* ends_b
-    cdef const int32_t* items_a
-    cdef const int32_t* items_b
     cdef int32_t n, m, k
-    cdef bint null_a = a.validity.data != NULL and not (a.validity.data[i >> 3] >> (i & 7)) & 1
-    cdef bint null_b = b.validity.data != NULL and not (b.validity.data[j >> 3] >> (j & 7)) & 1
-    if null_a or null_b:
-        return null_a and null_b
-    if a.kind == ColumnKind.UTF8 or a.kind == ColumnKind.DICT_UTF8:
+    cdef uint32_t child
+    if _is_null(a, i) or _is_null(b, j):
+        return _is_null(a, i) and _is_null(b, j)
+    # A text column may have become a dictionary in one table only.
+    if a.layout == RL_BYTES or a.layout == RL_DICTIONARY:
         n, m = _text(a, i, &text_a), _text(b, j, &text_b)
         return _same_text(text_a, n, text_b, m)
-    if a.kind == ColumnKind.BOOL:
+    if a.layout == RL_BITS:
         return (a.data.data[i >> 3] >> (i & 7)) & 1 == (b.data.data[j >> 3] >> (j & 7)) & 1
-    if rl_has_offsets(a):
+    if a.layout == RL_OFFSETS:
         ends_a = <const int32_t*>a.offsets.data + i
         ends_b = <const int32_t*>b.offsets.data + j
         n = ends_a[1] - ends_a[0]
-        if n != ends_b[1] - ends_b[0]:
+        if n != ends_b[1] - ends_b[0] or ends_a[1] > a.children[0].length:
             return False
-        if a.kind == ColumnKind.LIST_UUID:
-            return _same_text(a.data.data + 16 * ends_a[0], 16 * n, b.data.data + 16 * ends_b[0], 16 * n)
         for k in range(n):
-            items_a = <const int32_t*>a.child_offsets.data + ends_a[0] + k
-            items_b = <const int32_t*>b.child_offsets.data + ends_b[0] + k
-            if not _same_text(
-                a.data.data + items_a[0], items_a[1] - items_a[0], b.data.data + items_b[0], items_b[1] - items_b[0]
-            ):
+            if not _same_value(a.children[0], ends_a[0] + k, b.children[0], ends_b[0] + k):
                 return False
         return True
-    return memcmp(a.data.data + <size_t>i * rl_width(a), b.data.data + <size_t>j * rl_width(b), rl_width(a)) == 0
+    if a.layout == RL_CHILDREN:
+        for child in range(a.n_children):
+            if not _same_value(a.children[child], i, b.children[child], j):
+                return False
+        return True
+    return memcmp(a.data.data + <size_t>i * a.width, b.data.data + <size_t>j * b.width, a.width) == 0
 
 
-cdef int _compare(Pair pair, Py_ssize_t index, bytes payload, int64_t seq, const KernelEntry* kernel) except -1:
-    """msgspec must make the same row of the payload as the compiled plan, in the same table."""
-    cdef TableBuilder fast = <TableBuilder>pair.fast[index]
+cdef int _compare(Pair pair, bytes payload, int64_t seq, int64_t taken, list added, const KernelEntry* kernel) except -1:
+    """msgspec must make the same rows of the payload as the compiled plan, in the same tables, to which it `added`
+    so many rows when it took the payload so many times."""
+    cdef TableBuilder fast
     cdef TableBuilder slow
     cdef ColumnBuilder a
     cdef ColumnBuilder b
-    cdef bint extra_a
+    cdef int64_t at
+    events = []
     try:
-        row, extra = pair.decode(payload), None
+        for item, event in enumerate([payload] if pair.split is None else pair.split(payload)):
+            row, extra = pair.decode(event)
+            events.append((pair.tables[type(row)], row, extra, None if pair.split is None else item))
     except Exception as error:
-        row, extra = pair.fall_back(error, payload)
-    if type(row) is DeadLetter:
-        _fail(f"taken, but msgspec says {row.reason}: {row.error}", payload, pair, kernel)
-    if pair.tables[type(row)] != index:
-        _fail(f"taken as {fast.name}, but it is {row!r}", payload, pair, kernel)
-    slow = <TableBuilder>pair.slow[index]
-    try:
-        slow.append_row(row, seq, 3, 11, extra)
-    except ValueError as error:
-        _fail(f"taken, but it does not fit its column: {error}", payload, pair, kernel)
-    for column_a, column_b in zip(fast._columns, slow._columns):
-        a, b = <ColumnBuilder>column_a, <ColumnBuilder>column_b
-        if a is fast._extra:
-            # It is as long as its last value needs.
-            extra_a = a.column.length == fast.rows.rows
-            if extra_a != (b.column.length == slow.rows.rows):
-                _fail(f"_extra: {extra_a}, {extra!r}", payload, pair, kernel)
-            if not extra_a:
-                continue
-        if not _same_value(&a.column, fast.rows.rows - 1, &b.column, slow.rows.rows - 1):
-            _fail(f"column {a.name}: {a.finish().plain()!r} is not what msgspec reads: {row!r}", payload, pair, kernel)
+        _fail(f"taken, but msgspec says {type(error).__name__}: {error}", payload, pair, kernel)
+    indices = [index for index, *_ in events]
+    for index, count in enumerate(added):
+        if count != taken * indices.count(index):
+            _fail(f"{count} rows in {pair.fast[index].name}: taken {taken} times, but it is {events!r}", payload, pair, kernel)
+    left = [indices.count(index) for index in range(len(added))]
+    for index, row, extra, item in events:
+        fast, slow = <TableBuilder>pair.fast[index], <TableBuilder>pair.slow[index]
+        at = fast.rows.rows - <int64_t>left[index]
+        left[index] -= 1
+        try:
+            slow.push_row(row, seq, 3, 11, extra, item)
+        except ValueError as error:
+            _fail(f"taken, but it does not fit its column: {error}", payload, pair, kernel)
+        for column_a, column_b in zip(fast._columns, slow._columns):
+            a, b = <ColumnBuilder>column_a, <ColumnBuilder>column_b
+            if not _same_value(&a.column, at, &b.column, slow.rows.rows - 1):
+                _fail(f"column {a.name}: not what msgspec reads: {row!r}, {extra!r}", payload, pair, kernel)
     return 0
 
 
@@ -190,6 +191,20 @@ cdef int _object(Pair pair, const KernelEntry* kernel, const uint8_t* text, size
     return 0
 
 
+cdef int64_t _column_print(const Column* c, int64_t rows, int64_t out) noexcept:
+    """The same for a column of so many rows, with that of those before it."""
+    cdef uint32_t i
+    # A struct's field may lack nulls at the end, and get them before a value that is then taken back.
+    out = out * 1000003 + c.null_count + (rows - c.length)
+    if c.layout == RL_BYTES:
+        out = out * 1000003 + <int64_t>c.data.size
+    for i in range(c.n_children):
+        out = _column_print(c.children[i], rows if c.layout == RL_CHILDREN else c.children[0].length, out)
+        if c.layout == RL_OFFSETS:
+            out = out * 1000003 + c.children[i].length
+    return out
+
+
 cdef int64_t _fingerprint(TableBuilder table) noexcept:
     """What must not change when a message is not taken; -1 if it is not to be had until the columns grow."""
     cdef int64_t out = table.rows.rows
@@ -197,14 +212,9 @@ cdef int64_t _fingerprint(TableBuilder table) noexcept:
     cdef Column* c
     for i in range(table.rows.n_columns):
         c = table.rows.columns[i]
-        out = out * 1000003 + c.null_count
         if c.capacity <= table.rows.rows:
             return -1
-        if rl_has_offsets(c):
-            # The place of the next value.
-            out = out * 1000003 + <int64_t>c.child_offsets.size
-            if c.encoding == RL_PLAIN:
-                out = out * 1000003 + <int64_t>c.data.size
+        out = _column_print(c, c.length, out)
     return out
 
 
@@ -216,7 +226,6 @@ cdef int _message(
     cdef uint32_t[MAX_REPEATS + 1] offsets
     cdef ReadStamp stamp
     cdef Run run
-    cdef int64_t total = 0
     cdef uint32_t i
     offsets[0] = 0
     for i in range(times):
@@ -232,16 +241,18 @@ cdef int _message(
     free(block)
     messages += times
     payload = text[:n]
+    added = []
     for index, table in enumerate(pair.fast):
-        total += (<TableBuilder>table).rows.rows - before[index][0]
-        if (<TableBuilder>table).rows.rows != before[index][0]:
+        added.append((<TableBuilder>table).rows.rows - before[index][0])
+        if added[index]:
             (<TableBuilder>table).sync()
-            _compare(pair, index, payload, seq + <int64_t>run.at - 1, kernel)
         elif (not run.at and (<TableBuilder>table).rows.rows and before[index][1] != -1
                 and _fingerprint(<TableBuilder>table) != before[index][1]):
             _fail(f"not taken, but table {table.name} changed", payload, pair, kernel)
-    if total != run.at:
-        _fail(f"{run.at} messages taken, {total} rows", payload, pair, kernel)
+    if run.at:
+        _compare(pair, payload, seq + <int64_t>run.at - 1, run.at, added, kernel)
+    elif any(added):
+        _fail(f"not taken, but there are rows: {added}", payload, pair, kernel)
     # The order of keys may be learned on the way, but what is taken once is taken again.
     if run.at and run.at != times:
         _fail(f"taken {run.at} times of {times}", payload, pair, kernel)

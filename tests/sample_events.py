@@ -49,14 +49,16 @@ EVENTS: tuple[dict[str, Any], ...] = (
 PAYLOADS: tuple[bytes, ...] = tuple(msgspec.json.encode(event) for event in EVENTS)
 
 
-def assemble(type_: Any, payloads: Iterable[bytes], *, first_seq: int = 0, epoch: int = 1) -> EventBatch:
+def assemble(
+    type_: Any, payloads: Iterable[bytes], *, first_seq: int = 0, epoch: int = 1, other: bool = False
+) -> EventBatch:
     """Batch of `payloads`, which went through a queue as one socket read of connection `epoch`."""
     queue = BlockQueue(1 << 16, 1 << 30, 1 << 20, first_seq)
     queue.begin_epoch(epoch)
     for payload in payloads:
         queue.feed(payload)
     queue.end_of_read()
-    assembler = BatchAssembler(type_)
+    assembler = BatchAssembler(type_, other=other)
     while (block := queue.take_block()) is not None:
         assembler.add(block, block.taken, block.count)
         queue.give_back(block, block.count)

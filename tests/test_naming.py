@@ -47,9 +47,12 @@ def test_names_of_json_stay_and_ours_step_aside() -> None:
 
 @given(NAMES)
 def test_no_name_of_ours_is_that_of_a_field(fields: list[str]) -> None:
-    ours = [name.lower() for name in astuple(own_names(fields))]
-    assert len(set(ours)) == len(ours)
-    assert not set(ours) & {field.lower() for field in fields}
+    for splits in (False, True):
+        names = own_names(fields, splits=splits)
+        ours = [name.lower() for name in astuple(names) if name is not None]
+        assert (names.item is not None) == splits
+        assert len(set(ours)) == len(ours)
+        assert not set(ours) & {field.lower() for field in fields}
 
 
 def test_the_later_of_two_names_that_differ_in_case_gets_a_number() -> None:

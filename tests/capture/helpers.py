@@ -63,11 +63,12 @@ def write(
     options: ParquetOptions | None = None,
     type_: Any = AgentEvent,
     end: RunEnd | None = None,
+    other: bool = False,
 ) -> DatasetWriter:
     """Commit payloads as one segment."""
     out.mkdir(exist_ok=True)
     writer = DatasetWriter(out, stream, options)
-    add(writer, batch_of(payloads, first_seq, type_), stream=stream)
+    add(writer, batch_of(payloads, first_seq, type_, other), stream=stream)
     writer.commit(end)
     return writer
 
@@ -80,8 +81,10 @@ def add(writer: DatasetWriter, batch: EventBatch, last_seq: int | None = None, s
     writer.add(RowMaker(stream).make(batch, batch.last_seq if last_seq is None else last_seq))
 
 
-def batch_of(payloads: Iterable[bytes], first_seq: int = 0, type_: Any = AgentEvent) -> EventBatch:
-    return assemble(type_, payloads, first_seq=first_seq)
+def batch_of(
+    payloads: Iterable[bytes], first_seq: int = 0, type_: Any = AgentEvent, other: bool = False
+) -> EventBatch:
+    return assemble(type_, payloads, first_seq=first_seq, other=other)
 
 
 def connect_to(simulator: Simulator, first_seq: int = 0, **arguments: Any) -> Connecting[Any]:

@@ -20,14 +20,15 @@ CYCLE = (
     b'"beliefs_updated":1,"pending_reviews":%s}'
 )
 
+OTHER = [b'{"type":"quantum_leap","x":1}', b"[1,2]", b'{"id":1}', b"null", b"pong"]
+"""Messages of other kinds than the type's."""
+
 BAD: list[tuple[bytes, int, str]] = [
     (b'{"type":"heartbeat"', TEXT, "malformed_json"),
     (b"", TEXT, "malformed_json"),
     (b"\x00\x01\x02", BINARY, "malformed_json"),
-    (b'{"type":"quantum_leap","x":1}', TEXT, "unknown_type"),
     (b'{"type":"heartbeat"}', TEXT, "schema_mismatch"),
     (b'{"type":"heartbeat","timestamp":5}', TEXT, "schema_mismatch"),
-    (b"[1,2]", TEXT, "schema_mismatch"),
     (CYCLE % (UUID, b"99999999999999999999", b"[]"), TEXT, "schema_mismatch"),
     (CYCLE % (b"not-a-uuid", b"1", b"[]"), TEXT, "schema_mismatch"),
     (CYCLE % (UUID, b"1", b'["%s","x"]' % UUID), TEXT, "schema_mismatch"),
@@ -66,3 +67,25 @@ async def test_bad_input_is_kept_and_the_stream_goes_on(tmp_path: Path) -> None:
     assert letters["raw"].to_list()[:-1] == [payload for payload, _, _ in BAD]
     assert all(letters["error"].to_list())
     assert str(LIMIT) in letters["error"][-1]
+
+
+async def test_messages_of_other_kinds_are_kept_as_they_are(tmp_path: Path) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.write(frame(GOOD), *map(frame, OTHER), frame(GOOD))
+        await peer.wait_closed()
+
+    async with serve(handler) as server, rlfast.connect(server.url, type=rlfast.AgentEvent) as ws:
+        summary = await capture(ws, tmp_path, CaptureOptions(max_events=2, batch_wait=0.01))
+    assert (summary.events, summary.dead_letters) == (2, 0)
+    assert {name: found.events for name, found in summary.types.items()} == {"heartbeat": 2, "_other": 5}
+    table = polars.read_parquet(tmp_path / "_other" / "*.parquet")
+    assert table["seq"].to_list() == [1, 2, 3, 4, 5]
+    assert table["reason"].to_list() == [
+        "unknown type 'quantum_leap'",
+        "no tag 'type'",
+        "no tag 'type'",
+        "no tag 'type'",
+        "a word",
+    ]
+    texts = [text.encode() for text in table["json"].to_list()]
+    assert texts == [*OTHER[:4], b'"pong"']

@@ -69,7 +69,7 @@ def test_the_columns_in_order(tmp_path: Path) -> None:
             pa.field("change_type", text),
             pa.field("sort", pa.utf8()),
             pa.field("term_id", pa.utf8()),
-            pa.field("_extra", pa.utf8()),
+            pa.field("_extra", pa.json_(pa.utf8())),
         ]
     )
 

@@ -37,10 +37,11 @@ TIMES = {"received_at", "disconnected_at", "reconnected_at"}
 
 EVENTS = 3000
 NEW_FIELD = b'{"type":"kb_change","change_type":"added","sort":"s","term_id":"%s","new":[1,"\xc3\xbc"]}'
-DEAD = {b'{"type":"kb_change"': "malformed_json", b'{"type":"plan_revised"}': "unknown_type"}
+DEAD = {b'{"type":"kb_change"': "malformed_json"}
+OTHER = {b'{"type":"plan_revised"}': "unknown type 'plan_revised'"}
 SENT = list(islice(agent_events(7, AGENT, EVENTS), EVENTS))
 #: By connection.
-PARTS = ([*SENT[:1500], NEW_FIELD % AGENT.upper().encode(), *DEAD], SENT[1500:])
+PARTS = ([*SENT[:1500], NEW_FIELD % AGENT.upper().encode(), *DEAD, *OTHER], SENT[1500:])
 
 
 class Captured:
@@ -57,6 +58,9 @@ class Captured:
             if message in DEAD:
                 folder = "_dead_letters"
                 row |= {"reason": DEAD[message], "error": received[seq]["error"], "raw": message}
+            elif message in OTHER:
+                folder = "_other"
+                row |= {"reason": OTHER[message], "json": message.decode()}
             else:
                 event = json.loads(message)
                 folder = f"type={event.pop('type')}"

@@ -69,7 +69,7 @@ async def test_max_events_is_exact(tmp_path: Path, wanted: int) -> None:
 
 async def test_max_events_counts_no_dead_letters(tmp_path: Path) -> None:
     good = payloads(12)
-    mixed = [b"{", b"[]", *good[:5], b"nil", *good[5:], b"}"]
+    mixed = [b"{", b"[", *good[:5], b"nil!", *good[5:], b"}"]
 
     async def handler(peer: Peer) -> None:
         await peer.write(*map(frame, mixed))
@@ -80,7 +80,7 @@ async def test_max_events_counts_no_dead_letters(tmp_path: Path) -> None:
     assert (summary.events, summary.dead_letters, summary.last_seq) == (6, 3, 8)
     assert list(rows(tmp_path).values()) == sent(good[:6])
     assert list(rows(tmp_path)) == [2, 3, 4, 5, 6, 8]
-    assert [row["raw"] for row in dead_letters(tmp_path)] == [b"{", b"[]", b"nil"]
+    assert [row["raw"] for row in dead_letters(tmp_path)] == [b"{", b"[", b"nil!"]
     assert summary.discarded == len(mixed) - 9
 
 

@@ -172,10 +172,11 @@ def test_types_of_ones_own_and_dead_letters(tmp_path: Path) -> None:
     code, out, err = asyncio.run(capture_it("my_events:Namespace.Event"))
     assert (code, err) == (0, b"")
     summary = json.loads(out)
-    assert (summary["events"], summary["dead_letters"], summary["reason"]) == (2, 2, "end_of_stream")
+    assert (summary["events"], summary["dead_letters"], summary["reason"]) == (2, 1, "end_of_stream")
     assert rows(tmp_path / "out") == {
         0: {"type": "tick", "price": 1.5, "symbol": "X"},
         1: {"type": "trade", "size": 3},
+        2: {"type": "_other", "reason": "unknown kind 'quote'", "json": '{"kind":"quote"}'},
     }
     code, out, err = asyncio.run(capture_it("my_events:Broken"))
     assert (code, out) == (2, b"")

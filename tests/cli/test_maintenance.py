@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from capture.crashing import journal_messages
 from capture.helpers import STREAM, dead_letters, rows, sent, stored, write
 from capture.test_burial import UNKNOWN
@@ -131,3 +132,17 @@ def test_the_options_of_safety_are_checked(tmp_path: Path, base_url: str) -> Non
     done = run(*arguments, "--min-free", "1000TB")
     assert done.returncode == 1
     assert_one_line(done.stderr, "must stay free; free some space")
+
+
+def test_messages_of_other_kinds_are_redriven_too(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write(out, [PAYLOADS[0], UNKNOWN % (1, 2), b'{"id":1}'], other=True)
+    assert (out / "_other").is_dir()
+    assert not (out / "_dead_letters").exists()
+    (tmp_path / "newer_events.py").write_text(TYPES)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = run("redrive", out, "--types", "newer_events:Event", PYTHONPATH=path)
+    assert "  plan_revised: 1" in done.stdout.splitlines()
+    assert rows(out)[1] == {"type": "plan_revised", "plan": "p1", "steps": 2}
+    [left] = (out / "_other").glob("*.parquet")
+    assert pq.read_table(left)["json"].to_pylist() == ['{"id":1}']

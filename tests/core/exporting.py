@@ -12,6 +12,9 @@ class ExportedColumn:
     def __init__(self, column: ColumnData) -> None:
         self.column = column
 
+    def __arrow_c_schema__(self) -> object:
+        return arrow.column_schema_capsule(self.column)
+
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
         return arrow.column_schema_capsule(self.column), arrow.column_array_capsule(self.column)
 

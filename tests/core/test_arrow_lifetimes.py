@@ -18,18 +18,31 @@ from sample_events import PAYLOADS, assemble
 
 from rlfast._core import arrow
 from rlfast._core.buildinfo import SANITIZE
-from rlfast._core.columns import ColumnBuilder, ColumnKind
+from rlfast._core.columns import ColumnBuilder, ColumnData
 from rlfast.decode._batch import EventTable
 from rlfast.reasoning_layer._events import AgentEvent
+from rlfast.schema import kinds
+from rlfast.schema._columns import Column
+from rlfast.schema.kinds import Layout
 
-from .exporting import ExportedTable
-from .wide import VALUES, column_of, wide_table
+from .exporting import ExportedColumn, ExportedTable
+from .wide import BY_NAME, NOT_EVERYWHERE, SAMPLED, Sampled, column_of, wide_table
 
-BY_KIND = pytest.mark.parametrize("kind", list(VALUES), ids=lambda kind: kind.name)
+BY_SAMPLE = pytest.mark.parametrize("sampled", SAMPLED, ids=lambda sampled: sampled.name)
 
 
 def references(table: ExportedTable) -> list[int]:
-    return [sys.getrefcount(table.columns), *(sys.getrefcount(column) for column in table.columns)]
+    return [sys.getrefcount(table.columns), *(sys.getrefcount(column) for column in nodes(table.columns))]
+
+
+def nodes(columns: list[ColumnData]) -> list[ColumnData]:
+    """The columns, and all that are inside of them."""
+    found = []
+    for column in columns:
+        found += [column, *nodes(column.children)]
+        if column.dictionary is not None:
+            found.append(column.dictionary)
+    return found
 
 
 def test_unconsumed_capsules_give_back_every_reference() -> None:
@@ -63,7 +76,7 @@ def test_unconsumed_capsules_give_back_every_reference() -> None:
     ],
 )
 def test_consumed_capsules_give_back_every_reference(consume: Any) -> None:
-    table = wide_table()
+    table = wide_table(without=NOT_EVERYWHERE if consume is pl.DataFrame else ())
     before = references(table)
     consumed = consume(table)
     assert consumed is not None
@@ -176,13 +189,15 @@ def move(array: CArray) -> CArray:
     return moved
 
 
-@BY_KIND
-def test_moved_child_lives_alone_and_is_released_alone(kind: ColumnKind) -> None:
+@BY_SAMPLE
+def test_moved_child_lives_alone_and_is_released_alone(sampled: Sampled) -> None:
     table = wide_table(3)
-    index = 3 + list(VALUES).index(kind)
+    index = 3 + SAMPLED.index(sampled)
     column, sibling = table.columns[index], table.columns[0]
-    assert column.kind == kind
+    assert column.name == sampled.name
     before, sibling_before = sys.getrefcount(column), sys.getrefcount(sibling)
+    inside = nodes(column.children)
+    inside_before = [sys.getrefcount(node) for node in inside]
     capsule = arrow.array_capsule(table.columns, 3)
     parent = open_capsule(capsule)
     assert (parent.length, parent.n_children) == (3, len(table.columns))
@@ -190,34 +205,71 @@ def test_moved_child_lives_alone_and_is_released_alone(kind: ColumnKind) -> None
     del parent, capsule
     # Only the moved child still holds on to its column.
     assert sys.getrefcount(sibling) == sibling_before
-    assert sys.getrefcount(column) > before
-    data = child.buffers[child.n_buffers - 1]
-    if child.n_children == 0 and kind != ColumnKind.DICT_UTF8:
+    assert sys.getrefcount(column) == before + 1
+    assert child.n_children == len(column.children)
+    if column.data is not None and column.layout != Layout.DICTIONARY:
+        data = child.buffers[child.n_buffers - 1]
         assert ctypes.string_at(data, column.data.nbytes) == bytes(column.data)
-    if kind == ColumnKind.DICT_UTF8:
+    if column.layout == Layout.DICTIONARY:
         words = child.dictionary.contents
         assert ctypes.string_at(words.buffers[2], 5) == b"added"
-    if child.n_children:
-        assert child.children[0].contents.length == len(VALUES[kind][0])
+    assert [child.children[i].contents.length for i in range(child.n_children)] == [
+        node.length for node in column.children
+    ]
     RELEASE(child.release)(ctypes.byref(child))
     assert child.release is None
     assert sys.getrefcount(column) == before
+    assert [sys.getrefcount(node) for node in inside] == inside_before
 
 
-@pytest.mark.parametrize("kind", [ColumnKind.LIST_UTF8, ColumnKind.LIST_UUID], ids=lambda kind: kind.name)
-def test_moved_list_items_live_alone(kind: ColumnKind) -> None:
-    column = column_of(kind)
-    before = sys.getrefcount(column)
-    capsule = arrow.column_array_capsule(column)
-    items = move(open_capsule(capsule).children[0].contents)
-    del capsule
-    assert sys.getrefcount(column) == before + 1
-    RELEASE(items.release)(ctypes.byref(items))
-    assert sys.getrefcount(column) == before
+def paths_of(column: ColumnData, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], ColumnData]]:
+    """The columns inside of one, and how to come to them."""
+    found = []
+    for i, child in enumerate(column.children):
+        found += [((*path, i), child), *paths_of(child, (*path, i))]
+    return found
+
+
+@pytest.mark.parametrize("name", ["list", "ids", "map", "struct", "tuple", "union"])
+def test_moved_items_live_alone_however_deep_they_were(name: str) -> None:
+    column = column_of(BY_NAME[name])
+    for path, node in paths_of(column):
+        before, node_before = sys.getrefcount(column), sys.getrefcount(node)
+        capsule = arrow.column_array_capsule(column)
+        around = open_capsule(capsule)
+        for i in path[:-1]:
+            around = around.children[i].contents
+        moved = move(around.children[path[-1]].contents)
+        del capsule, around
+        assert sys.getrefcount(column) == before
+        assert sys.getrefcount(node) == node_before + 1
+        assert moved.length == node.length
+        RELEASE(moved.release)(ctypes.byref(moved))
+        assert sys.getrefcount(node) == node_before
+
+
+def test_items_outlive_the_column_that_they_were_in() -> None:
+    items = [[{"k": [str(j) for j in range(i % 5)]}] for i in range(2000)]
+    column = Column("c", kinds.LIST, children=(TEXTS_BY_NAME,))
+    builder = ColumnBuilder(column)
+    for value in items:
+        builder.push(value)
+    array = pa.array(ExportedColumn(builder.finish()))
+    texts = array.values.items.values
+    expected = [text for [value] in items for text in value["k"]]
+    del array, builder
+    churn()
+    texts.validate(full=True)
+    assert texts.to_pylist() == expected
+
+
+TEXTS_BY_NAME = Column(
+    "item", kinds.MAP, children=(Column("value", kinds.LIST, children=(Column("item", kinds.UTF8),)),)
+)
 
 
 def test_moved_dictionary_lives_alone() -> None:
-    column = column_of(ColumnKind.DICT_UTF8)
+    column = column_of(BY_NAME["category"])
     words = column.dictionary
     assert words is not None
     before, words_before = sys.getrefcount(column), sys.getrefcount(words)
@@ -245,7 +297,7 @@ def resident() -> int:
 @pytest.mark.parametrize("consume", ["none", "pyarrow", "numpy"])
 def test_buffers_do_not_leak(consume: str) -> None:
     def one_round() -> None:
-        builder = ColumnBuilder("c", ColumnKind.BINARY)
+        builder = ColumnBuilder(Column("c", kinds.BINARY))
         builder.push(b"x" * (4 << 20))
         table = EventTable("t", 1, [builder.finish()])
         if consume == "pyarrow":
@@ -278,7 +330,7 @@ def test_exported_structures_do_not_leak() -> None:
     before = resident()
     for _ in range(10_000):
         one_round()
-    # 14 columns with their nodes, names and buffer lists are some 3 KiB a round.
+    # 44 columns with their nodes, names and buffer lists are some 10 KiB a round.
     assert resident() - before < (10 << 20) + QUARANTINE
 
 

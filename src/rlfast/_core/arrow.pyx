@@ -14,7 +14,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strlen
 
-from rlfast._core.columns cimport ColumnData, ColumnKind, OwnedBuffer
+from rlfast._core.columns cimport RL_BYTES, RL_CHILDREN, RL_DICTIONARY, RL_OFFSETS, ColumnData, OwnedBuffer
 
 
 cdef extern from *:
@@ -72,20 +72,6 @@ cdef enum:
     ARROW_FLAG_NULLABLE = 2
     ENOMEM_ = 12
 
-cdef dict _FORMATS = {
-    ColumnKind.INT64: b"l",
-    ColumnKind.FLOAT64: b"g",
-    ColumnKind.BOOL: b"b",
-    ColumnKind.UTF8: b"u",
-    ColumnKind.UUID: b"w:16",
-    ColumnKind.DICT_UTF8: b"i",
-    ColumnKind.LIST_UTF8: b"+l",
-    ColumnKind.LIST_UUID: b"+l",
-    ColumnKind.BINARY: b"z",
-    ColumnKind.TIMESTAMP: b"tsn:UTC",
-}
-
-
 cdef bytes _metadata(dict pairs):
     """The binary key-value form of the C Data Interface: int32 counts in native byte order."""
     cdef int32_t n = <int32_t>len(pairs)
@@ -97,7 +83,8 @@ cdef bytes _metadata(dict pairs):
     return out
 
 
-cdef bytes _UUID_METADATA = _metadata({b"ARROW:extension:name": b"arrow.uuid", b"ARROW:extension:metadata": b""})
+cdef bytes _extension_metadata(bytes name):
+    return _metadata({b"ARROW:extension:name": name, b"ARROW:extension:metadata": b""})
 
 
 # -- schemas: every node owns a Python tuple that keeps its strings alive ----------------------------------
@@ -146,20 +133,20 @@ cdef int _init_schema(
 
 
 cdef int _column_schema(ColumnData column, ArrowSchema* schema) except -1:
-    cdef ColumnKind kind = column.kind
-    cdef bint has_items = kind == ColumnKind.LIST_UTF8 or kind == ColumnKind.LIST_UUID
+    cdef bint is_dictionary = column.layout == RL_DICTIONARY
+    cdef int64_t i = 0
     _init_schema(
-        schema, _FORMATS[kind], column.name.encode(),
-        _UUID_METADATA if kind == ColumnKind.UUID else None, column.nullable, 1 if has_items else 0)
-    if kind == ColumnKind.LIST_UTF8:
-        _init_schema(schema.children[0], b"u", b"item", None, False, 0)
-    elif kind == ColumnKind.LIST_UUID:
-        _init_schema(schema.children[0], b"w:16", b"item", _UUID_METADATA, False, 0)
-    elif kind == ColumnKind.DICT_UTF8:
+        schema, b"i" if is_dictionary else column.format, column.name.encode(),
+        None if column.extension is None else _extension_metadata(column.extension), column.nullable,
+        len(column.children))
+    if is_dictionary:
         schema.dictionary = <ArrowSchema*>calloc(1, sizeof(ArrowSchema))
         if schema.dictionary == NULL:
             raise MemoryError
         _init_schema(schema.dictionary, b"u", b"", None, False, 0)
+    for child in column.children:
+        _column_schema(<ColumnData>child, schema.children[i])
+        i += 1
     return 0
 
 
@@ -224,32 +211,27 @@ cdef inline const void* _pointer(OwnedBuffer buffer) noexcept:
 
 
 cdef int _column_array(ColumnData column, ArrowArray* array) except -1:
-    cdef ColumnKind kind = column.kind
-    cdef bint text = kind == ColumnKind.UTF8 or kind == ColumnKind.BINARY
-    cdef bint has_items = kind == ColumnKind.LIST_UTF8 or kind == ColumnKind.LIST_UUID
-    cdef int64_t items
-    _init_array(array, column, column.length, column.null_count, 3 if text else 2, 1 if has_items else 0)
+    cdef int layout = column.layout
+    cdef int64_t i = 0
+    _init_array(
+        array, column, column.length, column.null_count, 1 if layout == RL_CHILDREN else 3 if layout == RL_BYTES else 2,
+        len(column.children))
     array.buffers[0] = _pointer(column.validity)
-    if text:
+    if layout == RL_BYTES:
         array.buffers[1] = _pointer(column.offsets)
         array.buffers[2] = _pointer(column.data)
-    elif has_items:
+    elif layout == RL_OFFSETS:
         array.buffers[1] = _pointer(column.offsets)
-        items = (<const int32_t*>column.offsets.data)[column.length]
-        if kind == ColumnKind.LIST_UUID:
-            _init_array(array.children[0], column, items, 0, 2, 0)
-            array.children[0].buffers[1] = _pointer(column.data)
-        else:
-            _init_array(array.children[0], column, items, 0, 3, 0)
-            array.children[0].buffers[1] = _pointer(column.child_offsets)
-            array.children[0].buffers[2] = _pointer(column.data)
-    else:
+    elif layout != RL_CHILDREN:
         array.buffers[1] = _pointer(column.data)
-        if kind == ColumnKind.DICT_UTF8:
-            array.dictionary = <ArrowArray*>calloc(1, sizeof(ArrowArray))
-            if array.dictionary == NULL:
-                raise MemoryError
-            _column_array(column.dictionary, array.dictionary)
+    if layout == RL_DICTIONARY:
+        array.dictionary = <ArrowArray*>calloc(1, sizeof(ArrowArray))
+        if array.dictionary == NULL:
+            raise MemoryError
+        _column_array(column.dictionary, array.dictionary)
+    for child in column.children:
+        _column_array(<ColumnData>child, array.children[i])
+        i += 1
     return 0
 
 

@@ -31,17 +31,27 @@ cdef extern from "csrc/column.h" nogil:
         RL_ADAPTIVE
         RL_FIXED
 
+    enum Layout "rl_layout":
+        RL_FIXED_WIDTH
+        RL_BITS
+        RL_BYTES
+        RL_DICTIONARY
+        RL_OFFSETS
+        RL_CHILDREN
+
     ctypedef struct Column "rl_column":
-        int kind
+        int layout
         int encoding
+        size_t width
         int64_t length
         int64_t null_count
         int64_t capacity
         Buffer validity
         Buffer offsets
         Buffer data
-        Buffer child_offsets
         StringTable* strings
+        Column** children
+        uint32_t n_children
 
     ctypedef struct Rows "rl_rows":
         Column** columns
@@ -52,23 +62,14 @@ cdef extern from "csrc/column.h" nogil:
         Column* seq
         Column* epoch
         Column* received_at
+        Column* item
         Column* extra
 
 
-cpdef enum ColumnKind:      # the values of enum rl_kind in csrc/column.h
-    INT64 = 0
-    FLOAT64 = 1
-    BOOL = 2
-    UTF8 = 3
-    UUID = 4
-    DICT_UTF8 = 5       # int32 codes into a utf8 dictionary
-    LIST_UTF8 = 6
-    LIST_UUID = 7
-    BINARY = 8
-    TIMESTAMP = 9       # int64 nanoseconds since 1970-01-01 UTC, UTC
-
-
 cdef uint64_t random_seed() except? 0
+
+
+cdef int check(int result) except -1
 
 
 cdef class OwnedBuffer:
@@ -79,30 +80,46 @@ cdef class OwnedBuffer:
     @staticmethod
     cdef OwnedBuffer adopt(Buffer* buffer, size_t size)
 
+    @staticmethod
+    cdef OwnedBuffer copy(const Buffer* buffer, size_t least)
+
 
 cdef class ColumnData:
     cdef:
         readonly str name
-        readonly ColumnKind kind
-        readonly ColumnKind declared        # UTF8 for a text column that has become a dictionary; else as kind
+        readonly object spec
+        readonly int layout                 # enum rl_layout
+        readonly int declared               # BYTES for a text column that has become a dictionary; else as layout
+        readonly bytes format               # of the values; of a dictionary those of its texts
+        readonly bytes extension            #: bytes | None, name of the Arrow extension type
         readonly bint nullable
         readonly int64_t length
         readonly int64_t null_count
         readonly OwnedBuffer validity       #: OwnedBuffer | None
         readonly OwnedBuffer offsets        #: OwnedBuffer | None
-        readonly OwnedBuffer data
-        readonly OwnedBuffer child_offsets  #: OwnedBuffer | None
+        readonly OwnedBuffer data           #: OwnedBuffer | None
         readonly ColumnData dictionary      #: ColumnData | None
+        readonly list children              #: list[ColumnData]
 
 
 cdef class ColumnBuilder:
     cdef:
-        Column column                       # its buffers are owned here until finish() moves them out
+        Column column                       # its buffers, and the array of children, are owned here until finish()
         StringTable strings                 # owned; what column.strings points to
         readonly str name
-        readonly ColumnKind kind
+        readonly object spec
         readonly bint nullable
-        int _encoding                       # that every batch starts with
+        object _convert
+        bytes _format
+        bytes _extension                    #: bytes | None
+        int _layout                         # that every batch starts with, and the encoding
+        int _encoding
+        int _declared
+        list _children                      #: list[ColumnBuilder]
+        tuple _attributes                   #: tuple[str, ...], of a mirror, one for each child
+        object _choices                     #: tuple[int, ...] | None
+        bint _unsigned
+        dict _members                       #: dict[str | int, int | None] | None, of a union: tag -> child
         ColumnData _fixed                   #: ColumnData | None, the dictionary of fixed strings
 
     cdef int append(self, object value) except -1
@@ -110,23 +127,14 @@ cdef class ColumnBuilder:
     cdef int append_null(self) except -1
     cdef int append_nulls(self, int64_t count) except -1
     cdef int truncate(self, int64_t length) noexcept
+    cdef void _begin(self) noexcept
+    cdef int _fix_strings(self, object categories) except -1
+    cdef int _add_children(self, object spec) except -1
     cdef int _reserve_row(self) except -1
-    cdef int _append_list(self, list items) except -1
+    cdef int _put_fixed(self, object value) except -1
+    cdef int _put_bytes(self, object value) except -1
+    cdef int _put_items(self, object items) except -1
+    cdef int _put_child(self, Py_ssize_t index, object value) except -1
+    cdef int _put_fields(self, object value) except -1
+    cdef int _put_member(self, object value) except -1
     cdef ColumnData _dictionary(self)
-
-
-cdef class TableBuilder:
-    cdef:
-        Rows rows                           # the array `columns` is owned here, the columns by their builders
-        readonly str name
-        list _columns                       #: list[ColumnBuilder], seq, epoch, received_at first
-        tuple _attributes                   #: tuple[str, ...], of the struct, for the columns after the first three
-        ColumnBuilder _seq
-        ColumnBuilder _epoch
-        ColumnBuilder _received_at
-        ColumnBuilder _extra                #: ColumnBuilder | None
-
-    cdef int append_row(self, object row, int64_t seq, int64_t epoch, int64_t received_at, object extra) except -1
-    cdef ColumnBuilder field(self, Py_ssize_t index)
-    cdef void sync(self) noexcept
-    cdef int _rollback(self) except -1

@@ -13,29 +13,25 @@ cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
 
-cdef extern from "csrc/uuid.h" nogil:
-    int rl_parse_uuid_bytewise(const uint8_t* text, uint8_t* out)
-
 cdef extern from "csrc/column.h" nogil:
     int rl_column_reserve(Column* column, int64_t rows)
     int rl_has_offsets(const Column* column)
-    size_t rl_width(const Column* column)
-    int rl_buffer_reserve(Buffer* buffer, size_t extra)
     int rl_buffer_append(Buffer* buffer, const void* data, size_t n)
+    int rl_buffer_reserve(Buffer* buffer, size_t extra)
+    int rl_catch_up(Column* column, int64_t row)
     int rl_put_null(Column* column, int64_t row)
-    void rl_put_int64(Column* column, int64_t row, int64_t value)
+    void rl_put_integer(Column* column, int64_t row, uint64_t value)
     void rl_put_double(Column* column, int64_t row, double value)
     void rl_set_bit(Buffer* bitmap, int64_t i, int value)
-    uint8_t* rl_uuid_place(Column* column, int64_t row)
+    uint8_t* rl_place(Column* column, int64_t row)
     int32_t* rl_offsets(const Column* column)
+    int32_t rl_end(const Column* column)
     int rl_put_bytes(Column* column, int32_t* end, const uint8_t* text, size_t n, const uint8_t* text_end)
     ctypedef struct Input "rl_input":
         pass
 
     Input rl_input_of(const uint8_t* begin, const uint8_t* end)
     int rl_put_text(Column* column, int64_t row, const uint8_t* text, size_t n, Input around)
-    int rl_put_text_item(Column* column, const uint8_t* text, size_t n, const uint8_t* text_end)
-    void rl_close_list(Column* column, int64_t row)
     int rl_put_nulls(Column* column, int64_t row, int64_t count)
     void rl_take_back(Column* column, int64_t row)
     int rl_make_plain(Column* column, int64_t rows)
@@ -45,7 +41,7 @@ cdef extern from "csrc/column.h" nogil:
     int rl_max_items "INT32_MAX"
 
 
-cdef int _check(int result) except -1:
+cdef int check(int result) except -1:
     """Raise what a result of csrc/column.h means."""
     if result == RL_NO_MEMORY:
         raise MemoryError("cannot grow a column")
@@ -71,7 +67,7 @@ cdef class OwnedBuffer:
         cdef uint8_t* shrunk
         if buffer.data == NULL:
             # A null pointer is not a valid buffer for every consumer, not even at length zero.
-            _check(rl_buffer_reserve(buffer, 1))
+            check(rl_buffer_reserve(buffer, 1))
         elif buffer.capacity - size > 4096 + size // 4:
             # A realloc to a smaller size that fails leaves everything as it is.
             shrunk = <uint8_t*>realloc(buffer.data, size if size else 1)
@@ -82,6 +78,15 @@ cdef class OwnedBuffer:
         memset(buffer, 0, sizeof(Buffer))
         return owned
 
+    @staticmethod
+    cdef OwnedBuffer copy(const Buffer* buffer, size_t least):
+        """A copy of the bytes in use, at least `least` zeros if they are fewer."""
+        cdef Buffer own
+        cdef int64_t zeros = 0
+        memset(&own, 0, sizeof(Buffer))
+        check(rl_buffer_append(&own, buffer.data, buffer.size) if buffer.size else rl_buffer_append(&own, &zeros, least))
+        return OwnedBuffer.adopt(&own, own.size)
+
     def __dealloc__(self):
         free(self.data)
 
@@ -90,33 +95,6 @@ cdef class OwnedBuffer:
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.data, self.nbytes, 1, flags)
-
-
-cdef int _parse_uuid(object value, uint8_t* out) except -1:
-    """The 16 bytes of a UUID in its text form (RFC 9562 section 4), either case, or without the hyphens."""
-    cdef Py_ssize_t n
-    cdef const char* text
-    cdef uint8_t canonical[36]
-    if not isinstance(value, str):
-        # uuid.UUID, where the struct asks for it
-        raw = getattr(value, "bytes", None)
-        if type(raw) is not bytes or PyBytes_GET_SIZE(raw) != 16:
-            raise TypeError(f"expected a UUID, got {type(value).__name__}")
-        memcpy(out, PyBytes_AS_STRING(raw), 16)
-        return 0
-    text = PyUnicode_AsUTF8AndSize(value, &n)
-    if n == 36 and rl_parse_uuid_bytewise(<const uint8_t*>text, out):
-        return 0
-    if n == 32:
-        memset(canonical, 45, 36)
-        memcpy(canonical, text, 8)
-        memcpy(canonical + 9, text + 8, 4)
-        memcpy(canonical + 14, text + 12, 4)
-        memcpy(canonical + 19, text + 16, 4)
-        memcpy(canonical + 24, text + 20, 12)
-        if rl_parse_uuid_bytewise(canonical, out):
-            return 0
-    raise ValueError(f"not a UUID: {value[:64]!r}")
 
 
 cdef inline const uint8_t* _utf8(object value, Py_ssize_t* n) except NULL:
@@ -130,10 +108,14 @@ cdef inline const uint8_t* _utf8(object value, Py_ssize_t* n) except NULL:
 cdef class ColumnData:
     """A finished column: Arrow buffers, shared without a copy with whoever reads them.
 
-    `length` rows, of which `null_count` null (-1 never occurs). `validity` is None when nothing is null.
-    `offsets` are int32, `data` holds int64, float64, 16-byte UUIDs, bits, int32 codes or text by `kind`.
-    `declared` is UTF8 for a text column that has become a dictionary because few of its texts are distinct.
+    `length` rows, of which `null_count` null (-1 never occurs). `validity` is None when nothing is null. By `layout`,
+    `data` holds values, bits, int32 codes or bytes, `offsets` are int32, and `children` hold items or fields.
+    `format` is Arrow's, of the C data interface; `spec` is what the column was made from.
     """
+
+    @property
+    def is_dictionary(self):
+        return self.dictionary is not None
 
     def plain(self):
         """The column itself, or, if it is a text column that has become a dictionary, one with plain text.
@@ -143,24 +125,28 @@ cdef class ColumnData:
         cdef ColumnData out
         cdef Buffer offsets
         cdef Buffer data
-        if self.declared == self.kind:
+        if self.layout == self.declared:
             return self
         memset(&offsets, 0, sizeof(Buffer))
         memset(&data, 0, sizeof(Buffer))
         out = ColumnData.__new__(ColumnData)
         out.name = self.name
-        out.kind = out.declared = self.declared
+        out.spec = self.spec
+        out.layout = out.declared = self.declared
+        out.format = self.format
+        out.extension = self.extension
         out.nullable = self.nullable
         out.length = self.length
         out.null_count = self.null_count
         out.validity = self.validity
+        out.children = []
         try:
             with nogil:
                 result = rl_gather_text(
                     <const int32_t*>self.data.data, self.length,
                     self.validity.data if self.null_count else NULL,
                     <const int32_t*>self.dictionary.offsets.data, self.dictionary.data.data, &offsets, &data)
-            _check(result)
+            check(result)
             out.offsets = OwnedBuffer.adopt(&offsets, offsets.size)
             out.data = OwnedBuffer.adopt(&data, data.size)
         finally:
@@ -176,52 +162,92 @@ cdef class ColumnBuilder:
     `append` either appends the whole value or raises and changes nothing.
 
     Args:
-        name: of the column.
-        kind: of its values.
-        nullable: whether it takes None.
-        categories: sequence of str, for DICT_UTF8: the only texts that occur. They are the dictionary, in this
-            order, of every column that `finish` returns.
-        adaptive: for UTF8: `finish` returns a DICT_UTF8 column if few of the texts are distinct.
+        spec: of the column; an object with the attributes of `rlfast.schema._columns.Column`.
+        adaptive: for a column of text: `finish` returns a dictionary if few of the texts are distinct.
     """
 
-    def __cinit__(self, str name not None, ColumnKind kind, bint nullable=False, categories=None, bint adaptive=False):
-        cdef ColumnBuilder fixed
-        cdef Py_ssize_t n
-        cdef const uint8_t* text
+    def __cinit__(self, spec not None, bint adaptive=False):
+        kind = spec.kind
         memset(&self.column, 0, sizeof(Column))
         memset(&self.strings, 0, sizeof(StringTable))
-        self.column.kind = kind
-        self.name = name
-        self.kind = kind
-        self.nullable = nullable
+        self.spec = spec
+        self.name = spec.name
+        self.nullable = spec.nullable
+        self._convert = kind.convert
+        self._format = kind.arrow.format(p=spec.precision, s=spec.scale).encode()
+        self._extension = None if kind.extension is None else kind.extension.encode()
+        self._layout = self._declared = <int>kind.layout
         self._encoding = RL_PLAIN
-        if kind == ColumnKind.DICT_UTF8:
-            self._encoding = RL_STRING_TABLE if categories is None else RL_FIXED
-        elif kind == ColumnKind.UTF8 and adaptive:
+        self._children = []
+        self.column.width = <size_t>kind.width
+        if kind.layout == RL_DICTIONARY:
+            self._encoding = RL_STRING_TABLE if spec.categories is None else RL_FIXED
+        elif adaptive and self._format == b"u" and kind.extension is None:
             self._encoding = RL_ADAPTIVE
-        self.column.encoding = self._encoding
+            self._layout = RL_DICTIONARY
+        self._begin()
         if self._encoding != RL_PLAIN:
             self.column.strings = &self.strings
             self.strings.seed[0] = random_seed()
             self.strings.seed[1] = random_seed()
         if self._encoding == RL_FIXED:
-            fixed = ColumnBuilder.__new__(ColumnBuilder, name, ColumnKind.UTF8)
-            for category in categories:
-                fixed.append(category)
-                text = _utf8(category, &n)
-                _check(min(table_add(&self.strings, text, <size_t>n), 0))
-            self._fixed = fixed.finish()
+            self._fix_strings(spec.categories)
+        self._add_children(spec)
+
+    cdef int _fix_strings(self, object categories) except -1:
+        cdef Py_ssize_t n
+        cdef const uint8_t* text
+        for category in categories:
+            text = _utf8(category, &n)
+            check(min(table_add(&self.strings, text, <size_t>n), 0))
+        # A copy for readers; the table's own stays, for texts to be found.
+        self._fixed = ColumnData.__new__(ColumnData)
+        self._fixed.name = self.name
+        self._fixed.layout = self._fixed.declared = RL_BYTES
+        self._fixed.format = b"u"
+        self._fixed.children = []
+        self._fixed.length = self.strings.count
+        self._fixed.offsets = OwnedBuffer.copy(&self.strings.offsets, sizeof(int32_t))
+        self._fixed.data = OwnedBuffer.copy(&self.strings.data, 0)
+        return 0
+
+    cdef int _add_children(self, object spec) except -1:
+        """The children that the kind has: see `rlfast.schema._columns.physical_children`."""
+        cdef uint32_t i = 0
+        self._members = spec.members
+        self._choices = spec.choices
+        self._unsigned = self._format[0] in b"CSIL"
+        self._attributes = tuple(f"f{i}" for i in range(len(spec.physical_children)))
+        for child in spec.physical_children:
+            self._children.append(ColumnBuilder.__new__(ColumnBuilder, child))
+        if self._children:
+            self.column.children = <Column**>calloc(<size_t>len(self._children), sizeof(Column*))
+            if self.column.children == NULL:
+                raise MemoryError
+            for builder in self._children:
+                self.column.children[i] = &(<ColumnBuilder>builder).column
+                i += 1
+            self.column.n_children = i
+        return 0
+
+    cdef void _begin(self) noexcept:
+        """As before any row."""
+        self.column.layout = self._layout
+        self.column.encoding = self._encoding
+        if self._layout == RL_DICTIONARY:
+            self.column.width = sizeof(int32_t)
+        self.column.length = self.column.null_count = self.column.capacity = 0
 
     def __dealloc__(self):
         free(self.column.validity.data)
         free(self.column.offsets.data)
         free(self.column.data.data)
-        free(self.column.child_offsets.data)
+        free(self.column.children)
         table_free(&self.strings)
 
     cdef int _reserve_row(self) except -1:
         if self.column.length >= self.column.capacity:
-            _check(rl_column_reserve(&self.column, max(2 * self.column.capacity, <int64_t>64)))
+            check(rl_column_reserve(&self.column, max(2 * self.column.capacity, <int64_t>64)))
         return 0
 
     cdef int append_nulls(self, int64_t count) except -1:
@@ -231,14 +257,14 @@ cdef class ColumnBuilder:
         if not self.nullable:
             raise TypeError("the column takes no nulls")
         if length > self.column.capacity:
-            _check(rl_column_reserve(&self.column, length))
-        _check(rl_put_nulls(&self.column, self.column.length, count))
+            check(rl_column_reserve(&self.column, length))
+        check(rl_put_nulls(&self.column, self.column.length, count))
         self.column.length = length
         return 0
 
     cdef int append_int64(self, int64_t value) except -1:
         self._reserve_row()
-        rl_put_int64(&self.column, self.column.length, value)
+        rl_put_integer(&self.column, self.column.length, <uint64_t>value)
         self.column.length += 1
         return 0
 
@@ -246,76 +272,135 @@ cdef class ColumnBuilder:
         if not self.nullable:
             raise TypeError("the column takes no nulls")
         self._reserve_row()
-        _check(rl_put_null(&self.column, self.column.length))
+        check(rl_put_null(&self.column, self.column.length))
         self.column.length += 1
         return 0
 
     cdef int append(self, object value) except -1:
         cdef Column* c = &self.column
-        cdef ColumnKind kind = self.kind
-        cdef int overflow = 0
-        cdef int64_t integer
-        cdef double number
-        cdef const uint8_t* text
-        cdef Py_ssize_t n
         if value is None:
             return self.append_null()
+        if self._convert is not None:
+            value = self._convert(value, self.spec)
+            if value is None:
+                return self.append_null()
         self._reserve_row()
-        if kind == ColumnKind.UTF8 or kind == ColumnKind.DICT_UTF8:
-            if kind == ColumnKind.DICT_UTF8 and type(value) is not str:
-                # An Enum member stands for the text that the JSON held.
-                member, value = value, getattr(value, "value", None)
-                if type(value) is not str:
-                    raise TypeError(f"expected a text or an Enum member of text, got {type(member).__name__}")
-            text = _utf8(value, &n)
-            _check(rl_put_text(c, c.length, text, <size_t>n, rl_input_of(text, text + n)))
-        elif kind == ColumnKind.UUID:
-            _parse_uuid(value, rl_uuid_place(c, c.length))
-        elif kind == ColumnKind.INT64 or kind == ColumnKind.TIMESTAMP:
+        try:
+            if c.layout == RL_FIXED_WIDTH:
+                self._put_fixed(value)
+            elif c.layout == RL_BYTES or c.layout == RL_DICTIONARY:
+                self._put_bytes(value)
+            elif c.layout == RL_BITS:
+                if value is not True and value is not False:
+                    raise TypeError(f"expected a bool, got {type(value).__name__}")
+                rl_set_bit(&c.data, c.length, value is True)
+            elif c.layout == RL_OFFSETS:
+                self._put_items(value)
+            elif self._members is not None:
+                self._put_member(value)
+            else:
+                self._put_fields(value)
+        except:
+            rl_take_back(c, c.length)
+            raise
+        c.length += 1
+        return 0
+
+    cdef int _put_fixed(self, object value) except -1:
+        cdef Column* c = &self.column
+        cdef char form = self._format[0]
+        cdef int overflow = 0
+        cdef int64_t integer, rest
+        cdef float narrow
+        cdef double wide
+        cdef bytes raw
+        if form == b"g":
+            wide = value
+            rl_put_double(c, c.length, wide)
+        elif form == b"f":
+            narrow = value
+            memcpy(rl_place(c, c.length), &narrow, sizeof(float))
+        elif type(value) is bytes:
+            raw = value
+            if <size_t>len(raw) != c.width:
+                raise ValueError(f"expected {c.width} bytes, got {len(raw)}")
+            memcpy(rl_place(c, c.length), PyBytes_AS_STRING(raw), c.width)
+        else:
+            if not isinstance(value, int):
+                raise TypeError(f"expected an integer, got {type(value).__name__}")
+            if self._choices is not None and value not in self._choices:
+                raise ValueError(f"an integer that the type does not name: {value}")
             integer = PyLong_AsLongLongAndOverflow(value, &overflow)
-            if overflow:
-                raise OverflowError("integer over 64 bits")
-            rl_put_int64(c, c.length, integer)
-        elif kind == ColumnKind.FLOAT64:
-            number = value
-            rl_put_double(c, c.length, number)
-        elif kind == ColumnKind.BOOL:
-            if value is not True and value is not False:
-                raise TypeError(f"expected a bool, got {type(value).__name__}")
-            rl_set_bit(&c.data, c.length, value is True)
-        elif kind == ColumnKind.BINARY:
+            # What is left of a value behind its sign bit, or, without a sign, behind its highest bit.
+            rest = integer >> (8 * c.width - 1) if c.width < 8 else 0
+            if self._unsigned:
+                if overflow > 0 and c.width == 8:
+                    rl_put_integer(c, c.length, <uint64_t>value)
+                    return 0
+                if integer < 0 or overflow or rest > 1:
+                    raise OverflowError(f"integer over {8 * c.width} bits, or below zero")
+            elif overflow or (rest != 0 and rest != -1):
+                raise OverflowError(f"integer over {8 * c.width} bits")
+            rl_put_integer(c, c.length, <uint64_t>integer)
+        return 0
+
+    cdef int _put_bytes(self, object value) except -1:
+        cdef Column* c = &self.column
+        cdef const uint8_t* text
+        cdef Py_ssize_t n
+        if self._format == b"u" and type(value) is not bytes:
+            text = _utf8(value, &n)
+        else:
             if not isinstance(value, bytes):
                 raise TypeError(f"expected bytes, got {type(value).__name__}")
             n = PyBytes_GET_SIZE(value)
             text = <const uint8_t*>PyBytes_AS_STRING(value)
-            _check(rl_put_bytes(c, &rl_offsets(c)[c.length + 1], text, <size_t>n, text + n))
-        else:
-            if not isinstance(value, list):
-                raise TypeError(f"expected a list, got {type(value).__name__}")
-            try:
-                self._append_list(value)
-            except:
-                rl_take_back(c, c.length)
-                raise
-        c.length += 1
+        check(rl_put_text(c, c.length, text, <size_t>n, rl_input_of(text, text + n)))
         return 0
 
-    cdef int _append_list(self, list items) except -1:
-        cdef Column* c = &self.column
-        cdef const uint8_t* text
-        cdef Py_ssize_t n
-        if self.kind == ColumnKind.LIST_UUID:
-            if c.data.size // 16 + <size_t>len(items) > <size_t>rl_max_items:
-                _check(RL_TOO_BIG)
-            for item in items:
-                _check(rl_buffer_reserve(&c.data, 16))
-                _parse_uuid(item, c.data.data + c.data.size)
-                c.data.size += 16
+    cdef int _put_items(self, object items) except -1:
+        """The items of a list, or the entries of a map, as pairs."""
+        cdef ColumnBuilder child = <ColumnBuilder>self._children[0]
+        if isinstance(items, dict):
+            items = items.items()
+        elif not isinstance(items, (list, tuple)):
+            raise TypeError(f"expected a list, got {type(items).__name__}")
+        for item in items:
+            if child.column.length >= rl_max_items:
+                check(RL_TOO_BIG)
+            child.append(item)
+        rl_offsets(&self.column)[self.column.length + 1] = rl_end(&self.column)
+        return 0
+
+    cdef int _put_child(self, Py_ssize_t index, object value) except -1:
+        cdef ColumnBuilder child = <ColumnBuilder>self._children[index]
+        if child.column.length != self.column.length:
+            check(rl_catch_up(&child.column, self.column.length))
+        try:
+            return child.append(value)
+        except (ValueError, OverflowError, TypeError) as error:
+            raise ValueError(f"{child.name}: {error}") from None
+
+    cdef int _put_fields(self, object value) except -1:
+        """The fields of a mirror (see `rlfast.schema._reference`), or of a tuple."""
+        cdef Py_ssize_t i
+        if isinstance(value, tuple):
+            if len(value) != len(self._children):
+                raise ValueError(f"expected {len(self._children)} values, got {len(value)}")
+            for i in range(len(self._children)):
+                self._put_child(i, value[i])
         else:
-            for item in items:
-                text = _utf8(item, &n)
-                _check(rl_put_text_item(c, text, <size_t>n, text + n))
-        rl_close_list(c, c.length)
+            for i in range(len(self._children)):
+                self._put_child(i, getattr(value, self._attributes[i]))
+        return 0
+
+    cdef int _put_member(self, object value) except -1:
+        """The mirror of a member of a union."""
+        tag = value.__struct_config__.tag
+        child = self._members[tag]
+        self._put_child(0, tag)
+        if child is not None:
+            self._put_child(child, value)
         return 0
 
     cdef int truncate(self, int64_t length) noexcept:
@@ -332,9 +417,11 @@ cdef class ColumnBuilder:
         if self._encoding == RL_FIXED:
             return self._fixed
         if self.strings.offsets.size == 0:
-            _check(rl_buffer_append(&self.strings.offsets, &zero, sizeof(int32_t)))
+            check(rl_buffer_append(&self.strings.offsets, &zero, sizeof(int32_t)))
         out.name = self.name
-        out.kind = out.declared = ColumnKind.UTF8
+        out.layout = out.declared = RL_BYTES
+        out.format = b"u"
+        out.children = []
         out.length = self.strings.count
         out.offsets = OwnedBuffer.adopt(&self.strings.offsets, self.strings.offsets.size)
         out.data = OwnedBuffer.adopt(&self.strings.data, self.strings.data.size)
@@ -345,37 +432,45 @@ cdef class ColumnBuilder:
         """Move everything into a `ColumnData`; the builder is empty and can be used again."""
         cdef Column* c = &self.column
         cdef ColumnData out = ColumnData.__new__(ColumnData)
+        cdef ColumnBuilder child
         cdef int64_t rows = c.length
         if c.encoding == RL_ADAPTIVE and (self.strings.count == 0 or 2 * <int64_t>self.strings.count > rows):
             # Before any row has moved out, so that nothing is lost when memory fails.
-            _check(rl_column_reserve(c, 1))
-            _check(rl_make_plain(c, rows))
-        _check(rl_column_reserve(c, 1))
+            check(rl_column_reserve(c, 1))
+            check(rl_make_plain(c, rows))
+        check(rl_column_reserve(c, 1))
+        if c.layout == RL_CHILDREN:
+            for builder in self._children:
+                child = <ColumnBuilder>builder
+                if child.column.length < rows:
+                    check(rl_catch_up(&child.column, rows))
         out.name = self.name
-        out.kind = ColumnKind.DICT_UTF8 if c.encoding != RL_PLAIN else self.kind
-        out.declared = self.kind
+        out.spec = self.spec
+        out.layout = c.layout
+        out.declared = self._declared
+        out.format = self._format
+        out.extension = self._extension
         out.nullable = self.nullable
         out.length = rows
         out.null_count = c.null_count
-        if c.encoding != RL_PLAIN:
+        if c.layout == RL_DICTIONARY:
             out.dictionary = self._dictionary()
         if c.null_count != 0:
             out.validity = OwnedBuffer.adopt(&c.validity, <size_t>((rows + 7) >> 3))
         if rl_has_offsets(c):
             out.offsets = OwnedBuffer.adopt(&c.offsets, <size_t>(rows + 1) * sizeof(int32_t))
+        if c.layout == RL_BYTES:
             out.data = OwnedBuffer.adopt(&c.data, c.data.size)
-        elif self.kind == ColumnKind.BOOL:
+        elif c.layout == RL_BITS:
             out.data = OwnedBuffer.adopt(&c.data, <size_t>((rows + 7) >> 3))
-        else:
-            out.data = OwnedBuffer.adopt(&c.data, <size_t>rows * rl_width(c))
-        if self.kind == ColumnKind.LIST_UTF8:
-            out.child_offsets = OwnedBuffer.adopt(&c.child_offsets, c.child_offsets.size)
+        elif c.width != 0:
+            out.data = OwnedBuffer.adopt(&c.data, <size_t>rows * c.width)
         if c.validity.data != NULL:
             # Nulls that were all taken back.
             free(c.validity.data)
             memset(&c.validity, 0, sizeof(Buffer))
-        c.encoding = self._encoding
-        c.length = c.null_count = c.capacity = 0
+        self._begin()
+        out.children = [(<ColumnBuilder>builder).finish() for builder in self._children]
         return out
 
     def __len__(self):
@@ -390,111 +485,3 @@ cdef class ColumnBuilder:
         if length < 0:
             raise ValueError("length must not be negative")
         self.truncate(length)
-
-
-@cython.final
-cdef class TableBuilder:
-    """The columns of one event type under construction: seq, epoch, received_at, the fields, `_extra`.
-
-    Args:
-        name: of the table.
-        fields: one `(column name, attribute of the row object, kind, nullable)` per field; a fifth item holds
-            the `categories` of a `ColumnBuilder`, or None.
-        with_extra: whether the table ends with the nullable text column `_extra`.
-        adaptive: whether the fields of kind UTF8 become dictionaries where that pays.
-        own_names: of the columns seq, epoch, received_at and `_extra`.
-    """
-
-    def __cinit__(self, str name not None, fields, bint with_extra=True, bint adaptive=False,
-                  own_names=("seq", "epoch", "received_at", "_extra")):
-        memset(&self.rows, 0, sizeof(Rows))
-        self.name = name
-        seq, epoch, received_at, extra = own_names
-        self._seq = ColumnBuilder.__new__(ColumnBuilder, seq, ColumnKind.INT64)
-        self._epoch = ColumnBuilder.__new__(ColumnBuilder, epoch, ColumnKind.INT64)
-        self._received_at = ColumnBuilder.__new__(ColumnBuilder, received_at, ColumnKind.TIMESTAMP)
-        self._columns = [self._seq, self._epoch, self._received_at]
-        attributes = []
-        for column_name, attribute, kind, nullable, *categories in fields:
-            self._columns.append(
-                ColumnBuilder.__new__(
-                    ColumnBuilder, column_name, kind, nullable, categories[0] if categories else None, adaptive))
-            attributes.append(attribute)
-        self._attributes = tuple(attributes)
-        self.rows.columns = <Column**>calloc(<size_t>len(self._columns), sizeof(Column*))
-        if self.rows.columns == NULL:
-            raise MemoryError
-        for column in self._columns:
-            self.rows.columns[self.rows.n_columns] = &(<ColumnBuilder>column).column
-            self.rows.n_columns += 1
-        self.rows.seq = &self._seq.column
-        self.rows.epoch = &self._epoch.column
-        self.rows.received_at = &self._received_at.column
-        if with_extra:
-            self._extra = ColumnBuilder.__new__(ColumnBuilder, extra, ColumnKind.UTF8, True)
-            self._columns.append(self._extra)
-            self.rows.extra = &self._extra.column
-
-    def __dealloc__(self):
-        free(self.rows.columns)
-
-    @property
-    def num_rows(self):
-        return self.rows.rows
-
-    cdef ColumnBuilder field(self, Py_ssize_t index):
-        """The column of field number `index`."""
-        return <ColumnBuilder>self._columns[3 + index]
-
-    cdef void sync(self) noexcept:
-        """Tell the columns about rows that the compiled decoder has added."""
-        cdef uint32_t i
-        for i in range(self.rows.n_columns):
-            self.rows.columns[i].length = self.rows.rows
-
-    cdef int append_row(self, object row, int64_t seq, int64_t epoch, int64_t received_at, object extra) except -1:
-        """Append one row; when a value has no place in its column, raise and leave the table unchanged.
-
-        The error is then a ValueError whose text names the column.
-        """
-        cdef Py_ssize_t i = 3
-        if extra is not None and self._extra is None:
-            raise TypeError(f"table {self.name!r} has no column for unknown fields")
-        try:
-            for attribute in self._attributes:
-                (<ColumnBuilder>self._columns[i]).append(getattr(row, attribute))
-                i += 1
-            if extra is not None:
-                # Unknown fields are rare: the nulls before one are filled in when it comes, or at the end.
-                self._extra.append_nulls(self.rows.rows - self._extra.column.length)
-                self._extra.append(extra)
-            self._seq.append_int64(seq)
-            self._epoch.append_int64(epoch)
-            self._received_at.append_int64(received_at)
-        except (ValueError, OverflowError, TypeError) as error:
-            # TypeError: msgspec does not check the defaults of a struct.
-            self._rollback()
-            name = (<ColumnBuilder>self._columns[i]).name
-            raise ValueError(f"{error} - at `$.{name}`") from None
-        except:
-            self._rollback()
-            raise
-        self.rows.rows += 1
-        return 0
-
-    cdef int _rollback(self) except -1:
-        for column in self._columns:
-            (<ColumnBuilder>column).truncate(self.rows.rows)
-        return 0
-
-    def finish(self):
-        """List of `ColumnData`; the builder is empty and can be used again."""
-        if self._extra is not None:
-            self._extra.append_nulls(self.rows.rows - self._extra.column.length)
-        self.rows.expected = self.rows.rows + self.rows.rows // 8
-        self.rows.rows = self.rows.capacity = 0
-        return [(<ColumnBuilder>column).finish() for column in self._columns]
-
-    def push_row(self, row, int64_t seq, int64_t epoch, int64_t received_at, extra=None):
-        """Append the attributes of `row` as one row. Raises ValueError, naming the column, changing nothing."""
-        self.append_row(row, seq, epoch, received_at, extra)

@@ -2,8 +2,8 @@ from collections.abc import Callable
 from typing import Any, final
 
 from rlfast._core.block import Block
-from rlfast._core.columns import TableBuilder
 from rlfast._core.plan import CompiledPlan
+from rlfast._core.tables import TableBuilder
 from rlfast._core.worker import PlanThread
 
 @final
@@ -11,20 +11,23 @@ class BlockDecoder:
     def __new__(
         cls,
         plan: CompiledPlan | None,
-        decode: Callable[[Any], Any],
+        decode: Callable[[Any], tuple[Any, str | None]],
         tables: dict[type, TableBuilder],
         dead_letters: TableBuilder,
-        fall_back: Callable[[Exception, bytes], tuple[Any, str | None]],
+        refuse: Callable[[Exception, bytes], Any],
         dead_letter: Callable[[str, str, bytes], Any],
+        split: Callable[[Any], list[bytes]] | None = None,
     ) -> BlockDecoder: ...
     @property
     def plan(self) -> CompiledPlan | None: ...
     @property
-    def decode(self) -> Callable[[Any], Any]: ...
+    def decode(self) -> Callable[[Any], tuple[Any, str | None]]: ...
     @property
     def tables(self) -> dict[type, TableBuilder]: ...
     @property
-    def fall_back(self) -> Callable[[Exception, bytes], tuple[Any, str | None]]: ...
+    def refuse(self) -> Callable[[Exception, bytes], Any]: ...
+    @property
+    def split(self) -> Callable[[Any], list[bytes]] | None: ...
     @property
     def num_fast(self) -> int: ...
     @property

@@ -2,13 +2,12 @@
 """Blocks into columns: the compiled decoder for what is usual, msgspec for everything else."""
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.buffer cimport PyBuffer_FillInfo
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from rlfast._core.block cimport Block
-from rlfast._core.columns cimport TableBuilder
+from rlfast._core.tables cimport TableBuilder
 from rlfast._core.plan cimport CompiledPlan, Run
 from rlfast._core.worker cimport PlanThread, run_kernel
 
@@ -56,16 +55,17 @@ cdef class BlockDecoder:
     """Decodes payloads into rows of tables. Every message becomes exactly one row, in order.
 
     The compiled plan takes the usual event, without the GIL and without a Python object. What it does not take
-    is decoded with `decode`, and appended to the table of the value's type.
+    is decoded with `decode`, and appended to the table of the row's type.
 
     Args:
         plan: CompiledPlan, or None to decode everything with `decode`.
-        decode: callable, buffer -> row object; must not keep a reference to the buffer.
+        decode: callable, buffer -> (row object, text for `_extra` or None); must not keep a reference to the buffer.
         tables: dict, type of a row object -> TableBuilder.
         dead_letters: TableBuilder with the fields reason, error, raw.
-        fall_back: callable, (error or None, raw bytes) -> (row, `_extra` text) or a dead-letter row object; it is
-            asked about every payload that `decode` refuses, and about rows that do not fit their columns.
+        refuse: callable, (error, raw bytes) -> row object for one of `tables` or for `dead_letters`; it is asked about
+            every payload that `decode` refuses, and about rows that do not fit their columns.
         dead_letter: callable, (reason, error text, raw) -> row object for `dead_letters`.
+        split: callable, buffer -> list of buffers, the events of a message; or None: the message is one.
     """
 
     cdef:
@@ -74,8 +74,9 @@ cdef class BlockDecoder:
         readonly dict tables
         list builders
         TableBuilder dead_letters
-        readonly object fall_back
+        readonly object refuse
         object dead_letter
+        readonly object split           #: callable | None
         _Payload payload
         list spans                      #: list[tuple[Block, int, int]], what was begun
         Run* runs                       # one for each span, and one more; owned, freed in __dealloc__
@@ -86,15 +87,17 @@ cdef class BlockDecoder:
         readonly uint64_t num_fallback  # messages that it did not take
 
     def __cinit__(
-        self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, fall_back, dead_letter
+        self, CompiledPlan plan, decode, dict tables not None, TableBuilder dead_letters not None, refuse, dead_letter,
+        split=None
     ):
         self.plan = plan
         self.decode = decode
         self.tables = tables
-        self.builders = list(set(tables.values()))
+        self.builders = [*set(tables.values()), dead_letters]
         self.dead_letters = dead_letters
-        self.fall_back = fall_back
+        self.refuse = refuse
         self.dead_letter = dead_letter
+        self.split = split
         self.payload = _Payload.__new__(_Payload)
         self.spans = []
 
@@ -241,31 +244,47 @@ cdef class BlockDecoder:
         received_at = run.stamps[run.stamp].received_at
         rejection = None if block.rejected is None else block._rejection(i)
         if rejection is not None:
-            self._bury(self.dead_letter("message_too_big", rejection, block.payload(i)), block, seq, received_at)
+            letter = self.dead_letter("message_too_big", rejection, block.payload(i))
+            self.dead_letters.append_row(letter, seq, block.epoch, received_at, None, None)
         else:
             payload.data = block.data + block.offsets[i]
             payload.size = <Py_ssize_t>(block.offsets[i + 1] - block.offsets[i])
-            try:
-                row = self.decode(payload)
-                (<TableBuilder>self.tables[type(row)]).append_row(row, seq, block.epoch, received_at, None)
-            except Exception as error:
-                self._fall_back(error, block, i, seq, received_at)
+            if self.split is None:
+                self._event(payload, seq, block.epoch, received_at, None)
+            else:
+                self._events(payload, seq, block.epoch, received_at)
         self.num_fallback += 1
         run.at = i + 1
         return 0
 
-    cdef int _bury(self, object letter, Block block, int64_t seq, int64_t received_at) except -1:
-        return self.dead_letters.append_row(letter, seq, block.epoch, received_at, None)
-
-    cdef int _fall_back(self, object error, Block block, uint32_t i, int64_t seq, int64_t received_at) except -1:
-        cdef bytes raw = PyBytes_FromStringAndSize(
-            block.data + block.offsets[i], block.offsets[i + 1] - block.offsets[i])
-        row, extra = self.fall_back(error, raw)
-        table = self.tables.get(type(row))
-        if table is None:
-            return self._bury(row, block, seq, received_at)
+    cdef int _events(self, object payload, int64_t seq, int64_t epoch, int64_t received_at) except -1:
+        """Append the events of a message that is an array; one that is bad leaves the others as they are."""
         try:
-            return (<TableBuilder>table).append_row(row, seq, block.epoch, received_at, extra)
-        except ValueError as misfit:
-            letter = self.dead_letter("schema_mismatch", str(misfit), raw)
-            return self._bury(letter, block, seq, received_at)
+            events = self.split(payload)
+        except Exception as error:
+            return self._refuse(error, payload, seq, epoch, received_at, None)
+        before = [(<TableBuilder>table).rows.rows for table in self.builders]
+        try:
+            for item, event in enumerate(events):
+                self._event(event, seq, epoch, received_at, item)
+        except BaseException:
+            # The message will be read again, from its beginning.
+            for table, rows in zip(self.builders, before):
+                (<TableBuilder>table).truncate(rows)
+            raise
+        return 0
+
+    cdef int _event(self, object payload, int64_t seq, int64_t epoch, int64_t received_at, object item) except -1:
+        try:
+            row, extra = self.decode(payload)
+            (<TableBuilder>self.tables[type(row)]).append_row(row, seq, epoch, received_at, extra, item)
+        except Exception as error:
+            self._refuse(error, payload, seq, epoch, received_at, item)
+        return 0
+
+    cdef int _refuse(
+        self, object error, object payload, int64_t seq, int64_t epoch, int64_t received_at, object item
+    ) except -1:
+        row = self.refuse(error, bytes(payload))
+        table = <TableBuilder?>self.tables.get(type(row), self.dead_letters)
+        return (<TableBuilder>table).append_row(row, seq, epoch, received_at, None, item)

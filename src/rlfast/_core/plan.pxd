@@ -1,13 +1,20 @@
 # cython: language_level=3
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from rlfast._core.block cimport ReadStamp
-from rlfast._core.columns cimport Buffer, Column, Rows, TableBuilder, StringTable
+from rlfast._core.columns cimport Buffer, Column, ColumnBuilder, Rows, StringTable
+from rlfast._core.tables cimport TableBuilder
 
 
 cdef extern from "csrc/plan.h" nogil:
     enum:
+        RL_UTF8
+        RL_LIST
+        RL_TUPLE
+        RL_UNION
+        RL_MAP
+        RL_GENERAL
         RL_TAG
         RL_MIN_POWER
         RL_MAX_POWER
@@ -55,6 +62,9 @@ cdef extern from "csrc/plan.h" nogil:
     ctypedef struct Powers "rl_powers":
         uint64_t* word
 
+    ctypedef struct Types "rl_types"
+    ctypedef struct Type "rl_type"
+
     ctypedef struct Field "rl_field":
         uint8_t* text
         uint32_t mask
@@ -76,6 +86,13 @@ cdef extern from "csrc/plan.h" nogil:
         const uint8_t* default_json
         size_t default_size
         void* object
+        Types* types
+        Field* item
+        const int64_t* choices
+        uint32_t n_choices
+        uint8_t accepts
+        int16_t scale
+        int16_t precision
 
     ctypedef struct Type "rl_type":
         Field* fields
@@ -83,24 +100,32 @@ cdef extern from "csrc/plan.h" nogil:
         Field* tag
         Field* start
         Field tag_value
-        void* next_in_bucket
+        Type* next_in_bucket
         StringTable names
         Rows* rows
+        Column* column
+        int64_t tag_code
         uint8_t always_fallback
         uint8_t keeps_unknown
 
-    ctypedef struct Decoder "rl_decoder":
+    ctypedef struct Types "rl_types":
         Type* types
         uint32_t n_types
         uint8_t has_tag
+        uint8_t is_array
         Field tag_key
         Type** tags
         uint32_t tag_mask
+
+    ctypedef struct Decoder "rl_decoder":
+        Types root
+        uint8_t splits
         Rows* untyped
         const Powers* powers
         Buffer scratch
         Buffer unknown
         Buffer items
+        StringTable keys
         Field** followers
         int no_memory
 
@@ -148,7 +173,8 @@ cdef class CompiledPlan:
         list _kept              #: list[object], what the C structs borrow from: builders, bytes
 
     cdef const uint8_t* _borrow(self, bytes text) except NULL
-    cdef int _add_type(self, Type* type, TableBuilder table, object plan, str tag_field) except -1
+    cdef int _add_types(self, Types* types, object columns, list tables, list builders, object tag_field) except -1
+    cdef int _add_type(self, Type* type, object column, TableBuilder table, ColumnBuilder builder, object tag_field, bint is_array) except -1
     cdef int _set_key(self, Field* field, bytes key) except -1
-    cdef int _chain_tags(self) except -1
-    cdef int _set_value(self, Field* field, Column* column, object plan) except -1
+    cdef int _set_field(self, Field* field, object column, ColumnBuilder builder) except -1
+    cdef int _set_value(self, Field* field, object column) except -1

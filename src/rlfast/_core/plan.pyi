@@ -1,6 +1,6 @@
 from typing import Any, final
 
-from rlfast._core.columns import TableBuilder
+from rlfast._core.tables import TableBuilder
 
 # Written by Cython for other extensions.
 __pyx_capi__: dict[str, object]
@@ -10,7 +10,11 @@ KERNELS: tuple[str, ...]
 @final
 class CompiledPlan:
     def __new__(
-        cls, types: list[Any] | TableBuilder, tag_field: str | None, kernel: str = "auto"
+        cls,
+        types: list[Any] | TableBuilder,
+        tag_field: str | None,
+        kernel: str = "auto",
+        splits: bool = False,
     ) -> CompiledPlan: ...
     @property
     def kernel_name(self) -> str: ...

@@ -2,6 +2,7 @@
 """A column plan in the form that the compiled decoder runs (csrc/plan.h)."""
 
 import json
+from array import array
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -9,8 +10,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from rlfast._core.columns cimport (
-    Column, TableBuilder, StringTable, random_seed, table_add, table_free,
+    RL_CHILDREN, Column, ColumnBuilder, StringTable, random_seed, table_add, table_free,
 )
+from rlfast._core.tables cimport TableBuilder
 
 
 cdef Powers _powers
@@ -108,6 +110,59 @@ cdef int _expect_declared_order(Type* type) noexcept:
     return 0
 
 
+cdef int _chain_tags(Types* types) except -1:
+    cdef uint32_t i
+    cdef uint32_t first
+    cdef uint32_t bucket
+    cdef Type* type
+    sizes = [types.types[i].tag_value.key_size for i in range(types.n_types)]
+    types.tag_mask = <uint32_t>((<uint64_t>1 << 8 * min(4, *sizes)) - 1)
+    # The last one put into a chain is its first.
+    for i in sorted(range(types.n_types), key=sizes.__getitem__):
+        type = &types.types[i]
+        first = 0
+        memcpy(&first, type.tag_value.key, min(4, type.tag_value.key_size))
+        bucket = rl_tag_bucket(first & types.tag_mask)
+        type.next_in_bucket = types.tags[bucket]
+        types.tags[bucket] = type
+    return 0
+
+
+cdef void _forget_order(Types* types) noexcept:
+    cdef uint32_t i, j
+    for i in range(types.n_types):
+        _expect_declared_order(&types.types[i])
+        for j in range(types.types[i].n_fields):
+            _forget_field_order(&types.types[i].fields[j])
+
+
+cdef void _forget_field_order(Field* field) noexcept:
+    if field.types != NULL:
+        _forget_order(field.types)
+    if field.item != NULL:
+        _forget_field_order(field.item)
+
+
+cdef void _free_types(Types* types) noexcept:
+    cdef uint32_t i, j
+    for i in range(types.n_types):
+        if types.types[i].fields != NULL:
+            for j in range(types.types[i].n_fields):
+                _free_field(&types.types[i].fields[j])
+        free(types.types[i].fields)
+        table_free(&types.types[i].names)
+    free(types.types)
+
+
+cdef void _free_field(Field* field) noexcept:
+    if field.types != NULL:
+        _free_types(field.types)
+        free(field.types)
+    if field.item != NULL:
+        _free_field(field.item)
+        free(field.item)
+
+
 @cython.final
 cdef class CompiledPlan:
     """What the compiled decoder knows about a struct type, a tagged union, or an untyped stream.
@@ -115,22 +170,24 @@ cdef class CompiledPlan:
     Owns the C structs, and keeps alive the table builders that they point into. Serves one decoder at a time.
 
     Args:
-        types: one pair per struct type: its `TableBuilder`, or None if the plan is for `read` only, and an object
-            with the attributes of `rlfast.schema.TablePlan`; or, for an untyped stream, the `TableBuilder` whose last
-            column takes every message as text.
+        types: one pair per struct type: its `TableBuilder`, or None if the plan is for `read` only, and the struct as
+            a column, an object with the attributes of `rlfast.schema._columns.Column`; or, for an untyped stream, the
+            `TableBuilder` whose last column takes every message as text.
         tag_field: name of the member that tells the types apart, or None.
         kernel: one of `KERNELS`, or "auto" for the fastest.
+        splits: whether each message is an array of such structs.
 
     Raises:
         ValueError: this machine has no such kernel.
     """
 
-    def __cinit__(self, types not None, str tag_field, str kernel not None="auto"):
+    def __cinit__(self, types not None, str tag_field, str kernel not None="auto", bint splits=False):
         cdef const KernelEntry* entry = find_kernel(kernel)
-        cdef Type* type
         memset(&self.decoder, 0, sizeof(Decoder))
         self._kept = []
         self.decoder.powers = &_powers
+        self.decoder.keys.seed[0] = random_seed()
+        self.decoder.keys.seed[1] = random_seed()
         self.kernel = entry.run
         self.read = entry.read
         self.kernel_name = (<bytes>entry.name).decode()
@@ -138,31 +195,18 @@ cdef class CompiledPlan:
             self._kept.append(types)
             self.decoder.untyped = &(<TableBuilder>types).rows
             return
-        self.decoder.types = <Type*>calloc(<size_t>len(types), sizeof(Type))
-        if self.decoder.types == NULL:
-            raise MemoryError
-        if tag_field is not None:
-            self.decoder.has_tag = True
-            self._set_key(&self.decoder.tag_key, _json(tag_field) + b":")
-        for table, plan in types:
-            type = &self.decoder.types[self.decoder.n_types]
-            self.decoder.n_types += 1
-            self._add_type(type, table, plan, tag_field)
-        if tag_field is not None:
-            self._chain_tags()
+        self.decoder.splits = splits
+        tables = [table for table, _ in types]
+        columns = [column for _, column in types]
+        self._add_types(&self.decoder.root, columns, tables, [None] * len(types), tag_field)
 
     def forget_order(self):
         """Unlearn the order of keys, so that decoding depends on nothing that came before."""
-        cdef uint32_t i
-        for i in range(self.decoder.n_types):
-            _expect_declared_order(&self.decoder.types[i])
+        _forget_order(&self.decoder.root)
 
     def __dealloc__(self):
-        cdef uint32_t i
-        for i in range(self.decoder.n_types):
-            free(self.decoder.types[i].fields)
-            table_free(&self.decoder.types[i].names)
-        free(self.decoder.types)
+        _free_types(&self.decoder.root)
+        table_free(&self.decoder.keys)
         free(self.decoder.scratch.data)
         free(self.decoder.unknown.data)
         free(self.decoder.items.data)
@@ -171,25 +215,52 @@ cdef class CompiledPlan:
         self._kept.append(text)
         return <const uint8_t*>PyBytes_AS_STRING(text)
 
-    cdef int _add_type(self, Type* type, TableBuilder table, object plan, str tag_field) except -1:
+    cdef int _add_types(self, Types* types, object columns, list tables, list builders, object tag_field) except -1:
+        """Describe structs, each of which has a table, a column inside of one, or, for tokens, neither."""
+        cdef Type* type
+        types.types = <Type*>calloc(<size_t>len(columns), sizeof(Type))
+        if types.types == NULL:
+            raise MemoryError
+        types.is_array = columns[0].is_array
+        types.has_tag = tag_field is not None
+        if tag_field is not None:
+            self._set_key(&types.tag_key, _json(tag_field) + b":")
+        for column, table, builder in zip(columns, tables, builders, strict=True):
+            type = &types.types[types.n_types]
+            types.n_types += 1
+            self._add_type(type, column, table, builder, tag_field, types.is_array)
+        if tag_field is not None:
+            _chain_tags(types)
+        return 0
+
+    cdef int _add_type(
+        self, Type* type, object column, TableBuilder table, ColumnBuilder builder, object tag_field, bint is_array
+    ) except -1:
         cdef uint32_t i = 0
+        cdef ColumnBuilder child
+        self._kept.append((table, builder, column))
         if table is not None:
-            self._kept.append(table)
             type.rows = &table.rows
         type.names.seed[0] = random_seed()
         type.names.seed[1] = random_seed()
-        type.keeps_unknown = plan.keeps_unknown
-        type.always_fallback = plan.always_fallback
+        type.keeps_unknown = column.keeps_unknown
+        type.always_fallback = column.always_fallback or column.is_remade
         if tag_field is not None:
-            self._set_key(&type.tag_value, _json(plan.tag))
-        type.n_fields = <uint32_t>len(plan.fields) + (tag_field is not None)
+            self._set_key(&type.tag_value, _json(column.tag))
+        type.n_fields = <uint32_t>len(column.children) + (tag_field is not None)
         type.fields = <Field*>calloc(type.n_fields + 1, sizeof(Field))
         if type.fields == NULL:
             raise MemoryError
-        for field in plan.fields:
-            self._set_key(&type.fields[i], _json(field.column) + b":")
-            self._set_value(&type.fields[i], NULL if table is None else &table.field(i).column, field)
-            _add_text(&type.names, field.column)
+        for field in column.children:
+            child = None
+            if table is not None:
+                child = table.field(i)
+            elif builder is not None:
+                child = builder._children[i]
+            if not is_array:
+                self._set_key(&type.fields[i], _json(field.name) + b":")
+                _add_text(&type.names, field.name)
+            self._set_field(&type.fields[i], field, child)
             i += 1
         type.start = &type.fields[type.n_fields]
         # A type without fields expects its start to follow: no key is as long as this one.
@@ -203,42 +274,73 @@ cdef class CompiledPlan:
         _expect_declared_order(type)
         return 0
 
-    cdef int _chain_tags(self) except -1:
-        cdef uint32_t i
-        cdef uint32_t first
-        cdef uint32_t bucket
-        cdef Type* type
-        sizes = [self.decoder.types[i].tag_value.key_size for i in range(self.decoder.n_types)]
-        self.decoder.tag_mask = <uint32_t>((<uint64_t>1 << 8 * min(4, *sizes)) - 1)
-        # The last one put into a chain is its first.
-        for i in sorted(range(self.decoder.n_types), key=sizes.__getitem__):
-            type = &self.decoder.types[i]
-            first = 0
-            memcpy(&first, type.tag_value.key, min(4, type.tag_value.key_size))
-            bucket = rl_tag_bucket(first & self.decoder.tag_mask)
-            type.next_in_bucket = self.decoder.tags[bucket]
-            self.decoder.tags[bucket] = type
-        return 0
-
     cdef int _set_key(self, Field* field, bytes key) except -1:
         self._kept.append(key)
         return set_key(field, key)
 
-    cdef int _set_value(self, Field* field, Column* column, object plan) except -1:
-        field.column = column
-        field.kind = plan.kind
+    cdef int _set_field(self, Field* field, object column, ColumnBuilder builder) except -1:
+        """Describe a column, and those inside it."""
+        cdef ColumnBuilder inner = None
+        cdef uint32_t i
+        cdef list builders
+        self._set_value(field, column)
+        if builder is not None:
+            field.column = &builder.column
+        if field.kind == RL_GENERAL:
+            return 0
+        if field.kind == RL_LIST or field.kind == RL_MAP:
+            field.item = <Field*>calloc(1, sizeof(Field))
+            if field.item == NULL:
+                raise MemoryError
+            if builder is not None:
+                inner = builder._children[0]
+                if field.kind == RL_MAP:
+                    inner = inner._children[1]
+            self._set_field(field.item, column.children[0], inner)
+        elif field.kind == RL_UNION or column.children:
+            field.types = <Types*>calloc(1, sizeof(Types))
+            if field.types == NULL:
+                raise MemoryError
+            if field.kind != RL_UNION:
+                self._add_types(field.types, [column], [None], [builder], column.tag_field)
+                return 0
+            members = column.members
+            builders = [None] * len(members)
+            if builder is not None:
+                builders = [None if at is None else builder._children[at] for at in members.values()]
+            self._add_types(field.types, column.children, [None] * len(builders), builders, column.tag_field)
+            tags = list(members)
+            for i in range(field.types.n_types):
+                # Codes of a dictionary, or the integers themselves.
+                field.types.types[i].tag_code = i if isinstance(tags[i], str) else tags[i]
+                if builders[i] is not None:
+                    field.types.types[i].column = &(<ColumnBuilder>builders[i]).column
+        return 0
+
+    cdef int _set_value(self, Field* field, object column) except -1:
+        kind = column.kind
+        field.kind = kind.code
+        if column.always_fallback and kind.layout != RL_CHILDREN:
+            field.kind = RL_GENERAL
         field.absent = (
-            RL_REQUIRED if plan.required
-            else RL_ABSENT_NULL if plan.default_is_null
-            else RL_ABSENT_FALLBACK if plan.default_json is None
+            RL_REQUIRED if column.required
+            else RL_ABSENT_NULL if column.default_is_null
+            else RL_ABSENT_FALLBACK if column.default_json is None
             else RL_ABSENT_DEFAULT)
-        field.nullable = plan.accepts_null
-        if plan.default_json is not None:
-            field.default_json = self._borrow(plan.default_json + b"}")
-            field.default_size = <size_t>len(plan.default_json)
-        if plan.limits is not None:
+        field.nullable = column.accepts_null
+        field.accepts = column.accepts
+        field.precision = column.precision
+        field.scale = column.scale
+        if column.default_json is not None:
+            field.default_json = self._borrow(column.default_json + b"}")
+            field.default_size = <size_t>len(column.default_json)
+        if column.choices is not None:
+            choices = array("q", column.choices).tobytes()
+            field.choices = <const int64_t*>self._borrow(choices)
+            field.n_choices = <uint32_t>len(column.choices)
+        if column.limits is not None:
             field.limited = True
-            field.int_min, field.int_max = plan.limits.integer
-            field.float_min, field.float_max = plan.limits.number
-            field.length_min, field.length_max = plan.limits.length
+            field.int_min, field.int_max = column.limits.integer
+            field.float_min, field.float_max = column.limits.number
+            field.length_min, field.length_max = column.limits.length
         return 0

@@ -31,6 +31,6 @@ cdef class StructDecoder(ObjectDecoder):
         RecentTexts _recent
         list _kept          #: list[object], what is borrowed above
 
-    cdef int _add_shape(self, object table, uint32_t index) except -1
+    cdef int _add_shape(self, object plan, uint32_t index) except -1
     cdef object _build(self, const Shape* shape, const uint8_t* begin)
     cdef object decode(self, const char* payload, Py_ssize_t n)

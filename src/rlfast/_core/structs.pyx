@@ -128,7 +128,7 @@ cdef class StructDecoder(ObjectDecoder):
     ``__slots__``: allocated by its type, with references written to the slots.
 
     Args:
-        plan: object with the attributes of `rlfast.structs.StructPlan`.
+        plan: object with the attributes of `rlfast.schema._slots.StructPlan`.
         kernel: one of `rlfast._core.plan.KERNELS`, or "auto" for the fastest.
     """
 
@@ -137,14 +137,14 @@ cdef class StructDecoder(ObjectDecoder):
         cdef uint32_t most = 1
         self._kept = []
         self._recent = recent_texts()
-        self._plan = CompiledPlan([(None, table) for table in plan.tables], plan.tag_field, kernel)
-        self._shapes = <Shape*>calloc(<size_t>len(plan.tables), sizeof(Shape))
+        self._plan = CompiledPlan([(None, shape.column) for shape in plan.shapes], plan.tag_field, kernel)
+        self._shapes = <Shape*>calloc(<size_t>len(plan.shapes), sizeof(Shape))
         if self._shapes == NULL:
             raise MemoryError
-        self._n_shapes = <uint32_t>len(plan.tables)
+        self._n_shapes = <uint32_t>len(plan.shapes)
         for i in range(self._n_shapes):
-            self._add_shape(plan.tables[i], i)
-            most = max(most, self._plan.decoder.types[i].n_fields)
+            self._add_shape(plan.shapes[i], i)
+            most = max(most, self._plan.decoder.root.types[i].n_fields)
         self._tokens = <Token*>calloc(most, sizeof(Token))
         if self._tokens == NULL:
             raise MemoryError
@@ -160,23 +160,23 @@ cdef class StructDecoder(ObjectDecoder):
         free(self._shapes)
         free(self._tokens)
 
-    cdef int _add_shape(self, object table, uint32_t index) except -1:
+    cdef int _add_shape(self, object plan, uint32_t index) except -1:
         cdef Shape* shape = &self._shapes[index]
-        cdef Field* fields = self._plan.decoder.types[index].fields
+        cdef Field* fields = self._plan.decoder.root.types[index].fields
         cdef Slot* slot
         cdef uint32_t i
         cdef Py_ssize_t code
-        self._kept.append(table)
-        shape.type = <PyTypeObject*>table.struct
+        self._kept.append(plan)
+        shape.type = <PyTypeObject*>plan.struct
         shape.collected = PyType_HasFeature(shape.type, Py_TPFLAGS_HAVE_GC)
-        shape.slots = <Slot*>calloc(<size_t>len(table.fields) + 1, sizeof(Slot))
+        shape.slots = <Slot*>calloc(<size_t>len(plan.slots) + 1, sizeof(Slot))
         if shape.slots == NULL:
             raise MemoryError
-        shape.n_slots = <uint32_t>len(table.fields)
+        shape.n_slots = <uint32_t>len(plan.slots)
         for i in range(shape.n_slots):
-            field = table.fields[i]
+            field = plan.slots[i]
             slot = &shape.slots[i]
-            slot.offset = _offset_of(table.struct, field.attribute)
+            slot.offset = _offset_of(plan.struct, field.attribute)
             if not field.starts_as_list:
                 slot.fallback = <PyObject*>field.default
                 self._kept.append(field.default)
@@ -231,7 +231,7 @@ cdef class StructDecoder(ObjectDecoder):
             return None
         self._busy = True
         try:
-            return self._build(&self._shapes[_index_of(type, self._plan.decoder.types)], p)
+            return self._build(&self._shapes[_index_of(type, self._plan.decoder.root.types)], p)
         finally:
             self._busy = False
 

@@ -95,7 +95,7 @@ cdef class ValueDecoder(ObjectDecoder):
         self._recent = recent_texts()
         self.values = entry.values
         self.decoder.powers = powers()
-        self.decoder.types = &self.type
+        self.decoder.root.types = &self.type
         self.type.names.seed[0] = random_seed()
         self.type.names.seed[1] = random_seed()
         self.type.fields = <Field*>calloc(MAX_KEYS + 1, sizeof(Field))

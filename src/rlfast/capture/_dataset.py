@@ -221,7 +221,7 @@ class Dataset(DatasetFolder):
         Raises:
             CaptureError: a capture is running, a file cannot be read or written, there are dead letters of
                 several streams and none is named, or there is no such stream.
-            UnsupportedFieldError: a field of the type has no column type.
+            UnsupportedFieldError: the type is no struct, union of structs, or list of them.
         """
         report: RedriveReport = self._change("redrive", Redrive(type, **options).run)
         return report

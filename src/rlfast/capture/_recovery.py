@@ -313,7 +313,7 @@ class _Replay:
     ) -> None:
         self._info: WalInfo = segments[-1].info
         self._segments = segments
-        self._assembler = BatchAssembler(type_, adaptive=False)
+        self._assembler = BatchAssembler(type_, adaptive=False, other=True)
         self._assembler.keeps_hook_errors = True
         self._progress = progress
         stream = self._info.stream

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlfast.capture._options import CaptureOptions
 from rlfast.capture._summary import CaptureProgress, CaptureSummary, StopReason, TypeSummary
+from rlfast.decode._batch import OTHER_TABLE
 from rlfast.errors import CaptureError, UsageError, check_callable, check_path, check_type
 from rlfast.sinks._base import RunEnd, Sink, StreamState
 from rlfast.sinks._files import check_free_space, explain
@@ -80,7 +81,7 @@ async def capture(
             was committed before stays, and what is in the journal is committed by the next capture or
             `recover`.
         MissingExtraError: pyarrow is not installed.
-        UnsupportedFieldError: a field of the type has no column type.
+        UnsupportedFieldError: the type is no struct, union of structs, or list of them.
         NetworkError: the connection cannot be opened; the folder is as it was. See `rlfast.connect`.
         UsageError: the folder already holds these sequence numbers; somebody else reads the connection.
     """
@@ -149,7 +150,7 @@ def _load(out: Path | Sink) -> Sink:
 
 def _claim(ws: WebSocketConnection[Any], options: CaptureOptions) -> BatchIterator:
     ws.prefer_plain_text()
-    batches = ws.batches(options.batch_rows, options.batch_wait, hook_errors="dead_letter")
+    batches = ws.batches(options.batch_rows, options.batch_wait, hook_errors="dead_letter", other="keep")
     batches.claim()
     return batches
 
@@ -423,7 +424,7 @@ class _CaptureRun:
         return CaptureSummary(
             stream=ws.stream,
             reason=reason,
-            events=sum(table.events for table in types.values()),
+            events=sum(table.events for name, table in types.items() if name != OTHER_TABLE),
             dead_letters=committed.counts[None],
             types=types,
             payload_bytes=self._payload_bytes,
@@ -445,5 +446,6 @@ def _rows_up_to_event(batch: EventBatch, events: int) -> int:
     """Messages of a batch up to and including its event number `events`, counted from 1."""
     import numpy as np
 
-    seqs = np.concatenate([table[table.own_names.seq] for table in batch.values()])
+    tables = [table for name, table in batch.items() if name != OTHER_TABLE]
+    seqs = np.concatenate([table[table.own_names.seq] for table in tables])
     return int(np.partition(seqs, events - 1)[events - 1]) - batch.first_seq + 1

@@ -10,13 +10,17 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rlfast._core.block import Block
-from rlfast._core.columns import ColumnKind, TableBuilder
 from rlfast._core.decode import BlockDecoder
 from rlfast._core.plan import CompiledPlan
-from rlfast.decode._batch import EventBatch, EventTable
+from rlfast._core.tables import TableBuilder
+from rlfast.decode._batch import OTHER_TABLE, EventBatch, EventTable
 from rlfast.decode._dead_letters import DeadLetter, classify
+from rlfast.decode._recognition import OtherMessage, is_word, unrecognised
+from rlfast.schema import kinds
+from rlfast.schema._columns import Column
 from rlfast.schema._names import OwnNames
-from rlfast.schema._strict import StrictDecoders, strict_decoders
+from rlfast.schema._plan import ColumnPlan
+from rlfast.schema._reference import Reference, reference_of
 
 UNTYPED_TABLE = "message"
 
@@ -27,23 +31,50 @@ Span: TypeAlias = tuple[Block, int, int]
 """Messages [start, stop) of a block."""
 
 
+_DEAD_LETTERS = (
+    Column("reason", kinds.UTF8),
+    Column("error", kinds.UTF8),
+    Column("raw", kinds.BINARY),
+)
+
+
+_OTHER = (Column("reason", kinds.UTF8), Column("json", kinds.JSON))
+
+
+def own_columns(names: OwnNames, *, nullable_item: bool = False) -> tuple[Column, ...]:
+    """The columns in front of every table."""
+    own = (
+        Column(names.seq, kinds.INT64),
+        Column(names.epoch, kinds.INT64),
+        Column(names.received_at, kinds.TIMESTAMP),
+    )
+    return own if names.item is None else (*own, Column(names.item, kinds.INT32, nullable=nullable_item))
+
+
 class JsonText(msgspec.Struct, frozen=True, gc=False):
     """One message of an untyped stream."""
 
     json: str
 
 
+def _table(name: str, names: OwnNames, columns: tuple[Column, ...]) -> TableBuilder:
+    """A table of rows whose attributes are called as its columns."""
+    own = own_columns(names, nullable_item=True)
+    return TableBuilder(name, own, columns, attributes=[column.name for column in columns])
+
+
 class BatchAssembler:
     """Collects decoded blocks into one `EventBatch` at a time.
 
-    A field that the struct does not know is kept in the column ``_extra``. To see it, every struct is decoded
-    as a subclass that forbids unknown fields; the usual event pays nothing for that.
+    A field that a struct does not know is kept in the column ``_extra``.
 
     Args:
         type_: struct type, tagged union of them, or None for any JSON.
         kernel: of the compiled decoder: "auto", one of `rlfast._core.plan.KERNELS`, or None to have msgspec
             decode every event.
         adaptive: whether the text of a field becomes a dictionary where few of its values are distinct.
+        other: whether messages of another kind than the type describes are kept in the table ``_other``, and
+            are no dead letters.
 
     Attributes:
         decoder: what decodes the spans of `begin`.
@@ -52,89 +83,82 @@ class BatchAssembler:
             letter with reason ``hook_error``; otherwise the exception is raised.
     """
 
-    def __init__(self, type_: Any, kernel: str | None = "auto", *, adaptive: bool = True) -> None:
-        self._dead_letters = TableBuilder(
-            "_dead_letters",
-            [
-                ("reason", "reason", ColumnKind.UTF8, False),
-                ("error", "error", ColumnKind.UTF8, False),
-                ("raw", "raw", ColumnKind.BINARY, False),
-            ],
-            False,
-        )
+    def __init__(
+        self, type_: Any, kernel: str | None = "auto", *, adaptive: bool = True, other: bool = False
+    ) -> None:
+        self._plan: ColumnPlan | None = None
+        reference = reference_of(type_) if type_ is not None else None
+        splits = reference is not None and reference.plan.splits
+        letters = OwnNames(item="item") if splits else OwnNames()
+        self._dead_letters = _table("_dead_letters", letters, _DEAD_LETTERS)
         self.num_dead_letters = 0
         self.keeps_hook_errors = False
         self._tag_field: str | None = None
         self._tags: frozenset[object] = frozenset()
         self._builders: list[TableBuilder] = []
         self._own_names = OwnNames()
-        if type_ is None:
-            table = TableBuilder(UNTYPED_TABLE, [("json", "json", ColumnKind.UTF8, False)], False)
+        if reference is None:
+            table = TableBuilder(
+                UNTYPED_TABLE, own_columns(OwnNames()), [Column("json", kinds.JSON)], attributes=["json"]
+            )
             self._builders.append(table)
             self.decoder = BlockDecoder(
                 None if kernel is None else CompiledPlan(table, None, kernel),
                 _json_text,
                 {JsonText: table},
                 self._dead_letters,
-                self._fall_back_untyped,
+                self._refuse,
                 DeadLetter,
             )
         else:
-            self.decoder = self._typed(strict_decoders(type_), kernel, adaptive)
+            self.decoder = self._typed(reference, kernel, adaptive, other)
         self._spans: list[Span] = []
         self._first_seq = -1
         self._last_seq = -1
         self._payload_bytes = 0
 
-    def _typed(self, strict: StrictDecoders, kernel: str | None, adaptive: bool) -> BlockDecoder:
-        plan = strict.plan
-        self._tag_field, self._tags = strict.tag_field, strict.tags
-        self._known_names = strict.known_names
-        self._lenient = strict.lenient
+    def _typed(self, reference: Reference, kernel: str | None, adaptive: bool, other: bool) -> BlockDecoder:
+        plan = reference.plan
+        self._tag_field, self._tags = reference.tag_field, reference.tags
         self._own_names = plan.own_names
-        tables: dict[type, TableBuilder] = {}
-        for table, variant in zip(plan.tables, strict.variants, strict=True):
-            fields = [(f.column, f.attribute, f.kind, f.nullable, f.categories) for f in table.fields]
-            builder = TableBuilder(table.name, fields, adaptive=adaptive, own_names=plan.own_names.columns)
-            tables[table.struct] = tables[variant] = builder
-            self._builders.append(builder)
+        own, extra = own_columns(plan.own_names), Column(plan.own_names.extra, kinds.JSON, nullable=True)
+        self._builders = [
+            TableBuilder(table.name, own, table.fields, extra, adaptive=adaptive) for table in plan.tables
+        ]
         compiled = None
         if kernel is not None:
-            types = list(zip(self._builders, plan.tables, strict=True))
-            compiled = CompiledPlan(types, plan.tag_field, kernel)
+            types = [
+                (builder, table.column) for builder, table in zip(self._builders, plan.tables, strict=True)
+            ]
+            compiled = CompiledPlan(types, plan.tag_field, kernel, plan.splits)
+        tables = {mirror: self._builders[index] for mirror, index in reference.mirrors.items()}
+        if other:
+            self._plan = plan
+            names = OwnNames(item="item") if plan.splits else OwnNames()
+            tables[OtherMessage] = _table(OTHER_TABLE, names, _OTHER)
+            self._builders.append(tables[OtherMessage])
         return BlockDecoder(
             compiled,
-            strict.strict.decode,
+            reference.decode,
             tables,
             self._dead_letters,
-            self._fall_back,
+            self._refuse,
             DeadLetter,
+            reference.split if plan.splits else None,
         )
 
-    def _fall_back(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
-        """Row, and text of its unknown fields or None, for a payload that the strict decoder refused."""
+    def _refuse(self, error: Exception, raw: bytes) -> DeadLetter | OtherMessage:
+        """What becomes of a payload, or an element of one, that cannot become an event."""
         if self.keeps_hook_errors and not isinstance(error, (ValueError, RecursionError, MemoryError)):
-            return DeadLetter("hook_error", f"{type(error).__name__}: {error}", raw), None
-        if isinstance(error, msgspec.ValidationError):
-            try:
-                row = self._lenient.decode(raw)
-                # The lenient decoder skips what it does not know without looking at it closely.
-                fields = msgspec.json.decode(raw)
-            except (ValueError, RecursionError) as refusal:
-                error = refusal
-            else:
-                known = self._known_names[type(row)]
-                unknown = [name for name in fields if name not in known]
-                if not unknown:
-                    return row, None
-                raws = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-                return row, msgspec.json.encode({name: raws[name] for name in unknown}).decode()
+            return DeadLetter("hook_error", f"{type(error).__name__}: {error}", raw)
         verdict = classify(error, raw, self._tag_field, self._tags)
-        return DeadLetter(verdict.reason, verdict.error, raw), None
-
-    def _fall_back_untyped(self, error: Exception, raw: bytes) -> tuple[Any, str | None]:
-        verdict = classify(error, raw, None, frozenset())
-        return DeadLetter(verdict.reason, verdict.error, raw), None
+        if self._plan is not None and verdict.reason in ("unknown_type", "schema_mismatch"):
+            reason = unrecognised(self._plan.event, msgspec.json.decode(raw))
+            if reason is not None:
+                return OtherMessage(reason, raw.decode())
+        if self._plan is not None and verdict.reason == "malformed_json" and is_word(raw):
+            return OtherMessage("a word", msgspec.json.encode(raw.decode().strip()).decode())
+        return DeadLetter(verdict.reason, verdict.error, raw)
 
     @property
     def num_rows(self) -> int:
@@ -199,10 +223,18 @@ class BatchAssembler:
     def empty_tables(self) -> dict[str | None, EventTable]:
         """Return the table of each event type, and for None the dead letters', as before any message."""
         tables: dict[str | None, EventTable] = {
-            table.name: EventTable(table.name, 0, table.finish(), self._own_names) for table in self._builders
+            table.name: EventTable(table.name, 0, table.finish(), self._names_of(table))
+            for table in self._builders
         }
-        tables[None] = EventTable("_dead_letters", 0, self._dead_letters.finish())
+        tables[None] = EventTable(
+            "_dead_letters", 0, self._dead_letters.finish(), self._names_of(self._dead_letters)
+        )
         return tables
+
+    def _names_of(self, table: TableBuilder) -> OwnNames:
+        if table.name not in ("_dead_letters", OTHER_TABLE):
+            return self._own_names
+        return OwnNames(item=None if self._own_names.item is None else "item")
 
     def finish(self) -> EventBatch:
         """Hand over what was collected as a batch, and start anew. There must be at least one message."""
@@ -210,11 +242,15 @@ class BatchAssembler:
         for builder in self._builders:
             rows = builder.num_rows
             if rows:
-                tables[builder.name] = EventTable(builder.name, rows, builder.finish(), self._own_names)
+                tables[builder.name] = EventTable(
+                    builder.name, rows, builder.finish(), self._names_of(builder)
+                )
         buried = self._dead_letters.num_rows
         batch = EventBatch(
             tables,
-            EventTable("_dead_letters", buried, self._dead_letters.finish()),
+            EventTable(
+                "_dead_letters", buried, self._dead_letters.finish(), self._names_of(self._dead_letters)
+            ),
             first_seq=self._first_seq,
             last_seq=self._last_seq,
             payload_bytes=self._payload_bytes,
@@ -226,6 +262,6 @@ class BatchAssembler:
         return batch
 
 
-def _json_text(payload: Any) -> JsonText:
+def _json_text(payload: Any) -> tuple[JsonText, None]:
     msgspec.json.decode(payload)
-    return JsonText(str(payload, "utf-8"))
+    return JsonText(str(payload, "utf-8")), None

@@ -7,25 +7,29 @@ the connection and the event loop are gone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rlfast._core import arrow
-from rlfast._core.columns import ColumnData, ColumnKind, OwnedBuffer
+from rlfast._core.columns import ColumnData
+from rlfast.decode._numpy import to_numpy
 from rlfast.schema._names import OwnNames
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+
+OTHER_TABLE = "_other"
+"""Messages of other kinds than the type describes."""
 
 
 class EventTable:
     """The events of one type in a batch, as columns of `num_rows` values.
 
     ``table["priority"]`` is a numpy array: a read-only view of the column's buffer, without a copy, for
-    int64, float64, timestamps (``datetime64[ns]``) and UUIDs (``V16``); a copy for bool (bits in Arrow),
-    text and lists (object arrays of str, bytes, list). A numeric, bool or UUID column with nulls is a
-    masked array, over the same view where there is one; other nulls are None.
+    numbers, times (``datetime64``, ``timedelta64``) and UUIDs (``V16``); a copy for bool (bits in Arrow),
+    text, decimals, lists, maps and structs (object arrays of str, bytes, Decimal, list, dict). A numeric,
+    bool, time or UUID column with nulls is a masked array, over the same view where there is one; other nulls
+    are None.
 
     The table itself is an Arrow record batch by the PyCapsule interface: ``pyarrow.record_batch(table)``,
     ``polars.DataFrame(table)``. A `str` field is a dictionary column in batches where few of its texts are
@@ -67,7 +71,7 @@ class EventTable:
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Column as a numpy array (see the class). Raises KeyError for an unknown name."""
-        return _to_numpy(self.column(name))
+        return to_numpy(self.column(name))
 
     def column(self, name: str) -> ColumnData:
         """The column's buffers: validity, offsets, data, dictionary. Raises KeyError for an unknown name."""
@@ -144,8 +148,8 @@ class EventBatch(Mapping[str, EventTable]):
 
     @property
     def num_events(self) -> int:
-        """Messages that became events, dead letters not counted."""
-        return self.num_rows - self.dead_letters.num_rows
+        """Rows that are events: all but the dead letters, and messages of other kinds."""
+        return sum(table.num_rows for name, table in self._tables.items() if name != OTHER_TABLE)
 
     def __getitem__(self, name: str) -> EventTable:
         return self._tables[name]
@@ -162,87 +166,3 @@ class EventBatch(Mapping[str, EventTable]):
             f"<EventBatch seq={self.first_seq}..{self.last_seq} {{{types}}} "
             f"dead_letters={self.dead_letters.num_rows}>"
         )
-
-
-_DTYPES = {
-    ColumnKind.INT64: "<i8",
-    ColumnKind.FLOAT64: "<f8",
-    ColumnKind.TIMESTAMP: "datetime64[ns]",
-    ColumnKind.UUID: "V16",
-}
-
-
-def _to_numpy(column: ColumnData) -> NDArray[Any]:
-    import numpy as np
-
-    dtype = _DTYPES.get(column.kind)
-    if dtype is not None:
-        values: NDArray[Any] = np.frombuffer(memoryview(column.data), dtype=dtype, count=column.length)
-        if column.validity is not None:
-            return np.ma.MaskedArray(values, mask=~_bits(column.validity, column.length))
-        return values
-    if column.kind == ColumnKind.BOOL:
-        flags = _bits(column.data, column.length)
-        if column.validity is not None:
-            return np.ma.MaskedArray(flags, mask=~_bits(column.validity, column.length))
-        return flags
-    out = np.empty(column.length, dtype=object)
-    out[:] = _python_values(column)
-    if column.validity is not None:
-        out[~_bits(column.validity, column.length)] = None
-    return out
-
-
-def _bits(buffer: OwnedBuffer, length: int) -> NDArray[np.bool_]:
-    """A bitmap of `length` bits, least significant first, as booleans (a copy)."""
-    import numpy as np
-
-    octets = np.frombuffer(memoryview(buffer), dtype=np.uint8, count=(length + 7) // 8)
-    return np.unpackbits(octets, count=length, bitorder="little").view(np.bool_)
-
-
-def _offsets(buffer: OwnedBuffer, length: int) -> list[int]:
-    import numpy as np
-
-    values: list[int] = np.frombuffer(memoryview(buffer), dtype=np.int32, count=length + 1).tolist()
-    return values
-
-
-def _slices(data: bytes, offsets: list[int]) -> list[bytes]:
-    return [data[start:end] for start, end in pairwise(offsets)]
-
-
-def _python_values(column: ColumnData) -> NDArray[Any]:
-    """Text, bytes and lists as an object array; rows that are null hold an empty value."""
-    import numpy as np
-
-    out = np.empty(column.length, dtype=object)
-    if column.length == 0:
-        return out
-    if column.kind == ColumnKind.DICT_UTF8:
-        assert column.dictionary is not None
-        codes = np.frombuffer(memoryview(column.data), dtype=np.int32, count=column.length)
-        strings = _python_values(column.dictionary)
-        if len(strings):
-            out[:] = strings[codes]
-        return out
-    assert column.offsets is not None
-    offsets = _offsets(column.offsets, column.length)
-    values: list[Any]
-    if column.kind == ColumnKind.UTF8:
-        values = [text.decode() for text in _slices(bytes(column.data), offsets)]
-    elif column.kind == ColumnKind.BINARY:
-        values = list(_slices(bytes(column.data), offsets))
-    else:
-        items: list[Any]
-        if column.kind == ColumnKind.LIST_UUID:
-            data = bytes(column.data)
-            items = [data[16 * i : 16 * i + 16] for i in range(offsets[-1])]
-        else:
-            assert column.child_offsets is not None
-            ends = _offsets(column.child_offsets, offsets[-1])
-            items = [text.decode() for text in _slices(bytes(column.data), ends)]
-        values = [items[start:end] for start, end in pairwise(offsets)]
-    for i, value in enumerate(values):
-        out[i] = value
-    return out

@@ -34,7 +34,7 @@ __all__ = [
     "Severity",
 ]
 
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 ChangeType: TypeAlias = Literal["added", "updated", "deleted", "feature_modified"]
 Severity: TypeAlias = Literal["info", "warning", "critical"]
 

@@ -1,5 +1,47 @@
-"""What a type becomes: columns, slots of structs, and their names. Public: the markers of columns."""
+"""What a type becomes: columns, slots, names. Public: the markers of columns, and the table of kinds."""
 
-from rlfast.schema._markers import CategoryStr, UUIDStr
+from rlfast.schema import kinds
+from rlfast.schema._markers import (
+    CategoryStr,
+    DateTimeNanos,
+    DecimalText,
+    EpochMicros,
+    EpochMillis,
+    EpochNanos,
+    EpochSeconds,
+    Float32,
+    FloatText,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    IntText,
+    UInt8,
+    UInt16,
+    UInt32,
+    UInt64,
+    UUIDStr,
+)
 
-__all__ = ["CategoryStr", "UUIDStr"]
+__all__ = [
+    "CategoryStr",
+    "DateTimeNanos",
+    "DecimalText",
+    "EpochMicros",
+    "EpochMillis",
+    "EpochNanos",
+    "EpochSeconds",
+    "Float32",
+    "FloatText",
+    "Int8",
+    "Int16",
+    "Int32",
+    "Int64",
+    "IntText",
+    "UInt8",
+    "UInt16",
+    "UInt32",
+    "UInt64",
+    "UUIDStr",
+    "kinds",
+]

@@ -35,6 +35,7 @@ class OwnNames(msgspec.Struct, frozen=True):
         type: key of the folders of the types, as in ``type=kb_change``.
         date: key of the folders of the days, with a partition.
         hour: key of the folders of the hours, with a partition.
+        item: column of the place in its message, of events that are elements of an array; else None.
     """
 
     seq: str = "seq"
@@ -45,6 +46,7 @@ class OwnNames(msgspec.Struct, frozen=True):
     type: str = "type"
     date: str = "date"
     hour: str = "hour"
+    item: str | None = None
 
     @property
     def columns(self) -> tuple[str, str, str, str]:
@@ -52,11 +54,19 @@ class OwnNames(msgspec.Struct, frozen=True):
         return self.seq, self.epoch, self.received_at, self.extra
 
 
-def own_names(fields: Iterable[str]) -> OwnNames:
-    """Return what our names are beside `fields`, the names of all fields of all tables."""
+def own_names(fields: Iterable[str], *, splits: bool = False) -> OwnNames:
+    """Return what our names are beside `fields`, the names of all fields of all tables.
+
+    Args:
+        fields: names in JSON.
+        splits: whether messages are arrays of events.
+    """
     taken = {field.lower() for field in fields}
     names: dict[str, str] = {}
-    for attribute, name in msgspec.structs.asdict(OwnNames()).items():
+    wanted = OwnNames(item="item") if splits else OwnNames()
+    for attribute, name in msgspec.structs.asdict(wanted).items():
+        if name is None:
+            continue
         base = f"rlfast_{name.lstrip('_')}"
         candidates = (name, base, *(f"{base}_{i}" for i in range(1, len(taken) + 1)))
         names[attribute] = next(free for free in candidates if free.lower() not in taken)

@@ -13,29 +13,18 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect
 
-from rlfast._core.columns import ColumnKind
 from rlfast._core.structs import StructDecoder, slots_of
 from rlfast.errors import UnsupportedFieldError
-from rlfast.schema import _plan as schema
+from rlfast.schema import kinds
+from rlfast.schema._columns import Column, column_of, core_type, texts_of
 
 
 class SlotPlan(msgspec.Struct, frozen=True):
-    """One field of a struct.
+    """One field of a struct."""
 
-    The attributes up to `limits` have the meaning of those of `rlfast.schema._plan.FieldPlan`.
-    """
-
-    column: str
-    """Name in JSON."""
     attribute: str
-    kind: ColumnKind
-    accepts_null: bool
-    required: bool
-    default_json: bytes | None
-    limits: schema.Limits | None
-    default_is_null: bool
-    """Whether `default` or `starts_as_list` says what an absent field holds."""
     default: Any
+    """What an absent field holds, unless a new, empty list."""
     starts_as_list: bool
     """Whether an absent field holds a new, empty list."""
     categories: tuple[str, ...] | None
@@ -44,22 +33,18 @@ class SlotPlan(msgspec.Struct, frozen=True):
 
 
 class ShapePlan(msgspec.Struct, frozen=True):
-    """One struct type."""
+    """One struct type: what JSON may hold, as a column that is not made, and where it goes."""
 
     struct: type
-    fields: tuple[SlotPlan, ...]
-    tag: str | int | None
-    keeps_unknown: bool
-    """Whether fields that the struct does not know are skipped, rather than refused."""
-    always_fallback: bool
-    """Whether msgspec decodes all events of the type."""
+    column: Column
+    slots: tuple[SlotPlan, ...]
 
 
 class StructPlan(msgspec.Struct, frozen=True):
     """A struct type, or a tagged union of them."""
 
     tag_field: str | None
-    tables: tuple[ShapePlan, ...]
+    shapes: tuple[ShapePlan, ...]
 
 
 def struct_decoder(type_: Any) -> StructDecoder | None:
@@ -101,61 +86,77 @@ def struct_plan(type_: Any) -> StructPlan | None:
             return None
         tag_field = member.tag_field
         shapes.append(_shape(member))
-    if all(shape.always_fallback for shape in shapes):
+    if all(shape.column.always_fallback for shape in shapes):
         return None
     return StructPlan(tag_field, tuple(shapes))
 
 
 def _shape(struct: inspect.StructType) -> ShapePlan:
-    fields: tuple[SlotPlan, ...] = ()
+    fields: list[tuple[Column, SlotPlan]] = []
     always_fallback = hasattr(struct.cls, "__post_init__") or not slots_of(
         struct.cls, [f.name for f in struct.fields]
     )
     if not always_fallback:
         try:
-            fields = tuple(_slot(field) for field in struct.fields)
+            fields = [_slot(field) for field in struct.fields]
         except UnsupportedFieldError:
             always_fallback = True
-    return ShapePlan(struct.cls, fields, struct.tag, not struct.forbid_unknown_fields, always_fallback)
+    column = Column(
+        struct.cls.__name__,
+        kinds.STRUCT,
+        children=tuple(column for column, _ in fields),
+        tag_field=struct.tag_field,
+        tag=struct.tag,
+        keeps_unknown=not struct.forbid_unknown_fields,
+        always_fallback=always_fallback,
+    )
+    return ShapePlan(struct.cls, column, tuple(slot for _, slot in fields))
 
 
-def _slot(field: inspect.Field) -> SlotPlan:
+def _slot(field: inspect.Field) -> tuple[Column, SlotPlan]:
     """The plan of a field. Raises UnsupportedFieldError if msgspec must decode it."""
-    info = schema.core_type(field.type)
-    kind, accepts_null = schema.column_kind(field.type, field.name)
-    if schema.only_msgspec_can_check(field.type, kind):
-        raise UnsupportedFieldError(field.name)
+    info = core_type(field.type)
+    column = column_of(field.type, None, field.encode_name)
     categories: tuple[str, ...] | None = None
     objects: tuple[Any, ...] | None = None
+    kind = column.kind
+    if column.always_fallback or column.remade:
+        raise UnsupportedFieldError(field.name)
     if isinstance(info, inspect.StrType):
         # However its column is made.
-        kind = ColumnKind.UTF8
+        kind = kinds.UTF8
     elif isinstance(info, inspect.ListType):
-        if not isinstance(schema.core_type(info.item_type), inspect.StrType):
+        item = column.children[0] if column.children else column
+        if (
+            not isinstance(core_type(info.item_type), inspect.StrType)
+            or item.accepts_null
+            or item.limits
+            or item.always_fallback
+        ):
             raise UnsupportedFieldError(field.name)
-        kind = ColumnKind.LIST_UTF8
-    elif isinstance(info, inspect.LiteralType):
-        categories = objects = schema.texts_of(info)
-        kind = ColumnKind.UTF8
-    elif isinstance(info, inspect.EnumType):
-        categories, objects = schema.texts_of(info), tuple(info.cls)
-        kind = ColumnKind.UTF8
-    elif kind not in (ColumnKind.INT64, ColumnKind.FLOAT64, ColumnKind.BOOL):
+        column = msgspec.structs.replace(column, children=(msgspec.structs.replace(item, kind=kinds.UTF8),))
+    elif kind is kinds.CATEGORY and isinstance(info, (inspect.LiteralType, inspect.EnumType)):
+        categories = objects = texts_of(info)
+        if isinstance(info, inspect.EnumType):
+            objects = tuple(info.cls)
+        kind = kinds.UTF8
+    elif kind not in (kinds.INT64, kinds.FLOAT64, kinds.BOOL):
         raise UnsupportedFieldError(field.name)
     starts_as_list = field.default_factory is list
     # What nobody can change can be shared. The default UNSET is shown as none at all.
     shared = isinstance(field.default, (str, int, float, bool, enum.Enum, type(None)))
-    return SlotPlan(
-        column=field.encode_name,
-        attribute=field.name,
+    column = msgspec.structs.replace(
+        column,
         kind=kind,
-        accepts_null=accepts_null,
         required=field.required,
-        default_json=None,
-        limits=schema.limits_of(info),
         default_is_null=not field.required and (shared or starts_as_list),
+        default_json=None,
+    )
+    slot = SlotPlan(
+        attribute=field.name,
         default=field.default if shared else None,
         starts_as_list=starts_as_list,
         categories=categories,
         objects=objects,
     )
+    return column, slot

@@ -10,8 +10,12 @@ __all__ = ["tagging"]
 
 
 def tagging(type_: Any) -> tuple[str | None, frozenset[object]]:
-    """Tag field and known tags of a struct type or union; (None, empty) for any other type."""
+    """Tag field and known tags of a struct type or union, or of a list of them; (None, empty) for any other
+    type.
+    """
     info = msgspec.inspect.type_info(type_)
+    if isinstance(info, msgspec.inspect.ListType):
+        info = info.item_type
     members = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
     structs = [member for member in members if isinstance(member, msgspec.inspect.StructType)]
     fields = {struct.tag_field for struct in structs}

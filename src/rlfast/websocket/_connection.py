@@ -195,27 +195,27 @@ class WebSocketConnection(MessageSource, Generic[T]):
         max_wait: float = 0.25,
         *,
         hook_errors: Literal["raise", "dead_letter"] = "raise",
+        other: Literal["keep", "dead_letter"] = "dead_letter",
     ) -> BatchIterator:
         """Iterate over what arrives as `EventBatch`.
 
         A batch is handed out when it has `max_rows` messages, or `max_wait` seconds after its first one. The
         iteration ends when the stream is over and everything that was received is delivered. Leaving the loop
-        loses nothing: a later `batches()` goes on where this one stopped.
-
-        A message that a hook of the type (``__post_init__``) trips over raises that exception, and stays the
-        next to be read; with ``hook_errors="dead_letter"`` it becomes a dead letter with reason
-        ``hook_error``.
+        loses nothing: a later `batches()` goes on where this one stopped. A message that a hook of the type
+        (``__post_init__``) trips over raises that exception, and stays the next to be read; with
+        ``hook_errors="dead_letter"`` it is a dead letter with reason ``hook_error``. One of another kind than
+        the type describes is a dead letter, too, or with ``other="keep"`` a row of the table ``_other``.
 
         Raises:
-            UnsupportedFieldError: a field of the type has no column type.
-            UsageError: (from the iteration) another reader is at work; it was called from elsewhere than the
-                connection's event loop.
+            UnsupportedFieldError: the type is no struct, union of structs, or list of them.
+            UsageError: (from the iteration) another reader, or another event loop, is at work.
         """
         check_int("max_rows", max_rows, 1, sys.maxsize)
         check_number("max_wait", max_wait, 0, note="seconds")
         check_choice("hook_errors", hook_errors, ("raise", "dead_letter"))
+        check_choice("other", other, ("keep", "dead_letter"))
         if self._block_decoding is None:
-            assembler = BatchAssembler(self._type, adaptive=self._adaptive)
+            assembler = BatchAssembler(self._type, adaptive=self._adaptive, other=other == "keep")
             self._block_decoding = BlockDecoding(self._queue, assembler)
         self._block_decoding.assembler.keeps_hook_errors = hook_errors == "dead_letter"
         return BatchIterator(self, self._queue, self._reader, self._block_decoding, max_rows, max_wait)

@@ -9,25 +9,22 @@
 
 #include "string_table.h"
 
-enum rl_kind {
-    RL_INT64,
-    RL_FLOAT64,
-    RL_BOOL,
-    RL_UTF8,
-    RL_UUID,
-    RL_DICT_UTF8,       /* int32 codes of strings */
-    RL_LIST_UTF8,
-    RL_LIST_UUID,
-    RL_BINARY,
-    RL_TIMESTAMP        /* int64 nanoseconds since 1970-01-01 UTC, UTC */
+/* How the values of a column lie in memory. */
+enum rl_layout {
+    RL_FIXED_WIDTH,     /* `width` bytes each */
+    RL_BITS,
+    RL_BYTES,           /* offsets and bytes */
+    RL_DICTIONARY,      /* int32 codes of strings */
+    RL_OFFSETS,         /* lists and maps: offsets into one child, whose `length` says where the next item goes */
+    RL_CHILDREN         /* structs: each child has the same rows, but for nulls at the end that it may lack */
 };
 
-/* How the rows of a text column are stored at the moment. */
+/* Where the strings of a dictionary come from. */
 enum rl_encoding {
-    RL_PLAIN,           /* offsets and bytes */
-    RL_STRING_TABLE,    /* codes; new strings are added */
-    RL_ADAPTIVE,        /* the same, until there are too many strings: then RL_PLAIN */
-    RL_FIXED            /* codes of strings that the type names; no others */
+    RL_PLAIN,           /* there is no dictionary */
+    RL_STRING_TABLE,    /* new strings are added */
+    RL_ADAPTIVE,        /* the same, until there are too many of them: then the layout becomes RL_BYTES */
+    RL_FIXED            /* strings that the type names; no others */
 };
 
 /* A dictionary pays while it is small enough for the cache, and while strings repeat. */
@@ -36,17 +33,19 @@ enum { RL_MAX_STRINGS = 4096, RL_TRIAL_STRINGS = 64 };
 /* Slack behind text, so that short texts are copied in one piece. */
 enum { RL_TEXT_SLACK = 32 };
 
-typedef struct {
-    int kind;           /* enum rl_kind */
-    int encoding;       /* enum rl_encoding, of text */
-    int64_t length;
+typedef struct rl_column {
+    int layout;         /* enum rl_layout, at the moment */
+    int encoding;       /* enum rl_encoding, at the moment */
+    size_t width;       /* bytes per row in `data`; 0 but for RL_FIXED_WIDTH and RL_DICTIONARY */
+    int64_t length;     /* of a child: rows that it has; of a table's column: set from outside */
     int64_t null_count;
     int64_t capacity;   /* rows that there is room for */
     rl_buffer validity; /* bitmap, least significant bit first; no memory until the first null */
-    rl_buffer offsets;  /* int32, of plain text, binary and lists */
-    rl_buffer data;     /* values, codes, bits, or bytes of text; `size` counts only where offsets point into it */
-    rl_buffer child_offsets;    /* int32, of the items of RL_LIST_UTF8; never empty once there is room for a row */
+    rl_buffer offsets;  /* int32, of RL_BYTES and RL_OFFSETS */
+    rl_buffer data;     /* values, codes, bits, or bytes; `size` counts only where offsets point into it */
     rl_string_table *strings;   /* borrowed; NULL for columns without a dictionary */
+    struct rl_column **children;    /* borrowed, and the array, too */
+    uint32_t n_children;
 } rl_column;
 
 /* Columns of one table, which have the same rows. The pointers are borrowed, the array is not. */
@@ -59,32 +58,14 @@ typedef struct {
     rl_column *seq;
     rl_column *epoch;
     rl_column *received_at;
+    rl_column *item;    /* where messages are arrays of events: which of them; or NULL */
+    int64_t kept;       /* rows of the messages before this one */
     rl_column *extra;   /* not in `columns`: it is as long as its last value needs, until the table is finished */
 } rl_rows;
 
 RL_INLINE int rl_has_offsets(const rl_column *c)
 {
-    return c->kind == RL_LIST_UTF8 || c->kind == RL_LIST_UUID || c->kind == RL_BINARY
-        || (c->kind == RL_UTF8 && c->encoding == RL_PLAIN);
-}
-
-/* Bytes per row in `data`; 0 for bits and for what has offsets. */
-RL_INLINE size_t rl_width(const rl_column *c)
-{
-    switch (c->kind) {
-    case RL_INT64:
-    case RL_FLOAT64:
-    case RL_TIMESTAMP:
-        return 8;
-    case RL_UUID:
-        return 16;
-    case RL_DICT_UTF8:
-        return 4;
-    case RL_UTF8:
-        return c->encoding == RL_PLAIN ? 0 : 4;
-    default:
-        return 0;
-    }
+    return c->layout == RL_BYTES || c->layout == RL_OFFSETS;
 }
 
 RL_INLINE int32_t *rl_offsets(const rl_column *c)
@@ -103,14 +84,10 @@ RL_INLINE void rl_set_bit(rl_buffer *bitmap, int64_t i, int value)
     *octet = (uint8_t)((*octet & ~(1 << (i & 7))) | value << (i & 7));
 }
 
-/* Where the next item, or byte of text, goes: the offset behind the last value. */
+/* Where the next item, or byte, goes: the offset behind the last value. */
 RL_INLINE int32_t rl_end(const rl_column *c)
 {
-    if (c->kind == RL_LIST_UUID)
-        return (int32_t)(c->data.size / 16);
-    if (c->kind == RL_LIST_UTF8)
-        return (int32_t)(c->child_offsets.size / sizeof(int32_t)) - 1;
-    return (int32_t)c->data.size;
+    return (int32_t)(c->layout == RL_OFFSETS ? (size_t)c->children[0]->length : c->data.size);
 }
 
 RL_INLINE int rl_grow_to(rl_buffer *buffer, size_t capacity)
@@ -135,11 +112,10 @@ RL_INLINE int rl_grow_validity(rl_column *c, int64_t rows)
     return RL_OK;
 }
 
-/* Make room for `rows` rows in all; the column is as it was when that fails. */
+/* Make room for `rows` rows in all; the column is as it was when that fails. Children get theirs when they are written. */
 RL_NOINLINE int rl_column_reserve(rl_column *c, int64_t rows)
 {
     int first = c->offsets.data == NULL;
-    int32_t zero = 0;
     if (rows <= c->capacity)
         return RL_OK;
     if (c->validity.data != NULL && rl_grow_validity(c, rows) != RL_OK)
@@ -149,11 +125,9 @@ RL_NOINLINE int rl_column_reserve(rl_column *c, int64_t rows)
             return RL_NO_MEMORY;
         if (first)
             rl_offsets(c)[0] = 0;
-        if (c->kind == RL_LIST_UTF8 && c->child_offsets.size == 0
-            && rl_buffer_append(&c->child_offsets, &zero, sizeof zero) != RL_OK)
-            return RL_NO_MEMORY;
     }
-    else if (rl_grow_to(&c->data, c->kind == RL_BOOL ? (size_t)(rows + 7) / 8 : (size_t)rows * rl_width(c)) != RL_OK)
+    else if (c->layout != RL_CHILDREN
+             && rl_grow_to(&c->data, c->layout == RL_BITS ? (size_t)(rows + 7) / 8 : (size_t)rows * c->width) != RL_OK)
         return RL_NO_MEMORY;
     c->capacity = rows;
     return RL_OK;
@@ -177,15 +151,14 @@ RL_NOINLINE int rl_rows_grow(rl_rows *table)
 
 RL_NOINLINE int rl_put_null(rl_column *c, int64_t row)
 {
-    size_t width = rl_width(c);
     if (c->validity.data == NULL && rl_grow_validity(c, c->capacity) != RL_OK)
         return RL_NO_MEMORY;
     if (rl_has_offsets(c))
         rl_offsets(c)[row + 1] = rl_end(c);
-    else if (c->kind == RL_BOOL)
+    else if (c->layout == RL_BITS)
         rl_set_bit(&c->data, row, 0);
-    else
-        memset(c->data.data + (size_t)row * width, 0, width);
+    else if (c->width != 0)
+        memset(c->data.data + (size_t)row * c->width, 0, c->width);
     rl_set_bit(&c->validity, row, 0);
     c->null_count++;
     return RL_OK;
@@ -204,11 +177,11 @@ RL_NOINLINE int rl_put_nulls(rl_column *c, int64_t row, int64_t count)
         int32_t *ends = rl_offsets(c), last = rl_end(c);
         for (; i < end; i++)
             ends[i + 1] = last;
-    } else if (c->kind == RL_BOOL) {
+    } else if (c->layout == RL_BITS) {
         for (; i < end; i++)
             rl_set_bit(&c->data, i, 0);
-    } else {
-        memset(c->data.data + (size_t)row * rl_width(c), 0, (size_t)count * rl_width(c));
+    } else if (c->width != 0) {
+        memset(c->data.data + (size_t)row * c->width, 0, (size_t)count * c->width);
     }
     bits = c->validity.data;
     for (i = row; i < end && (i & 7); i++)
@@ -221,6 +194,23 @@ RL_NOINLINE int rl_put_nulls(rl_column *c, int64_t row, int64_t count)
         rl_set_bit(&c->validity, i, 0);
     c->null_count += count;
     return RL_OK;
+}
+
+/* Before row `row` of a child is written: have it there, and the nulls that it lacks before it. */
+RL_NOINLINE int rl_catch_up(rl_column *c, int64_t row)
+{
+    int64_t rows = row + 1 > 2 * c->capacity ? row + 1 : 2 * c->capacity;
+    if (row >= c->capacity && rl_column_reserve(c, rows > 64 ? rows : 64) != RL_OK)
+        return RL_NO_MEMORY;
+    if (rl_put_nulls(c, c->length, row - c->length) != RL_OK)
+        return RL_NO_MEMORY;
+    c->length = row;
+    return RL_OK;
+}
+
+RL_INLINE int rl_ready(rl_column *c, int64_t row)
+{
+    return RL_LIKELY(c->length == row && row < c->capacity) ? RL_OK : rl_catch_up(c, row);
 }
 
 RL_INLINE void rl_put_int64(rl_column *c, int64_t row, int64_t value)
@@ -236,6 +226,22 @@ RL_INLINE void rl_put_double(rl_column *c, int64_t row, double value)
 RL_INLINE uint8_t *rl_uuid_place(rl_column *c, int64_t row)
 {
     return c->data.data + (size_t)row * 16;
+}
+
+RL_INLINE uint8_t *rl_place(rl_column *c, int64_t row)
+{
+    return c->data.data + (size_t)row * c->width;
+}
+
+/* An integer of 1 to 8 bytes, which hold it. */
+RL_INLINE void rl_put_integer(rl_column *c, int64_t row, uint64_t value)
+{
+    switch (c->width) {
+    case 1: c->data.data[row] = (uint8_t)value; break;
+    case 2: ((uint16_t *)c->data.data)[row] = (uint16_t)value; break;
+    case 4: ((uint32_t *)c->data.data)[row] = (uint32_t)value; break;
+    default: ((uint64_t *)c->data.data)[row] = value; break;
+    }
 }
 
 /* Bytes of text behind `data`, ended by an offset in `offsets[at]`. */
@@ -296,7 +302,9 @@ RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
     rl_buffer_free(&c->data);
     c->data = data;
     c->offsets = offsets;
+    c->layout = RL_BYTES;
     c->encoding = RL_PLAIN;
+    c->width = 0;
     rl_table_clear(c->strings);
     return RL_OK;
 }
@@ -334,43 +342,35 @@ RL_INLINE int rl_put_text(rl_column *c, int64_t row, const uint8_t *text, size_t
     return rl_put_bytes(c, &rl_offsets(c)[row + 1], text, n, around.end);
 }
 
-/* One more item of the list that row `row` is to hold; `rl_close_list` ends it. */
-RL_INLINE int rl_put_text_item(rl_column *c, const uint8_t *text, size_t n, const uint8_t *text_end)
-{
-    int32_t end;
-    int result;
-    if (RL_UNLIKELY(c->child_offsets.size > INT32_MAX - 8))
-        return RL_TOO_BIG;
-    if (rl_buffer_reserve(&c->child_offsets, sizeof end) != RL_OK)
-        return RL_NO_MEMORY;
-    result = rl_put_bytes(c, &end, text, n, text_end);
-    if (result == RL_OK)
-        rl_buffer_append(&c->child_offsets, &end, sizeof end);
-    return result;
-}
-
-RL_INLINE void rl_close_list(rl_column *c, int64_t row)
-{
-    rl_offsets(c)[row + 1] = rl_end(c);
-}
+static void rl_shorten(rl_column *c, int64_t length);
 
 /* Take back what was written at row `row`, complete or not. Strings stay; unused ones do no harm. */
-RL_NOINLINE void rl_take_back(rl_column *c, int64_t row)
+static void rl_take_back(rl_column *c, int64_t row)
 {
+    uint32_t i;
     if (row >= c->capacity)
         return;
     if (c->validity.data != NULL && !rl_bit(&c->validity, row)) {
         rl_set_bit(&c->validity, row, 1);
         c->null_count--;
     }
-    if (rl_has_offsets(c)) {
-        int32_t end = rl_offsets(c)[row];
-        if (c->kind == RL_LIST_UTF8) {
-            c->child_offsets.size = (size_t)(end + 1) * sizeof(int32_t);
-            end = ((int32_t *)c->child_offsets.data)[end];
-        }
-        c->data.size = (size_t)end * (c->kind == RL_LIST_UUID ? 16 : 1);
-    }
+    if (c->layout == RL_BYTES)
+        c->data.size = (size_t)rl_offsets(c)[row];
+    else if (c->layout == RL_OFFSETS)
+        rl_shorten(c->children[0], rl_offsets(c)[row]);
+    else if (c->layout == RL_CHILDREN)
+        for (i = 0; i < c->n_children; i++)
+            if (c->children[i]->length >= row)
+                rl_shorten(c->children[i], row);
+}
+
+static void rl_shorten(rl_column *c, int64_t length)
+{
+    /* What was begun last may not count yet. */
+    int64_t row = c->length;
+    for (; row >= length; row--)
+        rl_take_back(c, row);
+    c->length = length;
 }
 
 #endif

@@ -1,9 +1,11 @@
-/* Values into columns: those of fields that the type knows, and the text of those that it does not know. lex.h has the
- * rules. */
+/* Values without others inside them into columns. lex.h has the rules; containers.h has the rest. */
 #ifndef RLFAST_COLUMN_VALUES_H
 #define RLFAST_COLUMN_VALUES_H
 
+#include "base64.h"
+#include "decimals.h"
 #include "lex.h"
+#include "times.h"
 #include "uuid.h"
 
 RL_INLINE const uint8_t *rl_take_text(
@@ -35,188 +37,204 @@ RL_INLINE const uint8_t *rl_text_value(
     return rl_slow_text_value(d, f, row, p, q, in);
 }
 
-RL_INLINE const uint8_t *rl_list_value(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+/* JSON's null at p, where the field takes it; returns the place behind it. */
+RL_INLINE const uint8_t *rl_null_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {
-    rl_column *c = f->column;
-    rl_input around;
-    rl_span text;
-    int64_t items = 0;
-    p = rl_skip_space(p + 1);
-    if (*p == ']')
-        p++;
-    else
-        for (;;) {
-            if (*p != '"')
-                return NULL;
-            if (f->kind == RL_LIST_UUID) {
-                if (in.end - p < 38 || p[37] != '"' || c->data.size / 16 >= INT32_MAX)
-                    return NULL;
-                if (rl_buffer_reserve(&c->data, 16) != RL_OK)
-                    return rl_checked(d, RL_NO_MEMORY, p);
-                if (!rl_parse_uuid(p + 1, c->data.data + c->data.size))
-                    return NULL;
-                c->data.size += 16;
-                p += 38;
-            }
-            else {
-                p = rl_string(d, p + 1, in, &text, &around);
-                if (p == NULL)
-                    return NULL;
-                p = rl_checked(d, rl_put_text_item(c, text.text, text.size, around.end), p);
-                if (p == NULL)
-                    return NULL;
-            }
-            items++;
-            p = rl_skip_space(p);
-            if (*p == ']') {
-                p++;
-                break;
-            }
-            if (*p != ',')
-                return NULL;
-            p = rl_skip_space(p + 1);
-        }
-    if (f->limited && (items < f->length_min || items > f->length_max))
-        return NULL;
-    rl_close_list(c, row);
-    return p;
-}
-
-/* Write the value at p at row `row`; returns the place behind it. */
-RL_INLINE const uint8_t *rl_value(
-    rl_decoder *d, const rl_type *t, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
-{
-    int64_t integer;
-    double number;
-    switch (f->kind) {
-    case RL_UUID:
-        if (RL_UNLIKELY(*p != '"'))
-            break;
-        if (in.end - p < 38 || p[37] != '"' || !rl_parse_uuid(p + 1, rl_uuid_place(f->column, row)))
-            return NULL;
-        return p + 38;
-    case RL_UTF8:
-    case RL_DICT_UTF8:
-        if (RL_UNLIKELY(*p != '"'))
-            break;
-        return rl_text_value(d, f, row, p, in);
-    case RL_INT64:
-        if (RL_UNLIKELY(*p == 'n'))
-            break;
-        p = rl_parse_int64(p, in.end, &integer);
-        if (p == NULL || (f->limited && (integer < f->int_min || integer > f->int_max)))
-            return NULL;
-        rl_put_int64(f->column, row, integer);
-        return p;
-    case RL_FLOAT64:
-        if (RL_UNLIKELY(*p == 'n'))
-            break;
-        p = rl_parse_double(p, in.end, d->powers, &number);
-        if (p == NULL || (f->limited && !(number >= f->float_min && number <= f->float_max)))
-            return NULL;
-        rl_put_double(f->column, row, number);
-        return p;
-    case RL_BOOL:
-        if (in.end - p >= 4 && memcmp(p, "true", 4) == 0) {
-            rl_set_bit(&f->column->data, row, 1);
-            return p + 4;
-        }
-        if (in.end - p >= 5 && memcmp(p, "false", 5) == 0) {
-            rl_set_bit(&f->column->data, row, 0);
-            return p + 5;
-        }
-        break;
-    case RL_LIST_UTF8:
-    case RL_LIST_UUID:
-        if (RL_UNLIKELY(*p != '['))
-            break;
-        return rl_list_value(d, f, row, p, in);
-    case RL_TAG:
-        return rl_match(p, in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
-    default:
-        return NULL;
-    }
     if (f->nullable && in.end - p >= 4 && memcmp(p, "null", 4) == 0)
         return rl_checked(d, rl_put_null(f->column, row), p + 4);
     return NULL;
 }
 
-/* -- fields that the type does not know ------------------------------------------------------------------------ */
-
-/* Keep the unknown field `name`, which holds no escapes, and whose value is at p. */
-RL_NOINLINE const uint8_t *rl_keep_unknown(rl_decoder *d, rl_span name, const uint8_t *p, rl_input in)
+/* Whether the JSON text p[0:n], which is well-formed, is of a kind that `accepts` names. */
+RL_INLINE int rl_accepted(uint8_t accepts, const uint8_t *p, size_t n)
 {
-    const uint8_t *value = p;
-    size_t size;
-    uint8_t *write;
-    int i;
-    if (d->n_unknown == RL_MAX_UNKNOWN)
+    size_t i;
+    switch (*p) {
+    case '"': return accepts & RL_ACCEPT_STRING;
+    case '{': return accepts & RL_ACCEPT_OBJECT;
+    case '[': return accepts & RL_ACCEPT_ARRAY;
+    case 't': case 'f': return accepts & RL_ACCEPT_BOOL;
+    case 'n': return accepts & RL_ACCEPT_NULL;
+    default: break;
+    }
+    if ((accepts & (RL_ACCEPT_INTEGER | RL_ACCEPT_NUMBER)) == (RL_ACCEPT_INTEGER | RL_ACCEPT_NUMBER))
+        return 1;
+    for (i = 0; i < n; i++)
+        if (p[i] == '.' || (p[i] | 0x20) == 'e')
+            return accepts & RL_ACCEPT_NUMBER;
+    return accepts & RL_ACCEPT_INTEGER;
+}
+
+/* Any JSON, kept as the text that it is. */
+RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    const uint8_t *after = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+    /* A container may have taken the last byte of the input. */
+    if (after == NULL || after >= in.end)
         return NULL;
-    for (i = 0; i < d->n_unknown; i++)
-        if (d->unknown_names[i].size == name.size && memcmp(d->unknown_names[i].text, name.text, name.size) == 0)
+    if (RL_UNLIKELY(*p == 'n') && f->nullable)
+        return rl_checked(d, rl_put_null(f->column, row), after);
+    if (!rl_accepted(f->accepts, p, (size_t)(after - p)))
+        return NULL;
+    return rl_checked(d, rl_put_text(f->column, row, p, (size_t)(after - p), in), after);
+}
+
+/* A value that JSON has as a string: dates, numbers as text, and so on. Whether `text` is one. */
+RL_INLINE int rl_put_parsed(rl_decoder *d, const rl_field *f, int64_t row, rl_span text, rl_input around)
+{
+    const uint8_t *p = text.text, *end = p + text.size;
+    int64_t integer = 0, days = 0;
+    double number = 0;
+    int has_zone, result;
+    switch (f->kind) {
+    case RL_DATETIME:
+    case RL_DATETIME_NANOS:
+        if (!rl_parse_datetime(
+                p, text.size, f->kind == RL_DATETIME ? RL_MICRO_DIGITS : RL_NANO_DIGITS, &integer, &has_zone)
+            || (!has_zone && !f->accepts))
+            return 0;
+        rl_put_int64(f->column, row, integer);
+        return 1;
+    case RL_NAIVE_DATETIME:
+        if (!rl_parse_datetime(p, text.size, RL_MICRO_DIGITS, &integer, &has_zone) || has_zone)
+            return 0;
+        rl_put_int64(f->column, row, integer);
+        return 1;
+    case RL_DATE:
+        if (text.size != 10 || !rl_parse_date(p, &days))
+            return 0;
+        rl_put_integer(f->column, row, (uint64_t)days);
+        return 1;
+    case RL_TIME:
+        if (!rl_parse_clock(p, end, RL_MICRO_DIGITS, &integer, &has_zone))
+            return 0;
+        integer %= 86400000000;
+        rl_put_int64(f->column, row, integer < 0 ? integer + 86400000000 : integer);
+        return 1;
+    case RL_FLOAT_TEXT:
+        if (rl_parse_double(p, end, d->powers, &number) != end)
+            return 0;
+        rl_put_double(f->column, row, number);
+        return 1;
+    case RL_INT_TEXT:
+        if (rl_parse_int64(p, end, &integer) != end)
+            return 0;
+        rl_put_int64(f->column, row, integer);
+        return 1;
+    case RL_DECIMAL_TEXT:
+        if (rl_decimal_end(p, end, 1) != end)
+            return 0;
+        result = rl_put_text(f->column, row, p, text.size, around);
+        d->no_memory |= result == RL_NO_MEMORY;
+        return result == RL_OK;
+    case RL_DECIMAL128:
+    case RL_DECIMAL256:
+        return rl_decimal_end(p, end, 0) == end
+            && rl_parse_decimal(p, text.size, f->precision, f->scale, f->column->width, rl_place(f->column, row));
+    case RL_BASE64:
+        if (text.size % 4 != 0)
+            return 0;
+        if (rl_buffer_reserve(&f->column->data, text.size + RL_TEXT_SLACK) != RL_OK) {
+            d->no_memory = 1;
+            return 0;
+        }
+        integer = rl_parse_base64(p, text.size, f->column->data.data + f->column->data.size);
+        if (integer < 0 || f->column->data.size + (size_t)integer > INT32_MAX
+            || (f->limited && (integer < f->length_min || integer > f->length_max)))
+            return 0;
+        f->column->data.size += (size_t)integer;
+        rl_offsets(f->column)[row + 1] = (int32_t)f->column->data.size;
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+RL_NOINLINE const uint8_t *rl_parsed_value(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    rl_input around;
+    rl_span text;
+    if (*p == '"') {
+        p = rl_string(d, p + 1, in, &text, &around);
+        return p != NULL && rl_put_parsed(d, f, row, text, around) ? p : NULL;
+    }
+    if (f->kind == RL_DECIMAL_TEXT || f->kind == RL_DECIMAL128 || f->kind == RL_DECIMAL256) {
+        text.text = p;
+        p = rl_skip_number(p, in.end);
+        if (p != NULL) {
+            text.size = (size_t)(p - text.text);
+            return rl_put_parsed(d, f, row, text, in) ? p : NULL;
+        }
+        p = text.text;
+    }
+    return rl_null_value(d, f, row, p, in);
+}
+
+/* Seconds, or parts of them, since 1970: as integer, number or text; the fraction is cut off, towards the past. */
+RL_NOINLINE const uint8_t *rl_epoch_value(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    int quoted = *p == '"', fraction = 0;
+    int64_t integer;
+    const uint8_t *q = rl_parse_int64(p + quoted, in.end, &integer);
+    if (q == NULL)
+        return rl_null_value(d, f, row, p, in);
+    if (*q == '.') {
+        const uint8_t *first = ++q;
+        for (; rl_is_digit(*q); q++)
+            fraction |= *q != '0';
+        if (q == first || (fraction && p[quoted] == '-'))
             return NULL;
-    p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
-    if (p == NULL)
+    }
+    if ((*q | 0x20) == 'e' || (quoted && *q != '"'))
         return NULL;
-    if (d->n_unknown == 0)
-        d->unknown.size = 0;
-    size = (size_t)(p - value);
-    if (rl_buffer_reserve(&d->unknown, name.size + size + 8) != RL_OK)
-        return rl_checked(d, RL_NO_MEMORY, p);
-    write = d->unknown.data + d->unknown.size;
-    *write++ = d->n_unknown == 0 ? '{' : ',';
-    *write++ = '"';
-    if (name.size != 0)
-        memcpy(write, name.text, name.size);
-    write += name.size;
-    *write++ = '"';
-    *write++ = ':';
-    memcpy(write, value, size);
-    d->unknown.size = (size_t)(write + size - d->unknown.data);
-    d->unknown_names[d->n_unknown++] = name;
+    rl_put_int64(f->column, row, integer);
+    return q + quoted;
+}
+
+/* An integer that is not of 64 bits, or one of a few. */
+RL_NOINLINE const uint8_t *rl_integer_value(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    int64_t integer = 0;
+    uint64_t unsigned_integer = 0;
+    uint32_t i;
+    if (*p == 'n')
+        return rl_null_value(d, f, row, p, in);
+    if (f->kind == RL_UINT64) {
+        p = rl_parse_uint64(p, in.end, &unsigned_integer);
+        if (p == NULL || (f->limited && unsigned_integer < (uint64_t)f->int_min))
+            return NULL;
+    }
+    else {
+        p = rl_parse_int64(p, in.end, &integer);
+        if (p == NULL || (f->limited && (integer < f->int_min || integer > f->int_max)))
+            return NULL;
+        unsigned_integer = (uint64_t)integer;
+        for (i = 0; i < f->n_choices && f->choices[i] != integer; i++)
+            ;
+        if (f->n_choices != 0 && i == f->n_choices)
+            return NULL;
+    }
+    rl_put_integer(f->column, row, unsigned_integer);
     return p;
 }
 
-static int rl_put_unknown(rl_decoder *d, rl_column *extra, int64_t row)
+RL_NOINLINE const uint8_t *rl_float32_value(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {
-    rl_input around;
-    d->unknown.data[d->unknown.size++] = '}';
-    if (rl_column_reserve(extra, row + 1 < 64 ? 64 : 2 * row) != RL_OK)
-        return RL_NO_MEMORY;
-    for (; extra->length < row; extra->length++)
-        if (rl_put_null(extra, extra->length) != RL_OK)
-            return RL_NO_MEMORY;
-    around = rl_input_of(d->unknown.data, d->unknown.data + d->unknown.size);
-    return rl_put_text(extra, row, d->unknown.data, d->unknown.size, around);
-}
-
-/* Give the fields that an event of the type did not hold what they hold then. */
-RL_NOINLINE int rl_fill_absent(rl_decoder *d, const rl_type *t, int64_t row)
-{
-    uint32_t i;
-    rl_input in;
-    for (i = 0; i < t->n_fields; i++) {
-        const rl_field *f = &t->fields[i];
-        if (f->seen_in == d->event)
-            continue;
-        switch (f->absent) {
-        case RL_ABSENT_NULL:
-            if (rl_put_null(f->column, row) != RL_OK) {
-                d->no_memory = 1;
-                return RL_FALLBACK;
-            }
-            break;
-        case RL_ABSENT_DEFAULT:
-            in = rl_input_of(f->default_json, f->default_json + f->default_size + 1);
-            if (rl_value(d, t, f, row, f->default_json, in) != f->default_json + f->default_size)
-                return RL_FALLBACK;
-            break;
-        default:
-            return RL_FALLBACK;
-        }
-    }
-    return RL_TAKEN;
+    double number;
+    float narrow;
+    if (*p == 'n')
+        return rl_null_value(d, f, row, p, in);
+    p = rl_parse_double(p, in.end, d->powers, &number);
+    if (p == NULL || !(number > -3.4e38 && number < 3.4e38)
+        || (f->limited && !(number >= f->float_min && number <= f->float_max)))
+        return NULL;
+    narrow = (float)number;
+    memcpy(rl_place(f->column, row), &narrow, sizeof narrow);
+    return p;
 }
 
 #endif

@@ -70,6 +70,17 @@ RL_INLINE const uint8_t *rl_parse_int64(const uint8_t *p, const uint8_t *end, in
     return p;
 }
 
+RL_INLINE const uint8_t *rl_parse_uint64(const uint8_t *p, const uint8_t *end, uint64_t *out)
+{
+    const uint8_t *first = p;
+    *out = 0;
+    p = rl_digits(p, end, out);
+    if (p == first || p - first > 20 || (*first == '0' && p - first > 1))
+        return NULL;
+    /* 20 digits may have wrapped around: then what is left is less than 10^19. */
+    return p - first == 20 && (*first != '1' || *out < 10000000000000000000u) ? NULL : p;
+}
+
 /* The double nearest to digits * 10^exponent, by Lemire, "Number Parsing at a Gigabyte per Second" (2021), for
  * exponents at which neither subnormal numbers nor overflow occur. Returns 0 where it cannot tell. */
 RL_NOINLINE int rl_nearest_double(uint64_t digits, int exponent, const rl_powers *powers, double *out)

@@ -3,10 +3,11 @@
 #define RLFAST_PLAN_H
 
 #include "column.h"
+#include "kinds.h"
 #include "text.h"
 
-/* Unknown fields of one event, and nesting inside them; what has more is left to the general path. */
-enum { RL_MAX_UNKNOWN = 32, RL_MAX_DEPTH = 32 };
+/* Unknown fields of one event, and nesting; what has more is left to the general path. */
+enum { RL_MAX_UNKNOWN = 1024, RL_MAX_DEPTH = 32 };
 
 /* One socket read: how many messages of the block it completed, and when it was seen. */
 typedef struct {
@@ -21,8 +22,16 @@ enum rl_absent {
     RL_ABSENT_FALLBACK      /* the general path knows */
 };
 
-/* A field's kind is an enum rl_kind, or this: the tag that tells the types apart, which has no column. */
-enum { RL_TAG = 15 };
+/* What a JSON text may be, by its first byte. Strings, numbers, and so on: bits of `accepts`. */
+enum {
+    RL_ACCEPT_STRING = 1,
+    RL_ACCEPT_INTEGER = 2,
+    RL_ACCEPT_NUMBER = 4,   /* with a point or an exponent */
+    RL_ACCEPT_BOOL = 8,
+    RL_ACCEPT_NULL = 16,
+    RL_ACCEPT_ARRAY = 32,
+    RL_ACCEPT_OBJECT = 64
+};
 
 /* One value of an event, for whoever makes an object of it. What it points to is in the payload. */
 enum rl_token_kind {
@@ -89,46 +98,77 @@ typedef struct rl_field {
     const uint8_t *default_json;    /* JSON, and a brace behind it; borrowed */
     size_t default_size;    /* without the brace */
     void *object;           /* of plain values: what stands for the key, for whoever makes objects */
+    struct rl_types *types; /* of RL_STRUCT, RL_TUPLE and RL_UNION; owned by the plan */
+    struct rl_field *item;  /* of RL_LIST and RL_MAP: what each item, or value, is; owned by the plan */
+    const int64_t *choices; /* of RL_INT_CHOICE; borrowed */
+    uint32_t n_choices;
+    uint8_t accepts;        /* of RL_JSON */
+    int16_t scale;          /* of RL_DECIMAL128 and RL_DECIMAL256: digits behind the point, and in all */
+    int16_t precision;
 } rl_field;
 
 /* One struct type. */
-typedef struct {
+typedef struct rl_type {
     rl_field *fields;       /* n_fields, the tag the last of them, if there is one; then the start of an object,
                              * which is not a field, but has a `next` */
     uint32_t n_fields;
     rl_field *tag;          /* NULL without one */
     rl_field *start;
     rl_field tag_value;     /* only what it takes to recognise the tag's value, in JSON */
-    void *next_in_bucket;   /* rl_type *, of rl_decoder.tags */
+    struct rl_type *next_in_bucket; /* of rl_types.tags */
     rl_string_table names;  /* owned; name -> index in `fields` */
-    rl_rows *rows;          /* borrowed; NULL where there are only tokens */
+    rl_rows *rows;          /* borrowed; NULL where there are only tokens, and inside other types */
+    rl_column *column;      /* of a member of a union: borrowed; NULL if it has no fields */
+    int64_t tag_code;       /* of a member of a union: what stands in the column of the tag */
     uint8_t always_fallback; /* every event is left to the general path */
     uint8_t keeps_unknown;
 } rl_type;
+
+/* What an object can be: of one struct type, or of one of those of a tagged union. */
+typedef struct rl_types {
+    rl_type *types;         /* n_types; owned */
+    uint32_t n_types;
+    uint8_t has_tag;
+    uint8_t is_array;       /* JSON has it as an array, the tag first */
+    rl_field tag_key;       /* only what it takes to recognise the tag */
+    /* The types, in chains by a hash of the first bytes of their tags in JSON: of four, if all tags have so many,
+     * which `tag_mask` says. In a chain longer tags come first, because 1 is the beginning of 12, too. */
+    rl_type *tags[64];
+    uint32_t tag_mask;
+} rl_types;
 
 typedef struct {
     const uint8_t *text;
     size_t size;
 } rl_span;
 
+/* Where in an event the decoder is, from the inside to the outside: of unknown fields this is on record. */
+typedef struct rl_path {
+    const struct rl_path *outer;
+    rl_span name;           /* of a member, as it is in JSON; text NULL: an item of an array */
+    int64_t index;          /* of an item */
+} rl_path;
+
+/* An unknown field's name, and the object, by its number, that has it. */
 typedef struct {
-    rl_type *types;
-    uint32_t n_types;
-    uint8_t has_tag;
-    rl_field tag_key;       /* only what it takes to recognise the tag */
-    /* The types, in chains by a hash of the first bytes of their tags in JSON: of four, if all tags have so many,
-     * which `tag_mask` says. In a chain longer tags come first, because 1 is the beginning of 12, too. */
-    rl_type *tags[64];
-    uint32_t tag_mask;
+    rl_span name;
+    uint64_t object;
+} rl_unknown;
+
+typedef struct {
+    rl_types root;
+    uint8_t splits;         /* messages are arrays, each element of which is an event */
     rl_rows *untyped;       /* borrowed; not NULL: every message is one JSON text, of the one column */
     const rl_powers *powers;
     rl_buffer scratch;      /* owned; a text without its escapes */
     rl_buffer unknown;      /* owned; the unknown fields of an event, as JSON */
     rl_buffer items;        /* owned; tokens, items of an event's lists */
-    rl_span unknown_names[RL_MAX_UNKNOWN];
+    rl_unknown unknown_names[RL_MAX_UNKNOWN];
     int n_unknown;
+    const rl_path *path;    /* NULL at the top */
+    rl_string_table keys;   /* owned; of a map with many of them */
     rl_field *followers[RL_FOLLOWERS];  /* of plain values: by a hash of the first text, the key behind it */
-    uint64_t event;         /* number of the event, from 1; marks the fields that it has */
+    uint64_t event;         /* number of the last object, from 1; marks the fields that it has */
     int no_memory;          /* set when a run ended for want of it */
 } rl_decoder;
 

@@ -106,7 +106,7 @@ RL_INLINE const uint8_t *rl_value_token(
             return p + 5;
         }
         break;
-    case RL_LIST_UTF8:
+    case RL_LIST:
         if (RL_UNLIKELY(*p != '['))
             break;
         return rl_list_token(d, f, token, p, in);
@@ -122,11 +122,11 @@ RL_INLINE const uint8_t *rl_value_token(
     return NULL;
 }
 
-RL_NOINLINE int rl_mark_absent(const rl_decoder *d, const rl_type *t, rl_token *tokens)
+RL_NOINLINE int rl_mark_absent(const rl_type *t, rl_token *tokens, uint64_t object)
 {
     uint32_t i;
     for (i = 0; i < t->n_fields; i++) {
-        if (t->fields[i].seen_in == d->event)
+        if (t->fields[i].seen_in == object)
             continue;
         if (t->fields[i].absent == RL_REQUIRED || t->fields[i].absent == RL_ABSENT_FALLBACK)
             return RL_FALLBACK;

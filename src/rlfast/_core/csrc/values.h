@@ -71,7 +71,7 @@ RL_INLINE const uint8_t *rl_scalar_token(const rl_decoder *d, rl_token *token, c
 RL_NOINLINE const uint8_t *rl_key_token(
     rl_decoder *d, rl_token *token, const uint8_t *p, rl_input in, rl_field **found)
 {
-    const rl_type *t = d->types;
+    const rl_type *t = d->root.types;
     int32_t index;
     *found = NULL;
     if (*p != '"')
@@ -106,7 +106,7 @@ RL_INLINE uint32_t rl_follower(const uint8_t *text, size_t n, const uint8_t *beg
 /* See rl_values. */
 static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end)
 {
-    const rl_type *t = d->types;
+    const rl_type *t = d->root.types;
     rl_field **expected = &t->start->next, *f;
     rl_token *tokens, *token, *last, *tag;
     rl_input in;

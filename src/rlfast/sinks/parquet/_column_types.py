@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rlfast._core.uuids import UUID_CHARS, write_uuid_text
+from rlfast.schema import kinds
 from rlfast.sinks.parquet._arrow import pa, pq
+from rlfast.sinks.parquet._nested import with_leaves
 from rlfast.sinks.parquet._options import ParquetOptions
 
-__all__ = ["UUID_KEY", "as_text", "as_written", "has_uuids", "options_of"]
+__all__ = ["UUID_KEY", "as_text", "as_written", "encoding_of", "has_uuids", "options_of"]
 
 UUID_KEY = "rlfast.uuid"
 """Key of a file's metadata: the option `uuid`, because columns of text do not tell."""
@@ -26,28 +28,57 @@ def as_written(table: pa.Table, options: ParquetOptions) -> pa.Table:
 
 
 def _convert(column: Any, options: ParquetOptions) -> Any:
-    kind = column.type
-    if pa.types.is_timestamp(kind) and kind.unit == "ns" and options.timestamps == "us":
-        return column.cast(pa.timestamp("us", kind.tz), safe=False)
-    if options.uuid == "text" and has_uuids(kind):
-        return as_text(column.combine_chunks())
-    return column
+    def convert(leaf: Any) -> Any:
+        kind = leaf.type
+        if pa.types.is_timestamp(kind) and kind.unit == "ns" and options.timestamps == "us":
+            return leaf.cast(pa.timestamp("us", kind.tz), safe=False)
+        if options.uuid == "text" and kind == pa.uuid():
+            return _uuid_text(leaf)
+        return leaf
+
+    chunks = [with_leaves(chunk, convert) for chunk in column.chunks]
+    return pa.chunked_array(chunks) if chunks else column
 
 
 def as_text(array: Any) -> Any:
-    """UUIDs, or lists of them, as canonical text. Validity and the offsets of lists are shared."""
-    kind: Any = pa.utf8()
-    children = None
+    """UUIDs, wherever they are in the array, as canonical text. Validity and offsets are shared."""
+    return with_leaves(array, lambda leaf: _uuid_text(leaf) if leaf.type == pa.uuid() else leaf)
+
+
+def _uuid_text(array: Any) -> Any:
     validity, values = array.buffers()[:2]
-    if pa.types.is_list(array.type):
-        kind = pa.list_(array.type.value_field.with_type(kind))
-        buffers, children = [validity, values], [as_text(array.values)]
-    else:
-        count = array.offset + len(array)
-        offsets, text = pa.allocate_buffer(4 * count + 4), pa.allocate_buffer(UUID_CHARS * count)
-        write_uuid_text(values, count, offsets, text)
-        buffers = [validity, offsets, text]
-    return pa.Array.from_buffers(kind, len(array), buffers, array.null_count, array.offset, children)
+    count = array.offset + len(array)
+    offsets, text = pa.allocate_buffer(4 * count + 4), pa.allocate_buffer(UUID_CHARS * count)
+    write_uuid_text(values, count, offsets, text)
+    return pa.Array.from_buffers(
+        pa.utf8(), len(array), [validity, offsets, text], array.null_count, array.offset
+    )
+
+
+def encoding_of(kind: Any) -> str:
+    """The Parquet encoding of values without a dictionary, by the table of kinds."""
+    if pa.types.is_timestamp(kind):
+        return kinds.TIMESTAMP.parquet
+    return _ENCODINGS.get(str(kind), "PLAIN")
+
+
+# By the names that pyarrow has for the formats of Arrow's C data interface.
+_NAMES = {
+    "c": "int8",
+    "s": "int16",
+    "i": "int32",
+    "l": "int64",
+    "C": "uint8",
+    "S": "uint16",
+    "I": "uint32",
+    "L": "uint64",
+    "u": "string",
+    "z": "binary",
+    "tdD": "date32[day]",
+    "ttu": "time64[us]",
+    "tDu": "duration[us]",
+}
+_ENCODINGS = {_NAMES[kind.arrow]: kind.parquet for kind in kinds.KINDS if kind.arrow in _NAMES}
 
 
 def options_of(paths: Iterable[Path], schema: pa.Schema | None = None) -> dict[str, Any]:
@@ -77,7 +108,7 @@ def options_of(paths: Iterable[Path], schema: pa.Schema | None = None) -> dict[s
 
 
 def _told_by(schema: pa.Schema) -> dict[str, Any]:
-    # Whatever they are called: all times in a file are of one unit.
+    # Whatever it is called, the time of receipt is the first one.
     units = [field.type.unit for field in schema if pa.types.is_timestamp(field.type)]
     found: dict[str, Any] = {"timestamps": units[0]} if units else {}
     if any(has_uuids(field.type) for field in schema):
@@ -87,5 +118,5 @@ def _told_by(schema: pa.Schema) -> dict[str, Any]:
 
 
 def has_uuids(kind: Any) -> bool:
-    """Tell whether an Arrow type is that of UUIDs, or of lists of them."""
-    return bool(kind == pa.uuid() or (pa.types.is_list(kind) and kind.value_type == pa.uuid()))
+    """Tell whether an Arrow type is that of UUIDs, or has them inside."""
+    return "extension<arrow.uuid>" in str(kind)

@@ -19,7 +19,7 @@ from rlfast.sinks._files import explain
 from rlfast.sinks.parquet._arrow import pa, pc, pq
 from rlfast.sinks.parquet._column_types import options_of
 from rlfast.sinks.parquet._dataset import DatasetFolder
-from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, is_type_folder
+from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, OTHER, is_type_folder
 from rlfast.sinks.parquet._manifest import Manifest
 from rlfast.sinks.parquet._options import ParquetOptions, Partition, Timestamps, UUIDFormat
 from rlfast.sinks.parquet._rewrite import Rewrite
@@ -80,7 +80,7 @@ def group_dead_letters(
     check_int("raw_chars", raw_chars, 0)
     counts: Counter[str] = Counter()
     found: dict[str, list[Sample]] = defaultdict(list)
-    for _, table in _tables(dataset, _streams(dataset.manifest)):
+    for _, table in _tables(dataset, _streams(dataset.manifest, DEAD_LETTERS)):
         reasons: list[Any] = table["reason"].to_pylist()
         counts.update(reasons)
         for reason in sorted(set(reasons)):
@@ -111,17 +111,27 @@ def _tables(dataset: DatasetFolder, paths: Iterable[str]) -> Iterator[tuple[str,
     try:
         for path in sorted(paths):
             with pq.ParquetFile(out / path) as file:
-                yield path, file.read()
+                table = file.read()
+            yield path, table if path.startswith(f"{DEAD_LETTERS}/") else _as_letters(table)
     except OSError as error:
         raise explain(error, out, "cannot read the dead letters in") from error
     except pa.ArrowException as error:
         raise CaptureError(f"cannot read the dead letters in {out}: {error}") from error
 
 
-def _streams(manifest: Manifest) -> dict[str, str]:
-    """The stream of each file of dead letters, by path."""
+def _as_letters(others: pa.Table) -> pa.Table:
+    """Messages of other kinds, in the form of dead letters."""
+    json: Any = others["json"].combine_chunks()
+    text = json.storage if isinstance(json, pa.ExtensionArray) else json
+    reasons = pa.array([OTHER.lstrip("_")] * others.num_rows, pa.utf8())
+    table = others.append_column("error", others["reason"]).append_column("raw", text.cast(pa.binary()))
+    return table.set_column(table.column_names.index("reason"), "reason", reasons)
+
+
+def _streams(manifest: Manifest, *folders: str) -> dict[str, str]:
+    """The stream of each file in one of the folders, by path."""
     streams = {file.path: entry.stream for entry in manifest.entries for file in entry.files}
-    return {path: streams[path] for path in manifest.files if path.startswith(f"{DEAD_LETTERS}/")}
+    return {path: streams[path] for path in manifest.files if path.partition("/")[0] in folders}
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,7 @@ class Redrive:
         Raises:
             CaptureError: a file cannot be read or written, there are dead letters of several streams and none
                 is named, or there is no such stream.
-            UnsupportedFieldError: a field of the type has no column type.
+            UnsupportedFieldError: the type is no struct, union of structs, or list of them.
         """
         events: Counter[str] = Counter()
         left: Counter[str] = Counter()
@@ -161,7 +171,7 @@ class Redrive:
         uuid, timestamps = self.uuid or options.uuid, self.timestamps or options.timestamps
         options = replace(options, uuid=uuid, timestamps=timestamps)
         for path, table in _tables(dataset, _files_of(manifest, self.stream)):
-            assembler = BatchAssembler(self.type)
+            assembler = BatchAssembler(self.type, other=True)
             assembler.keeps_hook_errors = True
             work = _RedriveFile(dataset, path, table, assembler, options)
             work.run()
@@ -173,8 +183,8 @@ class Redrive:
 
 
 def _files_of(manifest: Manifest, stream: str | None) -> list[str]:
-    """The files of dead letters of a stream, or of the only one that has some."""
-    streams = _streams(manifest)
+    """The files of dead letters and other messages of a stream, or of the only one that has some."""
+    streams = _streams(manifest, DEAD_LETTERS, OTHER)
     names = sorted(set(streams.values()))
     if stream is None and len(names) > 1:
         raise CaptureError(
@@ -229,6 +239,8 @@ class _RedriveFile:
                     dead = found.num_rows
                     reasons: list[Any] = found.column("reason").to_pylist()
                     self.left.update(reasons)
+                elif type_ == OTHER:
+                    self.left[OTHER.lstrip("_")] += found.num_rows
                 else:
                     self.events[type_] += found.num_rows
                 for where, chosen in self._partitions(folder, names, places):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from xxhash import xxh3_64
 
 from rlfast.sinks._files import ensure_folder, temporary_name, write_all
 from rlfast.sinks.parquet._arrow import pa, pc, pq
-from rlfast.sinks.parquet._column_types import UUID_KEY, as_written
+from rlfast.sinks.parquet._column_types import UUID_KEY, as_written, encoding_of
+from rlfast.sinks.parquet._nested import leaves, type_name
 from rlfast.sinks.parquet._options import ParquetOptions
 
 __all__ = ["ROW_GROUP_ROWS", "ParquetFile", "schema_fingerprint"]
@@ -162,15 +164,8 @@ class ParquetFile:
 
 def schema_fingerprint(schema: pa.Schema) -> str:
     """XXH3, 64 bits, of the names, types and nullability of all columns, in hexadecimal digits."""
-    fields = [f"{field.name}\0{_type_name(field.type)}\0{field.nullable}\n" for field in schema]
+    fields = [f"{field.name}\0{type_name(field.type)}\0{field.nullable}\n" for field in schema]
     return xxh3_64("".join(fields).encode()).hexdigest()
-
-
-def _type_name(kind: Any) -> str:
-    if pa.types.is_list(kind):
-        # Parquet has its own name for the item of a list.
-        return f"list<{kind.value_type}, {kind.value_field.nullable}>"
-    return str(kind)
 
 
 def _quietly(action: Any) -> None:
@@ -190,19 +185,18 @@ def _writer_settings(table: pa.Table, options: ParquetOptions) -> dict[str, Any]
     dictionary: list[str] = []
     encodings: dict[str, str] = {}
     statistics: list[str] = ["stream"]
-    for field, column in zip(table.schema, table.columns, strict=True):
-        path, kind = field.name, field.type
-        values: Any = column
-        if pa.types.is_list(kind):
-            path, kind, values = f"{path}.list.element", kind.value_type, pc.list_flatten(column)
+    columns = zip(table.schema.names, table.columns, strict=True)
+    for path, values in chain.from_iterable(leaves(name, column) for name, column in columns):
+        kind = values.type
+        if isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
         if pa.types.is_dictionary(kind) or (pa.types.is_string(kind) and _repeats(values)):
             dictionary.append(path)
-        elif pa.types.is_string(kind):
-            encodings[path] = "DELTA_LENGTH_BYTE_ARRAY"
-        elif pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
-            encodings[path] = "DELTA_BINARY_PACKED"
-            statistics.append(path)
-        elif pa.types.is_floating(kind):
+            continue
+        encoding = encoding_of(kind)
+        if encoding != "PLAIN":
+            encodings[path] = encoding
+        if pa.types.is_primitive(kind) and not pa.types.is_boolean(kind):
             statistics.append(path)
     return {
         "compression": options.compression,
@@ -216,6 +210,8 @@ def _writer_settings(table: pa.Table, options: ParquetOptions) -> dict[str, Any]
 def _repeats(texts: Any) -> bool:
     """Whether at most half of the texts are distinct, judged by the first ones."""
     sample = texts.slice(0, SAMPLE_ROWS)
+    if isinstance(sample.type, pa.BaseExtensionType):
+        sample = sample.cast(sample.type.storage_type)
     distinct: int = pc.count_distinct(sample).as_py()
     valid: int = len(sample) - sample.null_count
     return 2 * distinct <= valid

@@ -5,6 +5,7 @@ The layout::
     OUT/type=kb_change/part-<stream>-<first_seq>.parquet     events of one type and one segment
     OUT/rlfast_type=…/                                       the same, of types with a field named type
     OUT/_dead_letters/part-<stream>-<first_seq>.parquet      what could not be decoded
+    OUT/_other/part-<stream>-<first_seq>.parquet             messages of other kinds than the type's
     OUT/_gaps/part-<stream>-<first_seq>-<time>.parquet       when messages may have been missed
     OUT/_manifest.jsonl                                      one line per committed segment
     OUT/_commit.json                                         a commit under way
@@ -42,6 +43,7 @@ __all__ = [
 ]
 
 DEAD_LETTERS = "_dead_letters"
+OTHER = "_other"
 GAPS = "_gaps"
 MANIFEST = "_manifest.jsonl"
 LONGEST_FOLDER = 200
@@ -56,6 +58,8 @@ def type_folder(tag: str, key: str = "type") -> str:
     `key` is that of `OwnNames`. File systems have a bound on the length of a name, mostly 255 bytes: a longer
     one is cut, and ends in a hash of the whole; the footer of each file has the type in full.
     """
+    if tag == OTHER:
+        return OTHER
     folder = f"{key}={quote(tag, safe='')}"
     if len(folder) <= LONGEST_FOLDER:
         return folder
@@ -71,12 +75,12 @@ def type_folder(tag: str, key: str = "type") -> str:
 
 def is_type_folder(name: str) -> bool:
     """Tell whether a folder of a data set is that of an event type."""
-    return _TYPE_FOLDER.match(name) is not None
+    return name == OTHER or _TYPE_FOLDER.match(name) is not None
 
 
 def type_of_folder(folder: str) -> str:
     """Return the event type of a folder; the inverse of `type_folder`, but for names that were cut."""
-    return unquote(folder.partition("=")[2])
+    return OTHER if folder == OTHER else unquote(folder.partition("=")[2])
 
 
 def final_name(stream: str, first_seq: int) -> str:

@@ -18,6 +18,7 @@ from rlfast.sinks._base import Rows
 from rlfast.sinks.parquet._arrow import pa
 from rlfast.sinks.parquet._footer import table_metadata
 from rlfast.sinks.parquet._layout import DEAD_LETTERS, type_folder
+from rlfast.sinks.parquet._nested import distinct_type, retyped
 
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch, EventTable
@@ -132,9 +133,13 @@ class RowMaker:
             fields.insert(STREAM_COLUMN, pa.field(names.stream, columns[STREAM_COLUMN].type, nullable=False))
             files_names = distinct_names(field.name for field in fields)
             schema = self._schemas[type_] = pa.schema(
-                [field.with_name(name) for field, name in zip(fields, files_names, strict=True)],
+                [
+                    field.with_name(name).with_type(distinct_type(field.type))
+                    for field, name in zip(fields, files_names, strict=True)
+                ],
                 table_metadata(type_, names) if type_ is not None else None,
             )
+        columns = [retyped(column, field.type) for column, field in zip(columns, schema, strict=True)]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def _stream_column(self, rows: int) -> pa.DictionaryArray[Any, Any]:

@@ -26,6 +26,7 @@ from rlfast.sinks.parquet._dataset import DatasetFolder
 from rlfast.sinks.parquet._file import schema_fingerprint
 from rlfast.sinks.parquet._layout import DEAD_LETTERS, type_folder
 from rlfast.sinks.parquet._manifest import Manifest
+from rlfast.sinks.parquet._nested import type_name
 from rlfast.sinks.parquet._options import ParquetOptions, Timestamps, UUIDFormat
 from rlfast.sinks.parquet._rows import STREAM_COLUMN, RowMaker
 
@@ -40,6 +41,7 @@ __all__ = [
     "unlike_files",
 ]
 
+ROLES = ("seq", "epoch", "received_at", "stream", "item", "extra")
 EXTRA = ("own", "extra")
 
 _log = logging.getLogger("rlfast.capture")
@@ -64,7 +66,7 @@ class UnifiedSchema(NamedTuple):
 
 def column_keys(schema: pa.Schema, names: OwnNames) -> list[Key]:
     """Return what each column of a file is, whose own columns have these names."""
-    roles = {getattr(names, role): role for role in ("seq", "epoch", "received_at", "stream", "extra")}
+    roles = {getattr(names, role): role for role in ROLES}
     return [("own", roles[name]) if name in roles else ("field", name) for name in schema.names]
 
 
@@ -77,7 +79,7 @@ def check_columns(dataset: DatasetFolder, type_: Any, options: ParquetOptions) -
         CaptureError: the folder holds files of a type with other columns, and `options` do not allow that.
         OSError: a file cannot be read.
     """
-    tables = BatchAssembler(type_).empty_tables()
+    tables = BatchAssembler(type_, other=True).empty_tables()
     wanted = file_schemas(tables, options)
     for name, table in tables.items():
         columns = [column for i, column in enumerate(wanted[name].names) if i != STREAM_COLUMN]
@@ -85,8 +87,8 @@ def check_columns(dataset: DatasetFolder, type_: Any, options: ParquetOptions) -
         renamed = [f"{field} is {column}" for field, column in pairs if field != column]
         if renamed:
             _log.warning("fields of %s differ in case only; as columns %s", name, ", ".join(renamed))
-    own = {new for table in tables.values() for new in msgspec.structs.astuple(table.own_names)}
-    stepped = sorted(own - set(msgspec.structs.astuple(OwnNames())))
+    own = {new for table in tables.values() for new in msgspec.structs.astuple(table.own_names) if new}
+    stepped = sorted(own - {"item", *msgspec.structs.astuple(OwnNames())})
     if stepped:
         _log.warning("fields of the type have names of rlfast's, which are %s here", ", ".join(stepped))
     if options.schema_change == "allow":
@@ -128,16 +130,7 @@ def column_changes(old: pa.Schema, new: pa.Schema) -> list[str]:
 
 
 def _types(schema: pa.Schema) -> dict[str, str]:
-    # Parquet does not keep what a list calls its items, nor whether a text is a dictionary in memory.
-    return {field.name: str(_stored(field.type)) for field in schema}
-
-
-def _stored(kind: Any) -> Any:
-    if pa.types.is_dictionary(kind):
-        return kind.value_type
-    if pa.types.is_list(kind):
-        return pa.list_(pa.field("item", kind.value_type))
-    return kind
+    return {field.name: type_name(field.type) for field in schema}
 
 
 def unlike_files(
@@ -202,13 +195,13 @@ def unify(files: Iterable[tuple[pa.Schema, OwnNames]]) -> UnifiedSchema:
     return UnifiedSchema(pa.schema(fields), names, keys)
 
 
-def _common(name: str, kinds: list[Any]) -> Any:
-    first = kinds[0]
-    if all(kind == first for kind in kinds):
+def _common(name: str, types: list[Any]) -> Any:
+    first = types[0]
+    if all(kind == first for kind in types):
         return first
-    plain = [_stored(kind) for kind in kinds]
+    plain = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in types]
     first = plain[0]
-    if all(kind == first for kind in plain):
+    if all(type_name(kind) == type_name(first) for kind in plain):
         return first
     if all(map(pa.types.is_integer, plain)):
         if pa.uint64() not in plain:
@@ -220,10 +213,36 @@ def _common(name: str, kinds: list[Any]) -> Any:
             return max(plain, key=lambda kind: ["s", "ms", "us", "ns"].index(kind.unit))
     elif all(kind in (pa.utf8(), pa.uuid()) for kind in plain):
         return pa.utf8()
-    elif all(pa.types.is_list(kind) and kind.value_type in (pa.utf8(), pa.uuid()) for kind in plain):
-        return pa.list_(pa.field("item", pa.utf8(), nullable=False))
+    elif all(map(pa.types.is_list, plain)):
+        items = [kind.value_field for kind in plain]
+        nullable = any(item.nullable for item in items)
+        return pa.list_(pa.field("item", _common(name, [item.type for item in items]), nullable))
+    elif all(map(pa.types.is_map, plain)):
+        values = [kind.item_field for kind in plain]
+        nullable = any(value.nullable for value in values)
+        return pa.map_(pa.utf8(), pa.field("value", _common(name, [v.type for v in values]), nullable))
+    elif all(map(pa.types.is_struct, plain)):
+        return _common_struct(name, plain)
     texts = " and ".join(dict.fromkeys(str(kind) for kind in plain))
     raise UnlikeColumnsError(f"column {name} is {texts}")
+
+
+def _common_struct(name: str, types: list[Any]) -> Any:
+    """Every field that one of the structs has; null where the others do not have it."""
+    found: dict[str, list[pa.Field[Any]]] = {}
+    for kind in types:
+        for field in kind:
+            found.setdefault(field.name, []).append(field)
+    return pa.struct(
+        [
+            pa.field(
+                field_name,
+                _common(f"{name}.{field_name}", [field.type for field in fields]),
+                any(field.nullable for field in fields) or len(fields) < len(types),
+            )
+            for field_name, fields in found.items()
+        ]
+    )
 
 
 def convert(batch: pa.RecordBatch, names: OwnNames, target: UnifiedSchema) -> pa.RecordBatch:
@@ -265,6 +284,8 @@ def check_lossless(path: Path, names: OwnNames, target: UnifiedSchema) -> None:
 
 
 def _cast(column: Any, field: pa.Field[Any]) -> Any:
+    if isinstance(field.type, pa.JsonType) and column.type == field.type.storage_type:
+        return pa.ExtensionArray.from_storage(field.type, column)
     try:
         return column.cast(field.type)
     except pa.ArrowInvalid as error:

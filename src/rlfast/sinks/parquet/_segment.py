@@ -19,7 +19,7 @@ from rlfast.sinks.parquet._dataset import DatasetFolder
 from rlfast.sinks.parquet._file import ParquetFile
 from rlfast.sinks.parquet._footer import span_metadata
 from rlfast.sinks.parquet._gap_rows import gap_rows
-from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, final_name, gaps_name
+from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, OTHER, final_name, gaps_name
 from rlfast.sinks.parquet._manifest import ManifestEntry, ManifestFile
 from rlfast.sinks.parquet._options import ParquetOptions
 from rlfast.sinks.parquet._rows import TableRows
@@ -160,12 +160,14 @@ class Segment:
             raise
 
     def _entry(self, kind: Kind, end: RunEnd | None) -> ManifestEntry:
-        dead_letters = self.files[DEAD_LETTERS].rows if DEAD_LETTERS in self.files else 0
+        rows = {folder: file.rows for folder, file in self.files.items() if folder != GAPS}
+        dead_letters = rows.pop(DEAD_LETTERS, 0)
+        rows.pop(OTHER, None)
         return ManifestEntry(
             stream=self._stream,
             first_seq=self.first_seq,
             last_seq=self.last_seq,
-            events=self.rows - dead_letters,
+            events=sum(rows.values()),
             dead_letters=dead_letters,
             epochs=self._epochs,
             received_at=self._received_at,

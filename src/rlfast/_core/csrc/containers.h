@@ -1,0 +1,361 @@
+/* Arrays and objects inside events into columns with children. lex.h has the rules. */
+#ifndef RLFAST_CONTAINERS_H
+#define RLFAST_CONTAINERS_H
+
+#include "members.h"
+
+/* The name of a field, without quotes and colon. */
+RL_INLINE rl_span rl_name_of(const rl_field *f)
+{
+    rl_span name = {f->key + 1, f->key_size - 3};
+    return name;
+}
+
+RL_INLINE int rl_in_bounds(const rl_field *f, int64_t items)
+{
+    return !f->limited || (items >= f->length_min && items <= f->length_max);
+}
+
+/* The items of a list, the first of which, or the closing bracket, is at p; `kind` is that of the items. */
+RL_INLINE const uint8_t *rl_items(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in, int kind, rl_path *here)
+{
+    const rl_field *item = f->item;
+    rl_column *child = item->column;
+    int64_t first = child->length, at = first;
+    if (*p == ']')
+        p++;
+    else
+        for (;;) {
+            if (RL_UNLIKELY(at == INT32_MAX) || rl_ready(child, at) != RL_OK)
+                return rl_checked(d, at == INT32_MAX ? RL_TOO_BIG : RL_NO_MEMORY, p);
+            if (here != NULL)
+                here->index = at - first;
+            /* These two are decided here, because they are most. */
+            if (kind == RL_UTF8 && RL_LIKELY(*p == '"'))
+                p = rl_text_value(d, item, at, p, in);
+            else if (kind == RL_UUID && RL_LIKELY(*p == '"' && in.end - p >= 38 && p[37] == '"'))
+                p = rl_parse_uuid(p + 1, rl_uuid_place(child, at)) ? p + 38 : NULL;
+            else
+                p = rl_value(d, NULL, item, at, p, in);
+            if (RL_UNLIKELY(p == NULL))
+                return NULL;
+            child->length = ++at;
+            p = rl_skip_space(p);
+            if (*p == ']') {
+                p++;
+                break;
+            }
+            if (RL_UNLIKELY(*p != ','))
+                return NULL;
+            p = rl_skip_space(p + 1);
+        }
+    if (RL_UNLIKELY(!rl_in_bounds(f, at - first)))
+        return NULL;
+    rl_offsets(f->column)[row + 1] = (int32_t)at;
+    return p;
+}
+
+RL_NOINLINE const uint8_t *rl_text_items(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    return rl_items(d, f, row, p, in, RL_UTF8, NULL);
+}
+
+RL_NOINLINE const uint8_t *rl_uuid_items(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    return rl_items(d, f, row, p, in, RL_UUID, NULL);
+}
+
+/* Items that may hold unknown fields, whose path is kept. */
+RL_NOINLINE const uint8_t *rl_other_items(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    rl_path name = {d->path, {NULL, 0}, 0}, here = {&name, {NULL, 0}, 0};
+    if (f->key != NULL)
+        name.name = rl_name_of(f);
+    else
+        here.outer = name.outer;
+    d->path = &here;
+    p = rl_items(d, f, row, p, in, RL_STRUCT, &here);
+    d->path = name.outer;
+    return p;
+}
+
+static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    if (RL_UNLIKELY(*p != '['))
+        return rl_null_value(d, f, row, p, in);
+    p = rl_skip_space(p + 1);
+    p = f->item->kind == RL_UTF8 ? rl_text_items(d, f, row, p, in)
+        : f->item->kind == RL_UUID ? rl_uuid_items(d, f, row, p, in)
+        : rl_other_items(d, f, row, p, in);
+    /* The input's last byte closes the event, and is not the list's. */
+    return p != NULL && p < in.end ? p : NULL;
+}
+
+/* -- maps: the entries are a struct of key and value ---------------------------------------------------------------- */
+
+/* Few keys are compared with each other, more of them are put into a table. */
+enum { RL_FEW_KEYS = 16 };
+
+RL_INLINE rl_span rl_text_at(const rl_column *c, int64_t row)
+{
+    const int32_t *ends = rl_offsets(c) + row;
+    rl_span text = {c->data.data + ends[0], (size_t)(ends[1] - ends[0])};
+    return text;
+}
+
+/* Whether the keys of rows [first, end) are distinct; else the last value counts, which the general path knows. */
+RL_NOINLINE int rl_distinct_keys(rl_decoder *d, const rl_column *keys, int64_t first, int64_t end)
+{
+    int64_t i, j;
+    if (end - first <= RL_FEW_KEYS) {
+        for (i = first; i < end; i++) {
+            rl_span one = rl_text_at(keys, i);
+            for (j = first; j < i; j++) {
+                rl_span other = rl_text_at(keys, j);
+                if (one.size == other.size && memcmp(one.text, other.text, one.size) == 0)
+                    return 0;
+            }
+        }
+        return 1;
+    }
+    rl_table_clear(&d->keys);
+    for (i = first; i < end; i++) {
+        rl_span key = rl_text_at(keys, i);
+        int32_t code;
+        if (rl_table_find(&d->keys, key.text, key.size, keys->data.data) >= 0)
+            return 0;
+        code = rl_table_add(&d->keys, key.text, key.size);
+        if (code < 0) {
+            d->no_memory |= code == RL_NO_MEMORY;
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    rl_column *entries = f->column->children[0], *keys = entries->children[0];
+    rl_path here = {d->path, {NULL, 0}, 0};
+    int64_t first = entries->length, at = first;
+    rl_input around;
+    rl_span key;
+    d->path = &here;
+    p = rl_skip_space(p + 1);
+    if (*p == '}')
+        p++;
+    else
+        for (;;) {
+            const uint8_t *start = p + 1;
+            if (RL_UNLIKELY(*p != '"' || at == INT32_MAX))
+                return NULL;
+            p = rl_string(d, start, in, &key, &around);
+            if (p == NULL)
+                return NULL;
+            if (rl_ready(entries, at) != RL_OK || rl_ready(keys, at) != RL_OK)
+                return rl_checked(d, RL_NO_MEMORY, p);
+            if (rl_checked(d, rl_put_text(keys, at, key.text, key.size, around), p) == NULL)
+                return NULL;
+            keys->length = at + 1;
+            p = rl_skip_space(p);
+            if (*p != ':')
+                return NULL;
+            p = rl_skip_space(p + 1);
+            here.name = key;
+            here.index = key.text == start ? 0 : RL_NO_PATH;
+            p = rl_child_value(d, NULL, f->item, at, p, in);
+            if (RL_UNLIKELY(p == NULL))
+                return NULL;
+            entries->length = ++at;
+            p = rl_skip_space(p);
+            if (*p == '}') {
+                p++;
+                break;
+            }
+            if (RL_UNLIKELY(*p != ','))
+                return NULL;
+            p = rl_skip_space(p + 1);
+        }
+    d->path = here.outer;
+    if (!rl_in_bounds(f, at - first) || !rl_distinct_keys(d, keys, first, at))
+        return NULL;
+    rl_offsets(f->column)[row + 1] = (int32_t)at;
+    return p;
+}
+
+/* -- structs -------------------------------------------------------------------------------------------------------- */
+
+/* The type of the object whose members are from p on, by its tag, which is not the first one; NULL: to be asked. */
+RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const uint8_t *p, rl_input in)
+{
+    /* Without the colon, before which there may be spaces. */
+    size_t name_size = types->tag_key.key_size - 1;
+    rl_input around;
+    rl_span name;
+    while (p < in.end && *p == '"') {
+        int is_tag = (size_t)(in.end - p) > name_size && rl_same(p, types->tag_key.key, name_size);
+        p = rl_string(d, p + 1, in, &name, &around);
+        if (p == NULL)
+            return NULL;
+        p = rl_skip_space(p);
+        if (*p != ':')
+            return NULL;
+        p = rl_skip_space(p + 1);
+        if (is_tag)
+            return rl_read_tag(types, p, in);
+        p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+        if (p == NULL || p >= in.end)
+            return NULL;
+        p = rl_skip_space(p);
+        if (*p != ',')
+            return NULL;
+        p = rl_skip_space(p + 1);
+    }
+    return NULL;
+}
+
+/* An array's elements to the fields of type t, in their order, from number `n` on. */
+RL_INLINE const uint8_t *rl_elements(
+    rl_decoder *d, const rl_type *t, int64_t row, const uint8_t *p, rl_input in, uint64_t object, uint32_t n, int to)
+{
+    rl_path here = {d->path, {NULL, 0}, 0};
+    uint32_t i = 0;
+    int64_t index = n;
+    d->path = &here;
+    if (n != 0) {
+        p = rl_skip_space(p);
+        if (*p == ',')
+            p = rl_skip_space(p + 1);
+        else if (*p != ']')
+            return NULL;
+        else
+            goto behind_elements;
+    }
+    else if (*p == ']')
+        goto behind_elements;
+    for (;; index++) {
+        here.index = index;
+        /* The tag, which comes first in the array, is the last of the fields. */
+        if (i < t->n_fields && &t->fields[i] != t->tag) {
+            rl_field *f = &t->fields[i++];
+            f->seen_in = object;
+            p = to == RL_TO_CHILD ? rl_child_value(d, t, f, row, p, in) : rl_value(d, t, f, row, p, in);
+            if (RL_UNLIKELY(p == NULL))
+                return NULL;
+        }
+        else {
+            rl_span nameless = {NULL, 0};
+            p = t->keeps_unknown ? rl_keep_unknown(d, nameless, object, p, in) : NULL;
+            if (p == NULL)
+                return NULL;
+        }
+        p = rl_skip_space(p);
+        if (*p == ']')
+            break;
+        if (RL_UNLIKELY(*p != ','))
+            return NULL;
+        p = rl_skip_space(p + 1);
+    }
+behind_elements:
+    d->path = here.outer;
+    if (i + (t->tag != NULL) < t->n_fields && rl_fill_absent(d, t, row, object, to == RL_TO_CHILD) != RL_TAKEN)
+        return NULL;
+    return p + 1;
+}
+
+/* The type of the struct whose opening bracket is at p, and where its members, or elements, begin; NULL: to be asked. */
+RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t *p, rl_start *start)
+{
+    rl_type *t = types->types;
+    start->object = ++d->event;
+    start->n = 0;
+    p = rl_skip_space(p + 1);
+    if (types->has_tag) {
+        int first = types->is_array || rl_match(p, start->in, &types->tag_key);
+        if (first && !types->is_array)
+            p = rl_skip_space(p + types->tag_key.key_size);
+        t = first ? rl_read_tag(types, p, start->in) : rl_find_type(d, types, p, start->in);
+        if (t == NULL)
+            return NULL;
+        if (first) {
+            p += t->tag_value.key_size;
+            t->tag->seen_in = start->object;
+            start->n = 1;
+        }
+    }
+    start->p = p;
+    start->previous = start->n ? t->tag : t->start;
+    return t;
+}
+
+static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    rl_start start;
+    rl_type *t;
+    start.in = in;
+    t = rl_begin_struct(d, f->types, p, &start);
+    if (RL_UNLIKELY(t == NULL || t->always_fallback))
+        return NULL;
+    if (f->kind == RL_UNION) {
+        rl_column *tag = f->column->children[0];
+        if (rl_ready(tag, row) != RL_OK || (t->column != NULL && rl_ready(t->column, row) != RL_OK))
+            return rl_checked(d, RL_NO_MEMORY, p);
+        rl_put_integer(tag, row, (uint64_t)t->tag_code);
+        tag->length = row + 1;
+    }
+    p = f->types->is_array ? rl_elements(d, t, row, start.p, in, start.object, start.n, RL_TO_CHILD)
+        : rl_members(d, t, row, NULL, start, RL_TO_CHILD);
+    if (t->column != NULL && p != NULL)
+        t->column->length = row + 1;
+    return p;
+}
+
+/* Values that are not decided in rl_value. */
+static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    rl_path here = {d->path, {NULL, 0}, 0};
+    uint8_t open = '{';
+    switch (f->kind) {
+    case RL_JSON:
+        return rl_json_value(d, f, row, p, in);
+    case RL_INT8:
+    case RL_INT16:
+    case RL_INT32:
+    case RL_UINT8:
+    case RL_UINT16:
+    case RL_UINT32:
+    case RL_UINT64:
+    case RL_INT_CHOICE:
+        return rl_integer_value(d, f, row, p, in);
+    case RL_FLOAT32:
+        return rl_float32_value(d, f, row, p, in);
+    case RL_EPOCH_SECONDS:
+    case RL_EPOCH_MILLIS:
+    case RL_EPOCH_MICROS:
+    case RL_EPOCH_NANOS:
+        return rl_epoch_value(d, f, row, p, in);
+    case RL_TUPLE:
+        open = '[';
+        break;
+    case RL_UNION:
+        open = f->types->is_array ? '[' : '{';
+        break;
+    case RL_STRUCT:
+    case RL_MAP:
+        break;
+    default:
+        return rl_parsed_value(d, f, row, p, in);
+    }
+    if (RL_UNLIKELY(*p != open))
+        return rl_null_value(d, f, row, p, in);
+    if (f->key != NULL) {
+        here.name = rl_name_of(f);
+        d->path = &here;
+    }
+    p = f->kind == RL_MAP ? rl_map_value(d, f, row, p, in) : rl_struct_value(d, f, row, p, in);
+    d->path = here.outer;
+    return p != NULL && p < in.end ? p : NULL;
+}
+
+#endif

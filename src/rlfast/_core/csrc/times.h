@@ -1,0 +1,103 @@
+/* Dates and times as text (RFC 3339) to what Arrow keeps of them. What is not decided here the general path must look at. */
+#ifndef RLFAST_TIMES_H
+#define RLFAST_TIMES_H
+
+#include "number.h"
+
+/* What is read of a time: digits behind the point beyond these are rounded, half up, as msgspec does it. */
+enum { RL_MICRO_DIGITS = 6, RL_NANO_DIGITS = 9 };
+
+/* The two digits at p, or a number over 99. */
+RL_INLINE unsigned rl_two_digits(const uint8_t *p)
+{
+    unsigned tens = (unsigned)p[0] - '0', ones = (unsigned)p[1] - '0';
+    return tens > 9 || ones > 9 ? 100 : 10 * tens + ones;
+}
+
+/* Days since 1970-01-01 of YYYY-MM-DD at p (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
+RL_INLINE int rl_parse_date(const uint8_t *p, int64_t *days)
+{
+    static const uint8_t lengths[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    unsigned century = rl_two_digits(p), rest = rl_two_digits(p + 2), month = rl_two_digits(p + 5), day = rl_two_digits(p + 8);
+    int64_t year, era, of_era;
+    int leap;
+    if (century > 99 || rest > 99 || month - 1 > 11 || p[4] != '-' || p[7] != '-')
+        return 0;
+    year = 100 * century + rest;
+    leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    if (year == 0 || day - 1 >= (unsigned)lengths[month - 1] + (month == 2 && leap))
+        return 0;
+    year -= month <= 2;
+    era = year / 400;
+    of_era = year - 400 * era;
+    *days = 146097 * era + 365 * of_era + of_era / 4 - of_era / 100
+        + (153 * ((int64_t)month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1 - 719468;
+    return 1;
+}
+
+/* HH:MM:SS at p, with a fraction or without, and Z, an offset or nothing behind it, up to `end`. The time, less its
+ * offset, in units of 10^-digits seconds since midnight; it may lie outside of the day. */
+RL_INLINE int rl_parse_clock(const uint8_t *p, const uint8_t *end, int digits, int64_t *time, int *has_zone)
+{
+    unsigned hour, minute, second;
+    int64_t fraction = 0, offset = 0, per_second = digits == RL_NANO_DIGITS ? 1000000000 : 1000000;
+    if (end - p < 8 || p[2] != ':' || p[5] != ':')
+        return 0;
+    hour = rl_two_digits(p), minute = rl_two_digits(p + 3), second = rl_two_digits(p + 6);
+    if (hour > 23 || minute > 59 || second > 59)
+        return 0;
+    p += 8;
+    if (p < end && *p == '.') {
+        const uint8_t *first = ++p;
+        int n = 0;
+        for (; p < end && rl_is_digit(*p) && n < digits; n++)
+            fraction = 10 * fraction + (*p++ - '0');
+        if (p == first)
+            return 0;
+        if (n == digits && p < end && rl_is_digit(*p))
+            fraction += *p >= '5';
+        for (; n < digits; n++)
+            fraction *= 10;
+        while (p < end && rl_is_digit(*p))
+            p++;
+    }
+    *has_zone = p < end;
+    if (p < end && (*p == 'Z' || *p == 'z'))
+        p++;
+    else if (p < end) {
+        unsigned hours, minutes;
+        int sign = *p == '-' ? -1 : 1;
+        if (end - p != 6 || (*p != '+' && *p != '-') || p[3] != ':')
+            return 0;
+        hours = rl_two_digits(p + 1), minutes = rl_two_digits(p + 4);
+        if (hours > 23 || minutes > 59)
+            return 0;
+        offset = sign * (int64_t)(60 * hours + minutes) * 60;
+        p += 6;
+    }
+    if (p != end)
+        return 0;
+    *time = (3600 * (int64_t)hour + 60 * (int64_t)minute + (int64_t)second - offset) * per_second + fraction;
+    return 1;
+}
+
+/* Microseconds, or nanoseconds, since 1970-01-01 UTC, or, without a zone, of a calendar that has none. */
+RL_INLINE int rl_parse_datetime(const uint8_t *p, size_t n, int digits, int64_t *out, int *has_zone)
+{
+    int64_t days, time, limit = INT64_MAX / 1000;
+    if (n < 19 || (p[10] != 'T' && p[10] != 't' && p[10] != ' ') || !rl_parse_date(p, &days)
+        || !rl_parse_clock(p + 11, p + n, digits, &time, has_zone))
+        return 0;
+    if (digits == RL_MICRO_DIGITS) {
+        *out = days * 86400000000 + time;
+        /* Rounded up to the year 10000, or close to it. */
+        return *out < 253402300799000000 - 86400000000;
+    }
+    /* From 1678 to 2261, for certain. */
+    if (days < -limit / 86400000000 + 1 || days > limit / 86400000000 - 1)
+        return 0;
+    *out = days * 86400000000000 + time;
+    return 1;
+}
+
+#endif
