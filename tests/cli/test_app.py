@@ -14,7 +14,7 @@ from rlfast.cli import main
 from .helpers import RLFAST, assert_one_line, environment, run
 
 
-@pytest.mark.parametrize("command", ["demo", "capture", "inspect", "simulate", "bench"])
+@pytest.mark.parametrize("command", ["demo", "capture", "infer", "inspect", "simulate", "bench"])
 def test_every_command_teaches_by_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out, err = capsys.readouterr()

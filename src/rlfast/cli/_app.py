@@ -16,6 +16,7 @@ from rlfast.cli._bench import bench_command
 from rlfast.cli._capture import capture_command
 from rlfast.cli._common import Debug, print_error, state
 from rlfast.cli._demo import demo_command
+from rlfast.cli._infer import infer_command
 from rlfast.cli._inspect import inspect_command
 from rlfast.cli._maintenance import compact_command, dead_letters_command, redrive_command
 from rlfast.cli._recover import recover_command
@@ -66,6 +67,7 @@ def _help(command: Callable[..., object]) -> str:
 _COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo_command,
     "capture": capture_command,
+    "infer": infer_command,
     "inspect": inspect_command,
     "recover": recover_command,
     "dead-letters": dead_letters_command,

@@ -85,13 +85,22 @@ class Display:
         if self._live is not None:
             self._live.update(Text(f"{self._title}\n{text}"), refresh=True)
 
+    @property
+    def live(self) -> bool:
+        """Whether there is a live line."""
+        return self._live is not None
+
+    def begin(self) -> None:
+        """Say, once, that there is a connection."""
+        if self._live is None and not self._titled:
+            self.note(self._title)
+        self._titled = True
+
     def show(self, progress: CaptureProgress) -> None:
         """Show the state of the capture."""
         if self._quiet:
             return
-        if self._live is None and not self._titled:
-            self.note(self._title)
-        self._titled = True
+        self.begin()
         if self._live is not None:
             self._measure(progress)
             with terminal_may_be_gone():

@@ -8,6 +8,12 @@ from rlfast.cli._target import TargetOptions
 __all__ = ["stream_options"]
 
 _URL = Field("url", "ws:// or wss:// URL.", metavar="URL", argument=True)
+_URL_OR_FILE = Field(
+    "url",
+    "ws:// or wss:// URL, file with one message per line, or folder of a capture.",
+    metavar="URL|FILE",
+    argument=True,
+)
 _IDS = (
     Field("agent", "Events of this agent.", metavar="ID"),
     Field("cycle", "Cognitive cycle of this agent.", metavar="ID"),
@@ -39,12 +45,13 @@ _NAME = Field(
 )
 
 
-def stream_options(otherwise: str, *, named: bool) -> tuple[Group, ...]:
+def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -> tuple[Group, ...]:
     """Options for `TargetOptions`.
 
     Args:
-        otherwise: what messages of a stream without a type become, for the help.
+        otherwise: what messages of a stream without a type become, for the help; None: there is no --types.
         named: with one for the name of the stream.
+        files: the URL may be the path of a file or folder.
     """
     types = Field(
         "types",
@@ -52,5 +59,6 @@ def stream_options(otherwise: str, *, named: bool) -> tuple[Group, ...]:
         f"otherwise {otherwise}.",
         metavar="MODULE:TYPE",
     )
-    rest = (*_IDS, types, *((_NAME,) if named else ()), *_WAY)
-    return Group(TargetOptions, None, (_URL,)), Group(TargetOptions, "Which stream", rest)
+    rest = (*_IDS, *((types,) if otherwise is not None else ()), *((_NAME,) if named else ()), *_WAY)
+    url = _URL_OR_FILE if files else _URL
+    return Group(TargetOptions, None, (url,)), Group(TargetOptions, "Which stream", rest)
