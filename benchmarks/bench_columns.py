@@ -45,7 +45,12 @@ PEERS = {
     BEAST_PLAIN: ("beast_client", "plain"),
 }
 PACKAGE_OF = {"simdjson.h": "libsimdjson-dev", "boost/beast.hpp": "libboost-dev"}
-NEEDS = {"simdjson_client": ("simdjson.h",), "beast_client": ("simdjson.h", "boost/beast.hpp")}
+NEEDS = {
+    "simdjson_client": ("simdjson.h",),
+    "beast_client": ("simdjson.h", "boost/beast.hpp"),
+    "nested_columns": ("simdjson.h",),
+}
+CLIENTS = ("simdjson_client", "beast_client")
 COMPILER = ("g++", "-O3", "-march=native", "-DNDEBUG", "-std=c++20")
 PICOWS = "picows, counting frames"
 
@@ -74,11 +79,11 @@ async def picows(url: str) -> dict[str, float]:
     return {"events": counter.frames, "seconds": seconds, "cpu_seconds": used}
 
 
-def compile_peers(folder: Path, names: Sequence[str] = tuple(NEEDS)) -> set[str]:
-    """Compile C++ clients; returns the names of those that could be, and says why of the others."""
+def compile_peers(folder: Path, names: Sequence[str] = CLIENTS) -> set[str]:
+    """Compile C++ programs; returns the names of those that could be, and says why of the others."""
     built = set()
     if shutil.which("g++") is None:
-        print("without the C++ clients: they need g++ (Debian, Ubuntu: apt install g++)", file=sys.stderr)
+        print("without the C++ programs: they need g++ (Debian, Ubuntu: apt install g++)", file=sys.stderr)
         return built
     for name in names:
         headers = NEEDS[name]
