@@ -24,6 +24,10 @@ SUBJECTS = {
         "bench_instructions",
         "instructions per event of the compiled steps, against the record",
     ),
+    "nested": (
+        "bench_nested",
+        "nested messages to columns, structs and Parquet, beside other readers of JSON",
+    ),
 }
 
 

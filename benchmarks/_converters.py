@@ -32,8 +32,8 @@ TEXTS = (
 """Columns with text of the wide table."""
 
 
-def capture(**options: Any) -> Callable[[str, Path], int]:
-    """``rlfast capture`` of the agent events: a table for each type, the last commit included."""
+def capture(type_: Any = None, **options: Any) -> Callable[[str, Path], int]:
+    """``rlfast capture`` of a type (None: the agent events): a table for each, the last commit included."""
 
     async def run(url: str, out: Path) -> int:
         import rlfast
@@ -44,7 +44,7 @@ def capture(**options: Any) -> Callable[[str, Path], int]:
         names = ParquetOptions.__dataclass_fields__.keys() & options.keys()
         sink = ParquetSink(out / "events", ParquetOptions(**{name: options[name] for name in names}))
         settings = CaptureOptions(**{name: options[name] for name in options.keys() - names})
-        async with rlfast.connect(url, type=rlfast.AgentEvent, backoff=None) as ws:
+        async with rlfast.connect(url, type=type_ or rlfast.AgentEvent, backoff=None) as ws:
             return (await into(ws, sink, settings)).events
 
     return lambda url, out: asyncio.run(run(url, out))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENT_ID = "0a8ee6c5-7d7a-4d24-9d6d-3a0c1b1f6d70"
@@ -90,11 +90,11 @@ def simulator(*arguments: str) -> Iterator[str]:
 
 
 class Worker:
-    """A contender in a process of its own: warmed up once, then it runs whenever it is its turn."""
+    """A contender in a process of its own: it starts once, then it runs whenever it is its turn."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            command,
             env=environment(),
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -102,11 +102,11 @@ class Worker:
             text=True,
         )
 
-    def run(self) -> dict[str, float]:
-        """One measurement; an ``error`` in the answer, or no answer, ends the benchmark."""
+    def ask(self, what: str = "run") -> dict[str, float]:
+        """One measurement, or what else it gives for a line; no answer ends the benchmark."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("run\n")
+        self._process.stdin.write(what + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
@@ -118,13 +118,6 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.close()
         _end(self._process)
-
-
-def requests(source: IO[str]) -> Iterator[None]:
-    """The worker's half of `Worker.run`: one item per measurement asked for."""
-    for line in source:
-        if line == "run\n":
-            yield
 
 
 def _end(process: subprocess.Popen[str]) -> None:

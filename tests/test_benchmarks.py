@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -109,3 +111,91 @@ def test_growth(tmp_path: Path) -> None:
     assert {row["mode"] for row in rows} == {"messages", "batches"}
     assert all(row["cpu_ns_per_event"]["median"] > 0 for row in rows)
     assert (tmp_path / "growth_types.png").read_bytes().startswith(b"\x89PNG")
+
+
+FEEDS = ("jetstream", "depth", "pods", "trades")
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_nested_messages_are_the_same_each_time_and_as_large_as_said(name: str) -> None:
+    from benchmarks._nested_workloads import WORKLOADS, payloads
+
+    found = payloads(name, 500_000)
+    assert 500_000 <= sum(map(len, found)) < 500_000 + len(found[-1])
+    assert payloads(name, 500_000) == found
+    few = payloads(name, 50_000)
+    assert few == found[: len(few)]
+    mean = sum(map(len, found)) / len(found)
+    assert mean == pytest.approx(WORKLOADS[name].message_bytes, rel=0.1)
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_nested_messages_fit_their_types(name: str) -> None:
+    from benchmarks._nested_workloads import WORKLOADS, payloads
+
+    def assert_known(sent: Any, kept: Any) -> None:
+        """A field that the type does not have would be measured as something else."""
+        if isinstance(sent, dict):
+            for key, value in sent.items():
+                assert_known(value, kept[key])
+        elif isinstance(sent, list):
+            for value, other in zip(sent, kept, strict=True):
+                assert_known(value, other)
+
+    decode = msgspec.json.Decoder(WORKLOADS[name].type).decode
+    for payload in payloads(name, 100_000):
+        assert_known(json.loads(payload), json.loads(msgspec.json.encode(decode(payload))))
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_readers_of_nested_messages_agree(name: str, tmp_path: Path) -> None:
+    from benchmarks._nested_readers import FROM_FILES, IN_MEMORY
+    from benchmarks._nested_workloads import WORKLOADS, payloads
+
+    feed, found = WORKLOADS[name], payloads(name, 50_000)
+    expected = IN_MEMORY["msgspec"](feed, found).checksum()
+    assert expected.rows >= len(found)
+    readers = [IN_MEMORY["messages"](feed, found)]
+    readers += [FROM_FILES[other](feed, found, tmp_path) for other in ("duckdb", "pyarrow")]
+    for reader in readers:
+        assert reader.checksum().difference(expected) == ""
+    # One message less, and they would not.
+    assert IN_MEMORY["msgspec"](feed, found[1:]).checksum().difference(expected).startswith("rows ")
+
+
+def test_checksum_of_rlfasts_columns_is_that_of_structs() -> None:
+    from benchmarks._nested_readers import IN_MEMORY
+    from benchmarks._nested_workloads import Workload
+
+    class Left(msgspec.Struct, tag=True):
+        number: int
+        text: str | None = None
+        texts: list[str] = []
+
+    class Right(msgspec.Struct, tag=True):
+        number: int
+        share: float
+        done: bool
+
+    events = [Left(i, None if i % 3 else f"é{i}", ["a"] * (i % 4)) for i in range(-50, 50)]
+    events += [Right(i, i / 7, i % 2 == 0) for i in range(100)]
+    found = [msgspec.json.encode(event) for event in events]
+    feed = Workload(Left | Right, lambda source: iter(found), 40, "type")
+    expected = IN_MEMORY["msgspec"](feed, found).checksum()
+    assert (expected.rows, expected.trues, expected.items) == (200, 50, 150)
+    assert IN_MEMORY["rlfast"](feed, found).checksum().difference(expected) == ""
+
+
+def test_nested(tmp_path: Path) -> None:
+    only = "cpp,polars,duckdb,pyarrow,messages,msgspec,polars_file,duckdb_file"
+    sizes = ["--megabytes", "0.1", "--capture-megabytes", "0.1"]
+    found = bench("nested", *sizes, "--workloads", "pods,trades", "--only", only, out=tmp_path)
+    decode, capture = found["decode"], found["capture"]
+    assert isinstance(decode, dict)
+    assert isinstance(capture, dict)
+    for name in ("pods", "trades"):
+        assert decode["sizes"][name]["bytes"] >= 100_000
+        assert decode["seconds"][name].keys() >= {"polars", "duckdb", "pyarrow", "messages", "msgspec"}
+        assert all(seconds > 0 for each in decode["seconds"][name].values() for seconds in each)
+        assert capture[name].keys() == {"polars_file", "duckdb_file"}
+    assert (tmp_path / "nested.png").read_bytes().startswith(b"\x89PNG")
