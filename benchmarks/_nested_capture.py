@@ -111,7 +111,10 @@ def measure(
             for way, source in sources.items():
                 command = [sys.executable, "-m", "benchmarks._nested_capture", way, workload, source]
                 commands[f"{workload}/{way}"] = command
+        # In the order in which they are shown.
         runs: dict[str, dict[str, list[dict[str, Any]]]] = {workload: {} for workload in workloads}
+        for workload, way in (name.split("/") for name in commands):
+            runs[workload][way] = []
         # The first round is for the caches of the disk and of the files.
         plan = [*commands, *(name for order in orders(list(commands), rounds) for name in order)]
         for number, name in enumerate(progress(plan)):
@@ -123,7 +126,7 @@ def measure(
                     f"{workload}, {WAYS[way][0]}: {result['rows']} of {rows} events are in the files"
                 )
             if number >= len(commands):
-                runs[workload].setdefault(way, []).append({**result, "bytes": total})
+                runs[workload][way].append({**result, "bytes": total})
     return runs
 
 

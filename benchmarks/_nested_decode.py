@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -39,6 +40,8 @@ LABELS = {
     "msgspec": "msgspec typed structs",
 }
 PEER = "nested_columns"
+MOST_CPU = 1.1
+"""CPU time for the seconds of a reader that has one thread, with some for what else the process does."""
 
 
 def work(size: int, rounds: int, workloads: list[str], names: list[str]) -> dict[str, Any]:
@@ -62,10 +65,10 @@ def work(size: int, rounds: int, workloads: list[str], names: list[str]) -> dict
             if nested:
                 _agree(workload, {name: reader.checksum() for name, reader in here.items()})
             readers |= {(workload, name): here[name] for name in names if name in here}
-        seconds = _measure(readers, rounds)
+        seconds, cpu = _measure(readers, rounds)
         for worker in workers:
             worker.end()
-    return {"sizes": sizes, "seconds": seconds}
+    return {"sizes": sizes, "seconds": seconds, "cpu_per_second": cpu}
 
 
 @contextmanager
@@ -113,9 +116,13 @@ def _agree(workload: str, checksums: dict[str, Checksum]) -> None:
             raise SystemExit(f"{workload}: {LABELS[name]} and {LABELS[first]} differ: {difference}")
 
 
-def _measure(readers: dict[tuple[str, str], Reader], rounds: int) -> dict[str, dict[str, list[float]]]:
+def _measure(
+    readers: dict[tuple[str, str], Reader], rounds: int
+) -> tuple[dict[str, dict[str, list[float]]], dict[str, float]]:
+    """Seconds of each run, and the median CPU time per second of those that run in this process."""
     # In the order in which they are shown.
     seconds: dict[str, dict[str, list[float]]] = {}
+    cpu: dict[str, list[float]] = {}
     for (workload, reader_name), reader in readers.items():
         seconds.setdefault(workload, {})[reader_name] = []
         reader.prepare()
@@ -127,13 +134,20 @@ def _measure(readers: dict[tuple[str, str], Reader], rounds: int) -> dict[str, d
         workload, reader_name = name.split("/")
         reader = readers[workload, reader_name]
         reader.prepare()
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         measured = reader.run()
-        elapsed = time.perf_counter() - start
-        # A process of its own has measured itself.
-        each = measured if isinstance(measured, float) else elapsed
-        seconds[workload][reader_name].append(each)
-    return seconds
+        elapsed, used = time.perf_counter() - start, time.process_time() - cpu_start
+        if isinstance(measured, float):
+            # A process of its own has measured itself.
+            elapsed = measured
+        else:
+            cpu.setdefault(name, []).append(used / elapsed)
+        seconds[workload][reader_name].append(elapsed)
+    shares = {name: statistics.median(found) for name, found in cpu.items()}
+    for name, share in shares.items():
+        if share > MOST_CPU:
+            print(f"warning: {name} had {share:.2f} threads, not one", file=sys.stderr)
+    return seconds, shares
 
 
 if __name__ == "__main__":
