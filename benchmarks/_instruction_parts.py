@@ -10,7 +10,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import _firehose, _workload
+from benchmarks import _firehose, _nested_workloads, _workload
 from rlfast._core.messages import MessageReader
 from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
@@ -42,6 +42,19 @@ def decoder(variant: str, kernel: str) -> Callable[[], None]:
         from benchmarks.bench_decode import Columns
 
         run = Columns(AgentEvent, _workload.payloads(variant, EVENTS), kernel)
+        for _ in range(REPEATS):
+            run()
+
+    return work
+
+
+def nested(name: str) -> Callable[[], None]:
+    """Columns of nested messages, by the kernel that this machine has the best."""
+
+    def work() -> None:
+        from benchmarks._nested_readers import Columns
+
+        run = Columns(_nested_workloads.WORKLOADS[name].type, _nested_workloads.first(name, EVENTS))
         for _ in range(REPEATS):
             run()
 
@@ -139,4 +152,5 @@ def parts(variants: list[str], kernels: list[str]) -> dict[str, Part]:
         for variant in variants
         for kernel in kernels
     }
-    return {**decoders, **OTHERS}
+    feeds = {f"nested {name}": Part("rl_run_kernel*", nested(name)) for name in _nested_workloads.WORKLOADS}
+    return {**decoders, **feeds, **OTHERS}

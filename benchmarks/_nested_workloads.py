@@ -15,6 +15,7 @@ every reader can hold.
 
 from __future__ import annotations
 
+import itertools
 import random
 import string
 from collections.abc import Callable, Iterator
@@ -74,6 +75,11 @@ def payloads(name: str, size: int) -> list[bytes]:
         if size <= 0:
             break
     return out
+
+
+def first(name: str, count: int) -> list[bytes]:
+    """The first messages, so many."""
+    return list(itertools.islice(WORKLOADS[name].make(random.Random(SEED)), count))
 
 
 def moment(when: datetime, digits: int = 6) -> str:
