@@ -161,18 +161,25 @@ RL_INLINE const uint8_t *rl_skip_number(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-/* The place behind the JSON value at p, or NULL. */
-static const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, rl_input in, int depth)
+/* The place behind the string whose opening quote is before p, or NULL. */
+RL_INLINE const uint8_t *rl_skip_string(rl_decoder *d, const uint8_t *p, const rl_input *in)
 {
-    const uint8_t *end = in.end;
+    const uint8_t *q = rl_scan(p, *in);
     rl_input around;
     rl_span text;
+    return RL_LIKELY(q < in->end && *q == '"') ? q + 1 : rl_slow_string(d, p, q, *in, &text, &around);
+}
+
+/* See rl_skip_value. Without a copy of `in` for each value, which would cost more than most values. */
+static const uint8_t *rl_skip_inner(rl_decoder *d, const uint8_t *p, const rl_input *in, int depth)
+{
+    const uint8_t *end = in->end;
     uint8_t open, close;
     if (p >= end)
         return NULL;
     open = *p;
     if (open == '"')
-        return rl_string(d, p + 1, in, &text, &around);
+        return rl_skip_string(d, p + 1, in);
     if (open != '{' && open != '[') {
         if (end - p >= 4 && (memcmp(p, "true", 4) == 0 || memcmp(p, "null", 4) == 0))
             return p + 4;
@@ -190,7 +197,7 @@ static const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, rl_input in
         if (open == '{') {
             if (p >= end || *p != '"')
                 return NULL;
-            p = rl_string(d, p + 1, in, &text, &around);
+            p = rl_skip_string(d, p + 1, in);
             if (p == NULL)
                 return NULL;
             p = rl_skip_space_to(p, end);
@@ -198,7 +205,11 @@ static const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, rl_input in
                 return NULL;
             p = rl_skip_space_to(p + 1, end);
         }
-        p = rl_skip_value(d, p, in, depth - 1);
+        /* Most values are strings. */
+        if (p < end && *p == '"')
+            p = rl_skip_string(d, p + 1, in);
+        else
+            p = rl_skip_inner(d, p, in, depth - 1);
         if (p == NULL)
             return NULL;
         p = rl_skip_space_to(p, end);
@@ -210,6 +221,13 @@ static const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, rl_input in
             return NULL;
         p = rl_skip_space_to(p + 1, end);
     }
+}
+
+/* The place behind the JSON value at p, or NULL. */
+RL_INLINE const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, rl_input in, int depth)
+{
+    rl_input here = in;
+    return rl_skip_inner(d, p, &here, depth);
 }
 
 #endif

@@ -47,7 +47,7 @@ RL_INLINE rl_digest rl_digest_text(const uint8_t *text, size_t n, uint64_t seed,
     uint8_t copy[16] = {0};
     rl_digest out;
     if (RL_UNLIKELY(last - begin < 16)) {
-        if (n != 0)
+        if (n != 0 && n < 16)
             memcpy(copy + 16 - n, text, n);
         last = copy + 16;
     }
