@@ -3,33 +3,25 @@
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.string cimport memcpy
 
 from rlfast._core.columns cimport random_seed
 from rlfast._core.plan cimport RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, rl_unescape_all
 
 cdef extern from "Python.h":
     # Each returns a new reference, or NULL with an exception set.
-    PyObject* PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     PyObject* PyUnicode_FromKindAndData(int kind, const void* data, Py_ssize_t size)
     PyObject* PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
-    void* PyUnicode_DATA(PyObject* text)
     PyObject* PyErr_NoMemory()
 
 
-cdef PyObject* new_text(const Token* token) noexcept:
-    """A new reference to the str of a token, which is a text; NULL with an exception set."""
+cdef PyObject* odd_text(const Token* token) noexcept:
+    """See `new_text`."""
     cdef const char* text = <const char*>token.of.text
     cdef PyObject* made
     cdef char* plain
     if token.kind == RL_TOKEN_ASCII:
-        if token.size < 2:
-            # Which are kept by the interpreter.
-            return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>token.size)
-        made = PyUnicode_New(<Py_ssize_t>token.size, 127)
-        if made != NULL:
-            memcpy(PyUnicode_DATA(made), text, token.size)
-        return made
+        # Texts that short are kept by the interpreter.
+        return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>token.size)
     if token.kind != RL_TOKEN_ESCAPED:
         return PyUnicode_DecodeUTF8(text, <Py_ssize_t>token.size, NULL)
     plain = <char*>PyMem_Malloc(token.size + 4)
@@ -68,11 +60,17 @@ cdef class RecentTexts:
 
 
 cdef RecentTexts _recent = RecentTexts()
+cdef RecentTexts _of_fields = RecentTexts()
 
 
 cdef RecentTexts recent_texts():
     """Those of the process."""
     return _recent
+
+
+cdef RecentTexts field_texts():
+    """Those that were read for `field_text`."""
+    return _of_fields
 
 
 cdef class ObjectDecoder:
