@@ -11,6 +11,7 @@ cdef extern from "csrc/plan.h" nogil:
     enum:
         RL_UTF8
         RL_LIST
+        RL_STRUCT
         RL_TUPLE
         RL_UNION
         RL_MAP
@@ -38,7 +39,17 @@ cdef extern from "csrc/plan.h" nogil:
         RL_TOKEN_UTF8
         RL_TOKEN_ESCAPED
         RL_TOKEN_LISTED
+        RL_TOKEN_JSON
+        RL_TOKEN_VALUES
+        RL_TOKEN_BASE64
+        RL_TOKEN_DECIMAL
+        RL_TOKEN_UUID
+        RL_TOKEN_DATETIME
+        RL_TOKEN_DATE
+        RL_TOKEN_TIME
+        RL_TOKEN_STRUCT
         RL_TOKEN_LIST
+        RL_TOKEN_MAP
         RL_TOKEN_KEY
         RL_TOKEN_OPEN_ARRAY
         RL_TOKEN_OPEN_OBJECT
@@ -46,15 +57,19 @@ cdef extern from "csrc/plan.h" nogil:
         RL_TOKEN_OBJECT
         RL_TOKEN_NEW_KEY
 
+    ctypedef struct Token "rl_token"
+
     ctypedef union TokenValue:
         const uint8_t* text
         int64_t integer
         double number
         void* object
+        const Token* inside
 
     ctypedef struct Token "rl_token":
         int kind
-        size_t size
+        uint32_t span
+        uint64_t size
         TokenValue of
 
     size_t rl_unescape_all(const uint8_t* p, size_t n, uint8_t* out)
@@ -107,6 +122,7 @@ cdef extern from "csrc/plan.h" nogil:
         int64_t tag_code
         uint8_t always_fallback
         uint8_t keeps_unknown
+        uint8_t ordered
 
     ctypedef struct Types "rl_types":
         Type* types
@@ -117,6 +133,8 @@ cdef extern from "csrc/plan.h" nogil:
         Type** tags
         uint32_t tag_mask
 
+    ctypedef struct Decoder "rl_decoder"
+
     ctypedef struct Decoder "rl_decoder":
         Types root
         uint8_t splits
@@ -125,6 +143,8 @@ cdef extern from "csrc/plan.h" nogil:
         Buffer scratch
         Buffer unknown
         Buffer items
+        Field* value
+        Decoder* plain
         StringTable keys
         Field** followers
         int no_memory
@@ -145,8 +165,7 @@ cdef extern from "csrc/plan.h" nogil:
 
     ctypedef void (*Kernel "rl_kernel")(Decoder* decoder, Run* run) noexcept
 
-    ctypedef const Type* (*Reader "rl_reader")(
-        Decoder* decoder, const uint8_t* p, const uint8_t* end, Token* tokens) noexcept
+    ctypedef const Token* (*Reader "rl_reader")(Decoder* decoder, const uint8_t* p, const uint8_t* end) noexcept
 
     ctypedef size_t (*Values "rl_values")(Decoder* decoder, const uint8_t* p, const uint8_t* end) noexcept
 

@@ -297,7 +297,7 @@ cdef class CompiledPlan:
                 if field.kind == RL_MAP:
                     inner = inner._children[1]
             self._set_field(field.item, column.children[0], inner)
-        elif field.kind == RL_UNION or column.children:
+        elif field.kind == RL_STRUCT or field.kind == RL_TUPLE or field.kind == RL_UNION:
             field.types = <Types*>calloc(1, sizeof(Types))
             if field.types == NULL:
                 raise MemoryError

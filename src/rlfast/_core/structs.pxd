@@ -1,36 +1,35 @@
 # cython: language_level=3
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
 
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyObject
 
-from rlfast._core.columns cimport StringTable
 from rlfast._core.objects cimport ObjectDecoder, RecentTexts
-from rlfast._core.plan cimport Token, CompiledPlan
-
-
-cdef struct Slot:
-    Py_ssize_t offset       # in the struct, of the reference
-    PyObject* fallback      # borrowed from `_kept`: what an absent field holds; NULL: a new list
-    PyObject** objects      # owned by the decoder: a reference, borrowed from `_kept`, for each of the strings
-    StringTable strings     # owned by the decoder; the only texts that occur, if there are any
-
-
-cdef struct Shape:
-    PyTypeObject* type      # borrowed from `_kept`
-    Slot* slots             # owned by the decoder; one for each field but the tag
-    uint32_t n_slots
-    bint collected          # whether the garbage collector knows such objects
+from rlfast._core.plan cimport CompiledPlan, Token
+from rlfast._core.shapes cimport Node, NodeTree, Shape
+from rlfast._core.values cimport ValueDecoder
 
 
 cdef class StructDecoder(ObjectDecoder):
     cdef:
         CompiledPlan _plan
-        Shape* _shapes      # owned; in the order of the plan's types
-        uint32_t _n_shapes
-        Token* _tokens        # owned; as many as the largest struct has fields, with the tag
+        NodeTree _tree
+        Node* _root       # of a message; borrowed from `_tree`
+        const uint8_t* _begin   # of the payload that is being decoded
         RecentTexts _recent
-        list _kept          #: list[object], what is borrowed above
+        ValueDecoder _values    # of values without a type, inside of messages
 
-    cdef int _add_shape(self, object plan, uint32_t index) except -1
-    cdef object _build(self, const Shape* shape, const uint8_t* begin)
+    cdef PyObject* _value(self, Node* node, const Token* token) noexcept
+    cdef PyObject* _absent(self, Node* node) noexcept
+    cdef PyObject* _alone(self, Node* node, const Token* token) noexcept
+    cdef PyObject* _list(self, Node* node, const Token* token) noexcept
+    cdef PyObject* _tuple(self, Node* node, const Token* token) noexcept
+    cdef PyObject* _set(self, Node* node, const Token* token) noexcept
+    cdef PyObject* _map(self, Node* node, const Token* token) noexcept
+    cdef PyObject* _fields(self, Shape* shape, const Token* tokens) noexcept
+    cdef PyObject* _struct(self, Shape* shape, const Token* tokens) noexcept
+    cdef PyObject* _fixed_tuple(self, Shape* shape, const Token* tokens) noexcept
+    cdef int _call_post_init(self, PyObject* post_init, PyObject* made) noexcept
+    cdef object _refused(self)
+    cdef int _set_attributes(self, PyObject* made, Shape* shape, const Token* tokens) noexcept
+    cdef PyObject* _typed_dict(self, Shape* shape, const Token* tokens) noexcept
     cdef object decode(self, const char* payload, Py_ssize_t n)

@@ -21,5 +21,7 @@ cdef class ValueDecoder(ObjectDecoder):
     cdef void _forget_keys(self) noexcept
     cdef int _learn(self, const Token* token, PyObject* key, const uint8_t* begin) except -1
     cdef PyObject* _key(self, Token* token, const uint8_t* begin) noexcept
-    cdef PyObject* _build(self, size_t n, const uint8_t* begin) noexcept
+    cdef PyObject* _build(self, Token* kept, size_t n, const uint8_t* begin) noexcept
+    cdef PyObject* build(self, size_t first, size_t n, const uint8_t* begin) noexcept
+    cdef void before_reading(self) noexcept
     cdef object decode(self, const char* payload, Py_ssize_t n)

@@ -26,6 +26,8 @@ cdef extern from "Python.h":
     PyObject* PyFloat_FromDouble(double value)
     PyObject* PyList_New(Py_ssize_t size)
     PyObject* PyDict_New()
+    int PyList_SetSlice(PyObject* items, Py_ssize_t low, Py_ssize_t high, PyObject* replacement)
+    const Py_ssize_t PY_SSIZE_T_MAX
     # -1 with an exception set.
     int PyDict_SetItem(PyObject* mapping, PyObject* key, PyObject* value)
     # A borrowed reference, or NULL with an exception set.
@@ -164,12 +166,12 @@ cdef class ValueDecoder(ObjectDecoder):
         except MemoryError:
             return PyErr_NoMemory()
 
-    cdef PyObject* _build(self, size_t n, const uint8_t* begin) noexcept:
+    cdef PyObject* _build(self, Token* kept, size_t n, const uint8_t* begin) noexcept:
         """A new reference to the value that n tokens describe; NULL with an exception set.
 
-        What is in no object, but in an array or nowhere yet, is kept in tokens that are done with: `n_kept` of them.
+        What is in no object, but in an array or nowhere yet, is kept in tokens that are done with: the first `n_kept` of
+        them.
         """
-        cdef Token* kept = <Token*>self.decoder.items.data
         cdef size_t n_kept = 0
         cdef Token* token = kept
         cdef Token* end = kept + n
@@ -247,28 +249,40 @@ cdef class ValueDecoder(ObjectDecoder):
             _xdecref(around.mapping)
         return NULL
 
+    cdef PyObject* build(self, size_t first, size_t n, const uint8_t* begin) noexcept:
+        """A new reference to what n tokens describe, number `first` the first of them; NULL with an exception set.
+
+        They are used up. `begin` is that of the payload. While it runs, nothing may be read.
+        """
+        cdef PyObject* made = self._build(<Token*>self.decoder.items.data + first, n, begin)
+        # Texts, whose end runs no code, whether an exception is set or not.
+        PyList_SetSlice(<PyObject*>self._loose, 0, PY_SSIZE_T_MAX, NULL)
+        return made
+
+    cdef void before_reading(self) noexcept:
+        """Keep what was learned, and the memory that was used, within bounds."""
+        if self._missed > PATIENCE:
+            self._forget_keys()
+        if self.decoder.scratch.capacity > MAX_SCRATCH:
+            free(self.decoder.scratch.data)
+            memset(&self.decoder.scratch, 0, sizeof(Buffer))
+
     cdef object decode(self, const char* payload, Py_ssize_t n):
         """The object, or None for a payload that msgspec must look at."""
         cdef const uint8_t* p = <const uint8_t*>payload
         cdef size_t n_tokens
+        cdef PyObject* made
         if self._busy:
             # By way of the garbage collector, which runs what it likes while a container is being made.
             return None
-        if self._missed > PATIENCE:
-            self._forget_keys()
+        self.before_reading()
         n_tokens = self.values(&self.decoder, p, p + n)
-        if self.decoder.scratch.capacity > MAX_SCRATCH:
-            free(self.decoder.scratch.data)
-            memset(&self.decoder.scratch, 0, sizeof(Buffer))
         if n_tokens == 0:
             return None
         self._busy = True
-        try:
-            return _stolen(self._build(n_tokens, p))
-        finally:
-            self._busy = False
-            if self._loose:
-                self._loose.clear()
+        made = self.build(0, n_tokens, p)
+        self._busy = False
+        return _stolen(made)
 
     def forget_order(self):
         """Unlearn all keys, and their order, so that decoding depends on nothing that came before."""

@@ -4,6 +4,7 @@
 #define RLFAST_KERNEL_H
 
 #include "containers.h"
+#include "token_containers.h"
 #include "values.h"
 
 /* Guess the type of an object, whose members are from p on, by a tag that is not its first member. A wrong
@@ -47,18 +48,30 @@ RL_NOINLINE rl_type *rl_guess_type(const rl_types *types, const uint8_t *p, rl_i
     return NULL;
 }
 
-/* The type of the event in [p, end), and where its members begin; NULL: to be asked. */
+/* What there is of [p, end) without spaces around it, which begins with `open` and ends with `close`; 0: something else. */
+RL_INLINE int rl_trim(const uint8_t **p, const uint8_t **end, uint8_t open, uint8_t close)
+{
+    if (RL_LIKELY(*end - *p >= 2 && **p == open && (*end)[-1] == close))
+        return 1;
+    while (*p < *end && rl_is_space((*end)[-1]))
+        --*end;
+    *p = rl_skip_space_to(*p, *end);
+    return *end - *p >= 2 && **p == open && (*end)[-1] == close;
+}
+
+/* The type of the event in [p, end), and where its members, or elements, begin; NULL: to be asked. */
 RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_start *start)
 {
     rl_types *types = &d->root;
     rl_type *t = types->types;
-    if (RL_UNLIKELY(end - p < 2 || *p != '{' || end[-1] != '}')) {
-        while (p < end && rl_is_space(end[-1]))
-            end--;
-        p = rl_skip_space_to(p, end);
-        if (end - p < 2 || *p != '{' || end[-1] != '}')
+    if (RL_UNLIKELY(types->is_array)) {
+        if (!rl_trim(&p, &end, '[', ']'))
             return NULL;
+        start->in = rl_input_of(p, end);
+        return rl_begin_struct(d, types, p, start);
     }
+    if (RL_UNLIKELY(!rl_trim(&p, &end, '{', '}')))
+        return NULL;
     start->in = rl_input_of(p, end);
     start->n = 0;
     p = rl_skip_space(p + 1);
@@ -82,16 +95,48 @@ RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t
         start->previous = t->start;
     }
     start->p = p;
-    return RL_UNLIKELY(t->always_fallback || types->is_array) ? NULL : t;
+    return RL_UNLIKELY(t->always_fallback) ? NULL : t;
+}
+
+/* Whether the event in [p, end) has become the first token. */
+RL_INLINE int rl_event_token(rl_decoder *d, const uint8_t *p, const uint8_t *end)
+{
+    rl_token *token = rl_take_tokens(d, 1), *tokens;
+    rl_start start;
+    rl_type *t;
+    start.around = &start.in;
+    if (RL_UNLIKELY(d->value != NULL)) {
+        int open = d->value->kind == RL_MAP ? '{' : '[';
+        if (!rl_trim(&p, &end, (uint8_t)open, (uint8_t)(open + 2)))
+            return 0;
+        start.in = rl_input_of(p, end);
+        return (open == '{' ? rl_map_token : rl_list_token)(d, d->value, token, p, &start.in) == end;
+    }
+    t = rl_begin_event(d, p, end, &start);
+    if (RL_UNLIKELY(t == NULL))
+        return 0;
+    tokens = rl_struct_tokens(d, &d->root, t, token);
+    if (RL_UNLIKELY(tokens == NULL))
+        return 0;
+    if (RL_UNLIKELY(d->root.is_array))
+        return rl_element_tokens(d, t, tokens, start.p, &start.in) == start.in.end;
+    return rl_members(d, t, 0, tokens, start, RL_TO_TOKENS) == start.in.end;
 }
 
 /* See rl_reader. */
-static const rl_type *rl_read_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_token *tokens)
+static const rl_token *rl_read_event(rl_decoder *d, const uint8_t *p, const uint8_t *end)
 {
-    rl_start start;
-    rl_type *t = rl_begin_event(d, p, end, &start);
-    d->items.size = 0;
-    return t != NULL && rl_members(d, t, 0, tokens, start, RL_TO_TOKENS) == start.in.end ? t : NULL;
+    for (;;) {
+        d->token = (rl_token *)d->items.data;
+        d->token_end = d->token + d->items.capacity / sizeof *d->token;
+        d->full = d->token == NULL;
+        if (d->plain != NULL)
+            d->plain->items.size = 0;
+        if (RL_LIKELY(!d->full) && rl_event_token(d, p, end))
+            return (const rl_token *)d->items.data;
+        if (RL_LIKELY(!d->full) || !rl_more_items(d))
+            return NULL;
+    }
 }
 
 /* What is true of all rows of a message. */

@@ -44,6 +44,7 @@ RL_INLINE rl_type *rl_read_tag(const rl_types *types, const uint8_t *p, rl_input
 typedef struct {
     const uint8_t *p;
     rl_input in;
+    const rl_input *around; /* of tokens: the same, where it stays */
     rl_field *previous;
     uint64_t object;        /* number of the object, which marks the fields that it has */
     uint32_t n;             /* members of the type that were read */
@@ -59,6 +60,7 @@ RL_INLINE const uint8_t *rl_members(
 {
     const uint8_t *p = start.p;
     rl_input in = start.in;
+    const rl_input *around = start.around;
     rl_field *previous = start.previous, *f;
     uint64_t object = start.object;
     uint32_t n = start.n;
@@ -93,8 +95,12 @@ RL_INLINE const uint8_t *rl_members(
         if (RL_UNLIKELY(f->seen_in == object))
             return NULL;
         f->seen_in = object;
+        if (to == RL_TO_TOKENS && RL_UNLIKELY(t->ordered)) {
+            tokens[t->n_fields + n].kind = RL_TOKEN_INTEGER;
+            tokens[t->n_fields + n].of.integer = f - t->fields;
+        }
         n++;
-        p = to == RL_TO_TOKENS ? rl_value_token(d, t, f, &tokens[f - t->fields], p, in)
+        p = to == RL_TO_TOKENS ? rl_value_token(d, t, f, &tokens[f - t->fields], p, in, around)
             : to == RL_TO_CHILD ? rl_child_value(d, t, f, row, p, in)
             : rl_value(d, t, f, row, p, in);
         if (RL_UNLIKELY(p == NULL))

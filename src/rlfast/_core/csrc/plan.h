@@ -33,7 +33,7 @@ enum {
     RL_ACCEPT_OBJECT = 64
 };
 
-/* One value of an event, for whoever makes an object of it. What it points to is in the payload. */
+/* One value of an event, for whoever makes an object of it. The texts that it points to are in the payload. */
 enum rl_token_kind {
     RL_TOKEN_ABSENT,
     RL_TOKEN_NULL,
@@ -44,8 +44,19 @@ enum rl_token_kind {
     RL_TOKEN_ASCII,          /* text[0:size] */
     RL_TOKEN_UTF8,           /* the same, well-formed, with at least one byte that is not ASCII */
     RL_TOKEN_ESCAPED,        /* the same with well-formed escapes, see rl_unescape_all */
-    RL_TOKEN_LISTED,         /* `integer` is the code of one of the field's strings */
-    RL_TOKEN_LIST,           /* `size` tokens of the decoder's `items`, from number `integer` on */
+    RL_TOKEN_LISTED,         /* `integer` is the code of one of the field's strings, or choices */
+    RL_TOKEN_JSON,           /* text[0:size] is JSON, well-formed, to be decoded by itself */
+    RL_TOKEN_VALUES,         /* `size` tokens of `plain.items`, from number `integer` on, are an array or object */
+    RL_TOKEN_BASE64,         /* text[0:size], a multiple of four characters */
+    RL_TOKEN_DECIMAL,        /* text[0:size] is a number as Python's Decimal takes it */
+    RL_TOKEN_UUID,           /* its 16 bytes are those of `size` and `of` */
+    RL_TOKEN_DATETIME,       /* `integer` and `size` as rl_pack_date, rl_pack_time and rl_pack_zone make them */
+    RL_TOKEN_DATE,
+    RL_TOKEN_TIME,
+    /* Those with others inside, see rl_token. */
+    RL_TOKEN_STRUCT,         /* `size` is the number of its type, `inside` has a token for each field, in their order */
+    RL_TOKEN_LIST,           /* `size` values */
+    RL_TOKEN_MAP,            /* `size` pairs of a key, which is a text, and a value */
     /* Of plain values only, see rl_values. */
     RL_TOKEN_KEY,            /* `object` is that of a field */
     RL_TOKEN_OPEN_ARRAY,
@@ -55,19 +66,23 @@ enum rl_token_kind {
     RL_TOKEN_NEW_KEY = 32    /* added to the kind of a text: the key of a member, and of no field */
 };
 
-typedef struct {
+/* Tokens inside of tokens follow each other in the order of the text, each with those inside of it behind it: `span` of
+ * them. Only a struct's fields come before what is inside of them, so that each has its place. */
+typedef struct rl_token {
     int kind;               /* enum rl_token_kind */
-    size_t size;
+    uint32_t span;
+    uint64_t size;
     union {
         const uint8_t *text;
         int64_t integer;
         double number;
         void *object;
+        const struct rl_token *inside;
     } of;
 } rl_token;
 
-/* Items of the lists of one event; what has more is left to the general path. */
-enum { RL_MAX_ITEMS = 4096 };
+/* Tokens of one event, and how many there is room for at first; what has more is left to the general path. */
+enum { RL_MAX_ITEMS = 1 << 18, RL_FEW_ITEMS = 256 };
 
 /* Tokens of a message that is read as plain values; what has more is left to the general path. */
 enum { RL_MAX_TOKENS = 65536 };
@@ -122,6 +137,8 @@ typedef struct rl_type {
     int64_t tag_code;       /* of a member of a union: what stands in the column of the tag */
     uint8_t always_fallback; /* every event is left to the general path */
     uint8_t keeps_unknown;
+    uint8_t ordered;        /* of tokens: behind those of the fields there are as many again, the first of them for the
+                             * members, in the order of the text: `integer` is the number of the field */
 } rl_type;
 
 /* What an object can be: of one struct type, or of one of those of a tagged union. */
@@ -155,14 +172,20 @@ typedef struct {
     uint64_t object;
 } rl_unknown;
 
-typedef struct {
+typedef struct rl_decoder {
     rl_types root;
     uint8_t splits;         /* messages are arrays, each element of which is an event */
     rl_rows *untyped;       /* borrowed; not NULL: every message is one JSON text, of the one column */
     const rl_powers *powers;
     rl_buffer scratch;      /* owned; a text without its escapes */
     rl_buffer unknown;      /* owned; the unknown fields of an event, as JSON */
-    rl_buffer items;        /* owned; tokens, items of an event's lists */
+    rl_buffer items;        /* owned; an event's tokens. They stay where they are while it is read: it is read again when
+                             * there is too little room */
+    rl_token *token;        /* the next one that is free, and the end of the room */
+    rl_token *token_end;
+    int full;               /* set when the room was too little */
+    rl_field *value;        /* borrowed; of tokens: what a message is, if it is no struct; else NULL */
+    struct rl_decoder *plain; /* borrowed; reads the plain values inside of typed ones; or NULL */
     rl_unknown unknown_names[RL_MAX_UNKNOWN];
     int n_unknown;
     const rl_path *path;    /* NULL at the top */
@@ -195,9 +218,9 @@ typedef struct {
  * message that the general path must look at, and for want of memory (`no_memory`). Needs no GIL. */
 typedef void (*rl_kernel)(rl_decoder *decoder, rl_run *run);
 
-/* Write the values of the event in [p, end) to `tokens`, in the order of its type's fields, and return the type; NULL
- * if the general path must look at it, or for want of memory. Needs no GIL. */
-typedef const rl_type *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end, rl_token *tokens);
+/* Return the token of the event in [p, end), which lives until the next one; NULL if the general path must look at it, or
+ * for want of memory. Needs no GIL. */
+typedef const rl_token *(*rl_reader)(rl_decoder *decoder, const uint8_t *p, const uint8_t *end);
 
 /* Write the object or array in [p, end) to the decoder's `items` as tokens, in the order of the text, and return how
  * many they are; 0 if the general path must look at it, or for want of memory. The fields of the

@@ -103,44 +103,27 @@ RL_INLINE uint32_t rl_follower(const uint8_t *text, size_t n, const uint8_t *beg
     return (uint32_t)(word * 0x9E3779B97F4A7C15u >> 58);
 }
 
-/* See rl_values. */
-static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end)
+/* The object or array at p as tokens from `token` on, of which there is room for `n`, which is more than two. Returns the
+ * place behind it, and of the last token in *behind. */
+static const uint8_t *rl_container_values(
+    rl_decoder *d, const uint8_t *p, rl_input in, rl_token *token, size_t n, rl_token **behind)
 {
     const rl_type *t = d->root.types;
+    const uint8_t *end = in.end;
     rl_field **expected = &t->start->next, *f;
-    rl_token *tokens, *token, *last, *tag;
-    rl_input in;
-    size_t n;
-    uint64_t around = 1;    /* a bit for each container, the inmost the lowest, set for an object; above them a one */
-    uint8_t close;
-    while (p < end && rl_is_space(end[-1]))
-        end--;
-    p = rl_skip_space_to(p, end);
-    if (end - p < 2 || !((*p == '{' && end[-1] == '}') || (*p == '[' && end[-1] == ']')))
-        return 0;
-    in = rl_input_of(p, end);
-    d->items.size = 0;
-    /* Each token is a byte of JSON, or more. */
-    n = (size_t)(end - p) + 3;
-    if (n > RL_MAX_TOKENS)
-        n = RL_MAX_TOKENS;
-    if (rl_buffer_reserve(&d->items, n * sizeof *token) != RL_OK) {
-        d->no_memory = 1;
-        return 0;
-    }
-    tokens = token = (rl_token *)d->items.data;
     /* The last one that a value may take: the end of its container may follow, and a key. */
-    last = tokens + n - 3;
-    /* The first value of the object that is the message. */
-    tag = *p == '{' ? tokens + 2 : NULL;
-    close = 0;
+    rl_token *last = token + n - 3;
+    /* The first value of the object that is the message, or that is among its values. */
+    rl_token *tag = *p == '{' ? token + 2 : NULL;
+    uint64_t around = 1;    /* a bit for each container, the inmost the lowest, set for an object; above them a one */
+    uint8_t close = 0;
 value:
     if (RL_UNLIKELY(token > last))
-        return 0;
+        return NULL;
     if (*p == '"') {
         p = rl_string_token(d, token, p + 1, in);
         if (RL_UNLIKELY(p == NULL))
-            return 0;
+            return NULL;
         if (token == tag)
             expected = &d->followers[rl_follower(token->of.text, token->size, in.begin)];
         token++;
@@ -148,7 +131,7 @@ value:
     else if (*p == '{' || *p == '[') {
         close = (uint8_t)(*p + 2);
         if (around >> RL_MAX_DEPTH)
-            return 0;
+            return NULL;
         around = around << 1 | (close == '}');
         token->kind = close == '}' ? RL_TOKEN_OPEN_OBJECT : RL_TOKEN_OPEN_ARRAY;
         token++;
@@ -162,7 +145,7 @@ value:
     else {
         p = rl_scalar_token(d, token++, p, end);
         if (RL_UNLIKELY(p == NULL))
-            return 0;
+            return NULL;
     }
 behind_value:
     if (RL_UNLIKELY(*p <= ' '))
@@ -181,7 +164,7 @@ behind_value:
         else {
             p = rl_key_token(d, token, p, in, &f);
             if (RL_UNLIKELY(p == NULL))
-                return 0;
+                return NULL;
             if (f == NULL) {
                 token++;
                 goto value;
@@ -193,20 +176,53 @@ behind_value:
         goto value;
     }
     if (RL_UNLIKELY(*p != close))
-        return 0;
+        return NULL;
 end_of_container:
     p++;
     if (RL_UNLIKELY(token > last + 1))
-        return 0;
+        return NULL;
     token->kind = close == '}' ? RL_TOKEN_OBJECT : RL_TOKEN_ARRAY;
     token++;
     around >>= 1;
-    if (around == 1)
-        return p == end ? (size_t)(token - tokens) : 0;
+    if (around == 1) {
+        *behind = token;
+        return p;
+    }
     if (RL_UNLIKELY(p == end))
-        return 0;
+        return NULL;
     close = around & 1 ? '}' : ']';
     goto behind_value;
+}
+
+/* Room for the tokens of a container at p behind those that there are: how many; 0 for want of memory. Each token is a byte of
+ * JSON, or more. */
+RL_INLINE size_t rl_room_for_values(rl_decoder *d, const uint8_t *p, const uint8_t *end)
+{
+    size_t n = (size_t)(end - p) + 3;
+    if (n > RL_MAX_TOKENS)
+        n = RL_MAX_TOKENS;
+    if (rl_buffer_reserve(&d->items, n * sizeof(rl_token)) == RL_OK)
+        return n;
+    d->no_memory = 1;
+    return 0;
+}
+
+/* See rl_values. */
+static size_t rl_read_values(rl_decoder *d, const uint8_t *p, const uint8_t *end)
+{
+    rl_token *tokens, *behind;
+    size_t n;
+    while (p < end && rl_is_space(end[-1]))
+        end--;
+    p = rl_skip_space_to(p, end);
+    if (end - p < 2 || !((*p == '{' && end[-1] == '}') || (*p == '[' && end[-1] == ']')))
+        return 0;
+    d->items.size = 0;
+    n = rl_room_for_values(d, p, end);
+    if (n == 0)
+        return 0;
+    tokens = (rl_token *)d->items.data;
+    return rl_container_values(d, p, rl_input_of(p, end), tokens, n, &behind) == end ? (size_t)(behind - tokens) : 0;
 }
 
 #endif

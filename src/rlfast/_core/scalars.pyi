@@ -1,0 +1,2 @@
+# Written by Cython for other extensions.
+__pyx_capi__: dict[str, object]
