@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
+import datetime
 import enum
 import gc
 import json
 import sys
-import uuid
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 import pytest
@@ -20,10 +20,12 @@ from wsserver import serve
 
 import rlfast
 from rlfast._core.messages import MessageReader
-from rlfast._core.structs import slots_of
+from rlfast._core.shapes import slots_of
 from rlfast.errors import UsageError
 from rlfast.reasoning_layer._events import AgentEvent, Heartbeat, KbChange
 from rlfast.schema._slots import struct_decoder, struct_plan
+
+T = TypeVar("T")
 
 
 def read(type_: Any, payload: bytes) -> Any:
@@ -88,7 +90,7 @@ def test_taken_as_msgspec_would(payload: bytes) -> None:
         b'{"orderId":1,"price":2',
         b'{"orderId":9223372036854775808,"price":2}',
         b'{"orderId":1,"price":2,"tags":["a",1]}',
-        b'{"orderId":1,"price":2,"tags":[' + b'"",' * 4096 + b'""]}',
+        b'{"orderId":1,"price":2,"tags":[' + b'"",' * (1 << 18) + b'""]}',
     ],
 )
 def test_left_to_msgspec(payload: bytes) -> None:
@@ -115,25 +117,20 @@ def test_the_order_of_keys_is_learned_and_changes_nothing() -> None:
 
 
 def test_types_that_only_msgspec_decodes() -> None:
-    class Hook(msgspec.Struct):
-        a: int
+    class Boxed(msgspec.Struct, Generic[T]):
+        value: T | None
+        raw: msgspec.Raw
 
-        def __post_init__(self) -> None:
-            raise ValueError
-
-    class Nested(msgspec.Struct):
-        a: Order
-
-    class Exact(msgspec.Struct):
-        a: uuid.UUID
-
-    class Array(msgspec.Struct, array_like=True):
-        a: int
-
-    class Multiple(msgspec.Struct):
-        a: Annotated[int, msgspec.Meta(multiple_of=2)]
-
-    for type_ in (int, dict, list[Order], Hook, Nested, Exact, Array, Multiple, Optional[Order]):  # noqa: UP045
+    for type_ in (
+        int,
+        dict,
+        list,
+        Any,
+        datetime.datetime,
+        type("Other", (), {}),
+        Boxed[int],
+        int | list[str],
+    ):
         assert struct_plan(type_) is None, type_
 
 
@@ -141,14 +138,15 @@ def test_one_struct_of_a_union_may_be_left_to_msgspec() -> None:
     class Plain(msgspec.Struct, tag="plain"):
         a: int
 
-    class Odd(msgspec.Struct, tag="odd"):
-        a: dict[str, int]
+    class Odd(msgspec.Struct, Generic[T], tag="odd"):
+        a: T
+        b: Annotated[int, msgspec.Meta(multiple_of=2)] = 2
 
-    decoder = struct_decoder(Union[Plain, Odd])  # noqa: UP007
+    decoder = struct_decoder(Plain | Odd[int])
     assert decoder is not None
     assert decoder.read(b'{"type":"plain","a":1}') == Plain(1)
     assert decoder.read(b'{"a":1,"type":"plain"}') == Plain(1)
-    assert decoder.read(b'{"type":"odd","a":{}}') is None
+    assert decoder.read(b'{"type":"odd","a":1}') is None
     assert decoder.read(b'{"type":"other","a":1}') is None
     assert decoder.read(b'{"a":1}') is None
 
@@ -193,8 +191,9 @@ def test_inherited_fields_and_all_kinds_of_struct() -> None:
 def test_a_decoder_is_made_once_for_a_type() -> None:
     assert struct_decoder(Order) is struct_decoder(Order)
     assert struct_decoder(Order) is not struct_decoder(KbChange)
-    # Not a type that can be kept, nor one that is made of structs alone.
-    assert struct_decoder(Annotated[Order, msgspec.Meta(extra={"a": []})]) is None
+    # Not a type that can be kept.
+    unhashable = Annotated[Order, []]
+    assert struct_decoder(unhashable) is not struct_decoder(unhashable)
 
 
 # -- who owns what ----------------------------------------------------------------------------------------
