@@ -56,18 +56,18 @@ RL_INLINE const uint8_t *rl_items(
     return p;
 }
 
-RL_NOINLINE const uint8_t *rl_text_items(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_NOINLINE const uint8_t *rl_text_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {
     return rl_items(d, f, row, p, in, RL_UTF8, NULL);
 }
 
-RL_NOINLINE const uint8_t *rl_uuid_items(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_NOINLINE const uint8_t *rl_uuid_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {
     return rl_items(d, f, row, p, in, RL_UUID, NULL);
 }
 
 /* Items that may hold unknown fields, whose path is kept. */
-RL_NOINLINE const uint8_t *rl_other_items(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_NOINLINE const uint8_t *rl_other_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {
     rl_path name = {d->path, {NULL, 0}, 0}, here = {&name, {NULL, 0}, 0};
     if (f->key != NULL)
@@ -85,9 +85,9 @@ static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t ro
     if (RL_UNLIKELY(*p != '['))
         return rl_null_value(d, f, row, p, in);
     p = rl_skip_space(p + 1);
-    p = f->item->kind == RL_UTF8 ? rl_text_items(d, f, row, p, in)
-        : f->item->kind == RL_UUID ? rl_uuid_items(d, f, row, p, in)
-        : rl_other_items(d, f, row, p, in);
+    p = f->item->kind == RL_UTF8 ? rl_text_list(d, f, row, p, in)
+        : f->item->kind == RL_UUID ? rl_uuid_list(d, f, row, p, in)
+        : rl_other_list(d, f, row, p, in);
     /* The input's last byte closes the event, and is not the list's. */
     return p != NULL && p < in.end ? p : NULL;
 }
@@ -265,9 +265,10 @@ behind_elements:
 }
 
 /* The type of the struct whose opening bracket is at p, and where its members, or elements, begin; NULL: to be asked. */
-RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t *p, rl_start *start)
+RL_INLINE rl_type *rl_begin_inner(rl_decoder *d, rl_types *types, const uint8_t *p, rl_start *start)
 {
     rl_type *t = types->types;
+    start->around = NULL;
     start->object = ++d->event;
     start->n = 0;
     p = rl_skip_space(p + 1);
@@ -294,7 +295,7 @@ static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t 
     rl_start start;
     rl_type *t;
     start.in = in;
-    t = rl_begin_struct(d, f->types, p, &start);
+    t = rl_begin_inner(d, f->types, p, &start);
     if (RL_UNLIKELY(t == NULL || t->always_fallback))
         return NULL;
     if (f->kind == RL_UNION) {

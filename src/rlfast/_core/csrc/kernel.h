@@ -214,7 +214,7 @@ static const uint8_t *rl_inner_event(
     if (*p != (types->is_array ? '[' : '{'))
         return NULL;
     start.in = in;
-    t = rl_begin_struct(d, types, p, &start);
+    t = rl_begin_inner(d, types, p, &start);
     if (t == NULL || t->always_fallback)
         return NULL;
     row = rl_begin_row(d, t);
