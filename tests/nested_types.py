@@ -749,11 +749,11 @@ def draw_default(source: Source, node: Node) -> tuple[Callable[[], Any] | None, 
             return make, msgspec.field(default_factory=make)
     text = write(node.tree(source, source.flag()))
     decoder = msgspec.json.Decoder(node.annotation)
+    try:
+        default = decoder.decode(text)
+    except msgspec.ValidationError:
+        return None, None
     if form == "value" and not node.mutable:
-        try:
-            default = decoder.decode(text)
-        except msgspec.ValidationError:
-            return None, None
         return (lambda: default), msgspec.field(default=default)
     return (lambda: decoder.decode(text)), msgspec.field(default_factory=lambda: decoder.decode(text))
 

@@ -15,7 +15,9 @@ CSRC = Path(__file__).parents[2] / "src" / "rlfast" / "_core" / "csrc"
 HEADERS = sorted(CSRC.glob("*.h"))
 
 #: Values hold values, so these call what the other one defines.
-COMPLETED_BY = {"fields.h": "containers.h", "members.h": "containers.h"}
+COMPLETED_BY = dict.fromkeys(
+    ("fields.h", "members.h", "containers.h", "tokens.h", "token_values.h"), "token_containers.h"
+)
 
 
 def compiler_of(header: Path) -> str | None:
