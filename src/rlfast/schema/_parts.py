@@ -149,7 +149,7 @@ def _core(hint: Any) -> Any:
             hint = typing.get_args(hint)[0]
         elif origin in (Union, types.UnionType):
             rest = [part for part in typing.get_args(hint) if part not in (type(None), msgspec.UnsetType)]
-            return rest[0] if len(rest) == 1 else UNKNOWN
+            hint = rest[0] if len(rest) == 1 else UNKNOWN
         elif hasattr(hint, "__supertype__"):  # typing.NewType
             hint = hint.__supertype__
         elif hasattr(hint, "__value__"):  # type X = ...
