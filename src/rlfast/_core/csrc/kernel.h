@@ -128,8 +128,8 @@ static const rl_token *rl_read_event(rl_decoder *d, const uint8_t *p, const uint
 {
     for (;;) {
         d->token = (rl_token *)d->items.data;
-        d->token_end = d->token + d->items.capacity / sizeof *d->token;
         d->full = d->token == NULL;
+        d->token_end = d->full ? NULL : d->token + d->items.capacity / sizeof *d->token;
         if (d->plain != NULL)
             d->plain->items.size = 0;
         if (RL_LIKELY(!d->full) && rl_event_token(d, p, end))
