@@ -265,10 +265,9 @@ behind_elements:
 }
 
 /* The type of the struct whose opening bracket is at p, and where its members, or elements, begin; NULL: to be asked. */
-RL_INLINE rl_type *rl_begin_inner(rl_decoder *d, rl_types *types, const uint8_t *p, rl_start *start)
+RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t *p, rl_start *start)
 {
     rl_type *t = types->types;
-    start->around = NULL;
     start->object = ++d->event;
     start->n = 0;
     p = rl_skip_space(p + 1);
@@ -287,7 +286,7 @@ RL_INLINE rl_type *rl_begin_inner(rl_decoder *d, rl_types *types, const uint8_t 
     }
     start->p = p;
     start->previous = start->n ? t->tag : t->start;
-    return t;
+    return RL_UNLIKELY(t->always_fallback) ? NULL : t;
 }
 
 static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
@@ -295,8 +294,9 @@ static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t 
     rl_start start;
     rl_type *t;
     start.in = in;
-    t = rl_begin_inner(d, f->types, p, &start);
-    if (RL_UNLIKELY(t == NULL || t->always_fallback))
+    start.around = NULL;
+    t = rl_begin_struct(d, f->types, p, &start);
+    if (RL_UNLIKELY(t == NULL))
         return NULL;
     if (f->kind == RL_UNION) {
         rl_column *tag = f->column->children[0];

@@ -190,8 +190,10 @@ RL_NOINLINE int rl_undo_row(const rl_type *t, int64_t row)
 RL_INLINE int rl_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
 {
     rl_start start;
-    rl_type *t = rl_begin_event(d, p, end, &start);
+    rl_type *t;
     int64_t row;
+    start.around = NULL;
+    t = rl_begin_event(d, p, end, &start);
     if (RL_UNLIKELY(t == NULL))
         return RL_FALLBACK;
     row = rl_begin_row(d, t);
@@ -214,8 +216,9 @@ static const uint8_t *rl_inner_event(
     if (*p != (types->is_array ? '[' : '{'))
         return NULL;
     start.in = in;
-    t = rl_begin_inner(d, types, p, &start);
-    if (t == NULL || t->always_fallback)
+    start.around = NULL;
+    t = rl_begin_struct(d, types, p, &start);
+    if (t == NULL)
         return NULL;
     row = rl_begin_row(d, t);
     if (row < 0)

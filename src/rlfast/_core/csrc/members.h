@@ -53,8 +53,8 @@ typedef struct {
 /* What the members are written to. */
 enum { RL_TO_ROW, RL_TO_CHILD, RL_TO_TOKENS };
 
-/* The members of an object of type t, up to and with the closing brace: to `tokens`, or to row `row` of the type's columns. Returns
- * the place behind it. */
+/* The members of an object of type t, up to and with the closing brace: to `tokens`, or to row `row` of the type's
+ * columns. Returns the place behind it. */
 RL_INLINE const uint8_t *rl_members(
     rl_decoder *d, const rl_type *t, int64_t row, rl_token *tokens, rl_start start, int to)
 {

@@ -35,49 +35,61 @@ RL_INLINE int rl_parse_date(const uint8_t *p, int64_t *days)
     return 1;
 }
 
-/* HH:MM:SS at p, with a fraction or without, and Z, an offset or nothing behind it, up to `end`. The time, less its
- * offset, in units of 10^-digits seconds since midnight; it may lie outside of the day. */
-RL_INLINE int rl_parse_clock(const uint8_t *p, const uint8_t *end, int digits, int64_t *time, int *has_zone)
-{
+/* A time of day as it is written. */
+typedef struct {
     unsigned hour, minute, second;
-    int64_t fraction = 0, offset = 0, per_second = digits == RL_NANO_DIGITS ? 1000000000 : 1000000;
+    int64_t fraction;       /* of a second, in units of 10^-digits; may be a whole one, rounded up */
+    int has_zone;
+    int sign;               /* of the offset, which is zero for Z */
+    unsigned hours, minutes;
+} rl_clock;
+
+/* HH:MM:SS at p, with a fraction or without, and Z, an offset or nothing behind it, up to `end`. */
+RL_INLINE int rl_read_clock(const uint8_t *p, const uint8_t *end, int digits, rl_clock *clock)
+{
     if (end - p < 8 || p[2] != ':' || p[5] != ':')
         return 0;
-    hour = rl_two_digits(p), minute = rl_two_digits(p + 3), second = rl_two_digits(p + 6);
-    if (hour > 23 || minute > 59 || second > 59)
+    memset(clock, 0, sizeof *clock);
+    clock->sign = 1;
+    clock->hour = rl_two_digits(p), clock->minute = rl_two_digits(p + 3), clock->second = rl_two_digits(p + 6);
+    if (clock->hour > 23 || clock->minute > 59 || clock->second > 59)
         return 0;
     p += 8;
     if (p < end && *p == '.') {
         const uint8_t *first = ++p;
         int n = 0;
         for (; p < end && rl_is_digit(*p) && n < digits; n++)
-            fraction = 10 * fraction + (*p++ - '0');
+            clock->fraction = 10 * clock->fraction + (*p++ - '0');
         if (p == first)
             return 0;
-        if (n == digits && p < end && rl_is_digit(*p))
-            fraction += *p >= '5';
         for (; n < digits; n++)
-            fraction *= 10;
+            clock->fraction *= 10;
+        if (p < end && rl_is_digit(*p))
+            clock->fraction += *p >= '5';
         while (p < end && rl_is_digit(*p))
             p++;
     }
-    *has_zone = p < end;
-    if (p < end && (*p == 'Z' || *p == 'z'))
-        p++;
-    else if (p < end) {
-        unsigned hours, minutes;
-        int sign = *p == '-' ? -1 : 1;
-        if (end - p != 6 || (*p != '+' && *p != '-') || p[3] != ':')
-            return 0;
-        hours = rl_two_digits(p + 1), minutes = rl_two_digits(p + 4);
-        if (hours > 23 || minutes > 59)
-            return 0;
-        offset = sign * (int64_t)(60 * hours + minutes) * 60;
-        p += 6;
-    }
-    if (p != end)
+    clock->has_zone = p < end;
+    if (p == end || *p == 'Z' || *p == 'z')
+        return end - p <= 1;
+    if (end - p != 6 || (*p != '+' && *p != '-') || p[3] != ':')
         return 0;
-    *time = (3600 * (int64_t)hour + 60 * (int64_t)minute + (int64_t)second - offset) * per_second + fraction;
+    clock->sign = *p == '-' ? -1 : 1;
+    clock->hours = rl_two_digits(p + 1), clock->minutes = rl_two_digits(p + 4);
+    return clock->hours <= 23 && clock->minutes <= 59;
+}
+
+/* The same as units of 10^-digits seconds since midnight, less the offset; it may lie outside of the day. */
+RL_INLINE int rl_parse_clock(const uint8_t *p, const uint8_t *end, int digits, int64_t *time, int *has_zone)
+{
+    int64_t per_second = digits == RL_NANO_DIGITS ? 1000000000 : 1000000, offset;
+    rl_clock clock;
+    if (!rl_read_clock(p, end, digits, &clock))
+        return 0;
+    offset = clock.sign * (int64_t)(60 * clock.hours + clock.minutes) * 60;
+    *has_zone = clock.has_zone;
+    *time = (3600 * (int64_t)clock.hour + 60 * (int64_t)clock.minute + (int64_t)clock.second - offset) * per_second
+        + clock.fraction;
     return 1;
 }
 

@@ -37,31 +37,6 @@ RL_NOINLINE int rl_more_items(rl_decoder *d)
 
 /* -- structs ----------------------------------------------------------------------------------------------------------- */
 
-/* The type of the object, or array, at p, and where its members, or elements, begin; NULL: to be asked. */
-RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t *p, rl_start *start)
-{
-    rl_type *t = types->types;
-    start->object = ++d->event;
-    start->n = 0;
-    p = rl_skip_space(p + 1);
-    if (types->has_tag) {
-        int first = types->is_array || rl_match(p, start->in, &types->tag_key);
-        if (first && !types->is_array)
-            p = rl_skip_space(p + types->tag_key.key_size);
-        t = first ? rl_read_tag(types, p, start->in) : rl_find_type(d, types, p, start->in);
-        if (t == NULL)
-            return NULL;
-        if (first) {
-            p += t->tag_value.key_size;
-            t->tag->seen_in = start->object;
-            start->n = 1;
-        }
-    }
-    start->p = p;
-    start->previous = start->n ? t->tag : t->start;
-    return RL_UNLIKELY(t->always_fallback) ? NULL : t;
-}
-
 /* The tokens of the fields of `token`, which is a struct of type t. */
 RL_INLINE rl_token *rl_struct_tokens(rl_decoder *d, const rl_types *types, const rl_type *t, rl_token *token)
 {

@@ -47,44 +47,12 @@ RL_INLINE int rl_date_bits(const uint8_t *p, int64_t *bits)
 /* HH:MM:SS at p, with a fraction or without, and Z, an offset or nothing behind it, up to `end`. */
 RL_INLINE int rl_time_bits(const uint8_t *p, const uint8_t *end, int64_t *bits, uint64_t *zone)
 {
-    unsigned hour, minute, second, micros = 0;
-    if (end - p < 8 || p[2] != ':' || p[5] != ':')
+    rl_clock clock;
+    /* Rounded up to the next second, and perhaps to the next year. */
+    if (!rl_read_clock(p, end, RL_MICRO_DIGITS, &clock) || clock.fraction == RL_MAX_MICROS)
         return 0;
-    hour = rl_two_digits(p), minute = rl_two_digits(p + 3), second = rl_two_digits(p + 6);
-    if (hour > 23 || minute > 59 || second > 59)
-        return 0;
-    p += 8;
-    if (p < end && *p == '.') {
-        const uint8_t *first = ++p;
-        int n = 0;
-        for (; p < end && rl_is_digit(*p) && n < RL_MICRO_DIGITS; n++)
-            micros = 10 * micros + (unsigned)(*p++ - '0');
-        if (p == first)
-            return 0;
-        if (n == RL_MICRO_DIGITS && p < end && rl_is_digit(*p))
-            micros += *p >= '5';
-        for (; n < RL_MICRO_DIGITS; n++)
-            micros *= 10;
-        while (p < end && rl_is_digit(*p))
-            p++;
-        /* Rounded up to the next second, and perhaps to the next year. */
-        if (micros == RL_MAX_MICROS)
-            return 0;
-    }
-    *bits = rl_pack_time(hour, minute, second, micros);
-    *zone = 0;
-    if (p == end)
-        return 1;
-    if (*p == 'Z' || *p == 'z') {
-        *zone = rl_pack_zone(1, 0, 0);
-        return p + 1 == end;
-    }
-    if (end - p != 6 || (*p != '+' && *p != '-') || p[3] != ':')
-        return 0;
-    hour = rl_two_digits(p + 1), minute = rl_two_digits(p + 4);
-    if (hour > 23 || minute > 59)
-        return 0;
-    *zone = rl_pack_zone(*p == '+', hour, minute);
+    *bits = rl_pack_time(clock.hour, clock.minute, clock.second, (unsigned)clock.fraction);
+    *zone = clock.has_zone ? rl_pack_zone(clock.sign > 0, clock.hours, clock.minutes) : 0;
     return 1;
 }
 
