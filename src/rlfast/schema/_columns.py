@@ -20,7 +20,7 @@ from rlfast.schema._limits import Limits, limits_of, only_msgspec_can_check
 from rlfast.schema._names import distinct_names
 from rlfast.schema.kinds import Kind
 
-__all__ = ["Accepts", "Column", "core_type", "field_columns", "loosened", "texts_of"]
+__all__ = ["Accepts", "Column", "column_of", "loosened", "struct_column"]
 
 MAX_DEPTH = 32
 """Levels of columns inside a column; what is deeper is JSON text."""
@@ -438,13 +438,3 @@ def core_type(info: inspect.Type) -> inspect.Type:
     if isinstance(info, inspect.UnionType):
         return core_type(next(m for m in info.types if not isinstance(m, inspect.NoneType)))
     return info
-
-
-def texts_of(info: inspect.Type) -> tuple[str, ...] | None:
-    """The texts that a field can hold, if its type names them."""
-    info = core_type(info)
-    if isinstance(info, inspect.LiteralType):
-        return tuple(str(value) for value in info.values if value is not None)
-    if isinstance(info, inspect.EnumType):
-        return tuple(member.value for member in info.cls)
-    return None
