@@ -15,7 +15,8 @@ class Commit(Struct):
     operation: Literal["create", "update", "delete"]
     collection: str
     rkey: str
-    record: dict[str, Any] | None = None
+    # As JSON text, which is the column that the rivals make: dict[str, Any] would be a map.
+    record: dict[Any, Any] | None = None
     cid: str | None = None
 
 
@@ -126,7 +127,7 @@ class Container(Struct, rename="camel"):
 class PodSpec(Struct, rename="camel"):
     containers: list[Container]
     # Of a volume there are thirty kinds.
-    volumes: list[dict[str, Any]] = []
+    volumes: list[dict[Any, Any]] = []
     restart_policy: str | None = None
     termination_grace_period_seconds: int | None = None
     service_account_name: str | None = None

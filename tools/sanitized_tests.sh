@@ -11,4 +11,4 @@ PYTHONPATH=$PWD/src sh tools/with_sanitizers.sh "$python" -m pytest -q -p no:cac
   tests/core tests/test_batch.py tests/test_batches.py tests/test_block_decoding.py tests/test_bounds.py \
   tests/test_compression.py tests/test_connection.py tests/test_decoder_equality.py tests/test_decoding.py \
   tests/test_decoding_properties.py tests/test_hostile_peers.py tests/test_json_edges.py tests/test_liveness.py \
-  tests/test_structs.py tests/test_values.py tests/capture/test_journal.py tests/capture/test_recovery.py
+  tests/test_nested.py tests/test_nested_structs.py tests/test_structs.py tests/test_values.py tests/capture/test_journal.py tests/capture/test_recovery.py
