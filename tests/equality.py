@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections.abc import Iterable, Sequence
-from typing import Any, get_origin
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -17,6 +17,8 @@ from rlfast._core.structs import StructDecoder
 from rlfast._core.values import ValueDecoder
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._batch import EventTable
+from rlfast.schema._decoding import Decoding
+from rlfast.schema._envelope_reference import reference_of
 from rlfast.schema._slots import struct_plan
 
 GENERAL = None
@@ -59,7 +61,7 @@ def outcome(
     assert kernel is not GENERAL or assembler.num_fast == 0
     batch = assembler.finish()
     seqs = [seq for table in (*batch.values(), batch.dead_letters) for seq in table["seq"].tolist()]
-    if get_origin(type_) is list:
+    if type_ is not None and reference_of(type_).plan.splits:
         # A message has as many rows as it has events, or is a dead letter.
         assert set(seqs) <= set(range(7, 7 + total))
     else:
@@ -90,7 +92,8 @@ def check_structs(type_: Any, payloads: Sequence[bytes]) -> int:
     if plan is None:
         return 0
     decoders = [StructDecoder(plan, kernel) for kernel in KERNELS]
-    judge = msgspec.json.Decoder(type_)
+    decoding = Decoding.of(type_)
+    judge = decoding.decoder(decoding.type)
     taken = 0
     for payload in payloads:
         found = [decoder.read(payload) for decoder in decoders]

@@ -71,6 +71,11 @@ def capture_of_one(**arguments: Any) -> Any:
 CONNECTION = {
     "url": "str",
     "type": "type",
+    "events_at": "str",
+    "strict": "bool",
+    "dec_hook": "optional callable",
+    "nan": "choice",
+    "surrogates": "choice",
     "headers": "headers",
     "backoff": "optional object",
     "on_connect": "optional callable",
@@ -284,7 +289,7 @@ def test_the_table_has_every_field(settings: type[Any]) -> None:
 def test_the_table_has_every_argument_of_connect() -> None:
     keywords = ConnectArguments.__optional_keys__
     assert set(CONNECTION) == {"url", "type", *keywords}
-    assert set(inspect.signature(Settings).parameters) == {"url", *keywords}
+    assert set(inspect.signature(Settings).parameters) == {"url", "type", *keywords}
 
 
 @pytest.mark.parametrize("call", [rlfast.connect, rlfast.WebSocketConnection])

@@ -18,6 +18,7 @@ from rlfast.reasoning_layer._events import AgentEvent, CycleComplete, KbChange, 
 from rlfast.schema import kinds
 from rlfast.schema._columns import Column
 from rlfast.schema._names import OwnNames
+from rlfast.schema._tags import Tagging
 
 HEARTBEAT = b'{"type":"heartbeat","timestamp":"t"}'
 DEEP = b"[" * 50_000 + b"]" * 50_000  # Python 3.13 follows some 10,000 levels, others a thousand
@@ -302,7 +303,7 @@ def test_untyped_messages_are_kept_as_text() -> None:
 @pytest.mark.parametrize("error", [MemoryError(), KeyError("x"), ZeroDivisionError(), AttributeError("x")])
 def test_foreign_errors_propagate(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
-        classify(error, b"{}", None, frozenset())
+        classify(error, b"{}", Tagging())
     assert caught.value is error
     with pytest.raises(type(error)):
         MessageDecoder(None).recover(error, b"{}", 0, None)
@@ -409,8 +410,9 @@ def test_recover_gives_the_unknown_event_or_raises_the_reason(name: str) -> None
         # Message mode leaves out unknown fields unseen; what is wrong inside of them stays unseen too.
         assert "unknown" in name
         return
-    if reason == "unknown_type":
-        assert decoder.recover(error, raw, 7, None) == UnknownEvent(json.loads(raw)["type"], raw)
+    if reason == "unknown_type" or name in ("no type", "array", "text", "null"):
+        tag = json.loads(raw)["type"] if reason == "unknown_type" else None
+        assert decoder.recover(error, raw, 7, None) == UnknownEvent(tag, raw)
         assert (decoder.errors, decoder.unknown_events) == (0, 1)
         return
     with pytest.raises(DecodeError) as failure:
@@ -458,11 +460,60 @@ def test_struct_without_tag_knows_no_unknown_type() -> None:
     assert failure.value.reason == "schema_mismatch"
 
 
-@pytest.mark.parametrize("type_", [int, list[KbChange], dict[str, Any], KbChange | None, CycleComplete])
+@pytest.mark.parametrize("type_", [int, list[KbChange], dict[str, Any], OversightAlert | None])
 def test_message_mode_takes_any_type_that_msgspec_does(type_: Any) -> None:
     decoder = MessageDecoder(type_)
     with pytest.raises(DecodeError):
         decoder.recover(msgspec.ValidationError("x"), b'"text"', 0, None)
+
+
+class Opened(msgspec.Struct, array_like=True, tag="open"):
+    id: int
+
+
+class Closed(msgspec.Struct, array_like=True, tag="close"):
+    id: int
+
+
+STRANGERS: list[tuple[Any, str, str | None]] = [
+    (KbChange | None, '"text"', None),
+    (CycleComplete, "{}", None),
+    (CycleComplete, '{"type":"new"}', "new"),
+    (Opened | Closed, '["new",1]', "new"),
+    (Opened | Closed, "[]", None),
+    (Opened | Closed, '{"event":"subscribed"}', None),
+    (Opened, '"pong"', None),
+    (list[Opened | Closed], '[["open",1],["new",1]]', "new"),
+    (list[KbChange | CycleComplete], '[{"a":1}]', None),
+    (tuple[Opened, ...], '[["new",1]]', "new"),
+]
+
+
+@pytest.mark.parametrize(("type_", "text", "tag"), STRANGERS)
+def test_a_message_without_a_known_tag_is_an_unknown_event(type_: Any, text: str, tag: str | None) -> None:
+    decoder = MessageDecoder(type_)
+    with pytest.raises(msgspec.ValidationError) as refusal:
+        decoder.decode(text.encode())
+    assert decoder.recover(refusal.value, text.encode(), 0, None) == UnknownEvent(tag, text.encode())
+    assert (decoder.errors, decoder.unknown_events) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        (KbChange, '{"type":5}'),
+        (Opened | Closed, '["open","x"]'),
+        (Opened | Closed, "[1,2]"),
+        (list[Opened], '[["open"]]'),
+        (list[Opened], "{}"),
+    ],
+)
+def test_a_value_that_does_not_fit_makes_no_unknown_event(type_: Any, text: str) -> None:
+    decoder = MessageDecoder(type_)
+    with pytest.raises(msgspec.ValidationError) as refusal:
+        decoder.decode(text.encode())
+    with pytest.raises(DecodeError, match="message 0"):
+        decoder.recover(refusal.value, text.encode(), 0, None)
 
 
 def test_untyped_decoder_gives_plain_values() -> None:

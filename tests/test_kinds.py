@@ -17,7 +17,7 @@ from rlfast.schema import kinds
 from rlfast.schema.kinds import KINDS, Kind, Layout
 
 CSRC = Path(rlfast._core.columns.__file__).parent / "csrc"
-OF_DECODER = {"GENERAL", "TAG"}
+OF_DECODER = {"EVENT", "GENERAL", "TAG"}
 """Kinds of fields that no column has."""
 
 

@@ -19,7 +19,8 @@ from wsserver import Peer, frame, serve
 import rlfast
 from rlfast import AgentEvent, CaptureError, ConnectionOptions, Gap, UsageError, connect
 from rlfast.capture import CaptureOptions, capture, inspect_dataset, next_seq, recover, resume
-from rlfast.capture._type_names import name_type, resolve_type
+from rlfast.capture._type_names import name_decoding, name_type, resolve_type
+from rlfast.schema._decoding import Decoding
 from rlfast.sinks import ParquetOptions, ParquetSink
 from rlfast.sinks._base import RunEnd
 from rlfast.sinks._files import prepare_folder
@@ -298,6 +299,48 @@ def test_a_module_that_fails_is_not_imported(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(CaptureError, match=f"failing_{i}:Event, cannot be imported"):
             recover(out)
         assert resume(out, STREAM, Lenient).first_seq == 1
+
+
+class Halved:
+    """What only a hook can make."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value / 2
+
+
+def halved(type_: type, value: Any) -> Any:
+    return Halved(value)
+
+
+class Weighed(msgspec.Struct):
+    mass: Halved
+    unit: float | None = None
+
+
+def test_a_journal_is_decoded_as_leniently_as_it_was_captured(tmp_path: Path) -> None:
+    raws = [b'{"mass":3,"unit":"1.5"}', b'{"mass":3,"unit":NaN}', b'{"mass":3,"unit":[]}']
+    decoding = Decoding(Weighed, strict=False, dec_hook=halved, nan="null")
+    leave(tmp_path, raws, type=name_type(Weighed), decoding=name_decoding(decoding))
+    (found,) = recover(tmp_path).streams
+    assert (found.messages, found.dead_letters) == (3, 1)
+    assert column(tmp_path, "Weighed", "unit") == [1.5, None]
+
+
+def test_a_hook_that_cannot_be_imported_keeps_the_journal(tmp_path: Path) -> None:
+    hook = lambda type_, value: Halved(value)  # noqa: E731
+    decoding = name_decoding(Decoding(Weighed, dec_hook=hook))
+    leave(tmp_path, [b'{"mass":3}'], type=name_type(Weighed), decoding=decoding)
+    with pytest.raises(CaptureError, match="the dec_hook of its events has no name"):
+        recover(tmp_path)
+    assert next_seq(tmp_path, STREAM) == 1
+    with pytest.raises(UsageError, match="nan: name the type"):
+        recover(tmp_path, nan="null")
+    assert recover(tmp_path, Weighed, dec_hook=hook).streams[0].dead_letters == 0
+    decoding = {"dec_hook": "no_such_module:hook"}
+    leave(tmp_path, [b'{"mass":3}'], type=name_type(Weighed), decoding=decoding, first_seq=1)
+    with pytest.raises(CaptureError, match="dec_hook of its events, no_such_module:hook, cannot be imported"):
+        recover(tmp_path)
+    assert resume(tmp_path, STREAM, Weighed, dec_hook=hook).first_seq == 2
 
 
 def test_a_stream_without_a_type_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ cdef extern from "csrc/plan.h" nogil:
         RL_TUPLE
         RL_UNION
         RL_MAP
+        RL_EVENT
         RL_GENERAL
+        RL_ACCEPT_ARRAY
         RL_TAG
         RL_MIN_POWER
         RL_MAX_POWER
@@ -122,6 +124,8 @@ cdef extern from "csrc/plan.h" nogil:
         int64_t tag_code
         uint8_t always_fallback
         uint8_t keeps_unknown
+        Types* events
+        Types* whole
         uint8_t ordered
 
     ctypedef struct Types "rl_types":
@@ -138,6 +142,10 @@ cdef extern from "csrc/plan.h" nogil:
     ctypedef struct Decoder "rl_decoder":
         Types root
         uint8_t splits
+        Field* events_at
+        uint32_t n_events_at
+        Rows** tables
+        uint32_t n_tables
         Rows* untyped
         const Powers* powers
         Buffer scratch
@@ -192,8 +200,15 @@ cdef class CompiledPlan:
         list _kept              #: list[object], what the C structs borrow from: builders, bytes
 
     cdef const uint8_t* _borrow(self, bytes text) except NULL
-    cdef int _add_types(self, Types* types, object columns, list tables, list builders, object tag_field) except -1
-    cdef int _add_type(self, Type* type, object column, TableBuilder table, ColumnBuilder builder, object tag_field, bint is_array) except -1
+    cdef int _add_envelopes(self, list tables, list columns, list event_at, object tag_field) except -1
+    cdef int _add_types(
+        self, Types* types, object columns, list tables, list builders, object tag_field, uint32_t first=*, tuple at=*
+    ) except -1
+    cdef int _add_type(
+        self, Type* type, object column, TableBuilder table, ColumnBuilder builder, object tag_field, bint is_array,
+        uint32_t first, tuple at
+    ) except -1
+    cdef int _set_event(self, Field* field, object column, TableBuilder table, uint32_t first, tuple at) except -1
     cdef int _set_key(self, Field* field, bytes key) except -1
     cdef int _set_field(self, Field* field, object column, ColumnBuilder builder) except -1
     cdef int _set_value(self, Field* field, object column) except -1

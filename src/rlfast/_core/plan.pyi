@@ -15,6 +15,7 @@ class CompiledPlan:
         tag_field: str | None,
         kernel: str = "auto",
         splits: bool = False,
+        event_at: list[tuple[int, ...]] | None = None,
     ) -> CompiledPlan: ...
     @property
     def kernel_name(self) -> str: ...

@@ -132,6 +132,10 @@ cdef void _forget_order(Types* types) noexcept:
     cdef uint32_t i, j
     for i in range(types.n_types):
         _expect_declared_order(&types.types[i])
+        if types.types[i].events != NULL:
+            _forget_order(types.types[i].events)
+            for j in range(types.types[i].events.n_types):
+                _forget_order(&types.types[i].whole[j])
         for j in range(types.types[i].n_fields):
             _forget_field_order(&types.types[i].fields[j])
 
@@ -151,6 +155,13 @@ cdef void _free_types(Types* types) noexcept:
                 _free_field(&types.types[i].fields[j])
         free(types.types[i].fields)
         table_free(&types.types[i].names)
+        if types.types[i].events != NULL:
+            if types.types[i].whole != NULL:
+                for j in range(types.types[i].events.n_types):
+                    _free_types(&types.types[i].whole[j])
+            free(types.types[i].whole)
+            _free_types(types.types[i].events)
+            free(types.types[i].events)
     free(types.types)
 
 
@@ -175,13 +186,16 @@ cdef class CompiledPlan:
             `TableBuilder` whose last column takes every message as text.
         tag_field: name of the member that tells the types apart, or None.
         kernel: one of `KERNELS`, or "auto" for the fastest.
-        splits: whether each message is an array of such structs.
+        splits: whether each message is an array of such structs, or has one inside.
+        event_at: of each type that is an envelope, whose columns are those of `rlfast.schema._envelope.levels`: the
+            indices of the child that the event is in, and of the child of that; of others: ().
 
     Raises:
         ValueError: this machine has no such kernel.
     """
 
-    def __cinit__(self, types not None, str tag_field, str kernel not None="auto", bint splits=False):
+    def __cinit__(self, types not None, str tag_field, str kernel not None="auto", bint splits=False,
+                  list event_at=None):
         cdef const KernelEntry* entry = find_kernel(kernel)
         memset(&self.decoder, 0, sizeof(Decoder))
         self._kept = []
@@ -198,7 +212,17 @@ cdef class CompiledPlan:
         self.decoder.splits = splits
         tables = [table for table, _ in types]
         columns = [column for _, column in types]
-        self._add_types(&self.decoder.root, columns, tables, [None] * len(types), tag_field)
+        self.decoder.tables = <Rows**>calloc(<size_t>len(tables) + 1, sizeof(Rows*))
+        if self.decoder.tables == NULL:
+            raise MemoryError
+        for table in tables:
+            if table is not None:
+                self.decoder.tables[self.decoder.n_tables] = &(<TableBuilder>table).rows
+                self.decoder.n_tables += 1
+        if event_at is not None and any(event_at):
+            self._add_envelopes(tables, columns, event_at, tag_field)
+        else:
+            self._add_types(&self.decoder.root, columns, tables, [None] * len(types), tag_field)
 
     def forget_order(self):
         """Unlearn the order of keys, so that decoding depends on nothing that came before."""
@@ -206,6 +230,8 @@ cdef class CompiledPlan:
 
     def __dealloc__(self):
         _free_types(&self.decoder.root)
+        free(self.decoder.tables)
+        free(self.decoder.events_at)
         table_free(&self.decoder.keys)
         free(self.decoder.scratch.data)
         free(self.decoder.unknown.data)
@@ -215,7 +241,53 @@ cdef class CompiledPlan:
         self._kept.append(text)
         return <const uint8_t*>PyBytes_AS_STRING(text)
 
-    cdef int _add_types(self, Types* types, object columns, list tables, list builders, object tag_field) except -1:
+    cdef int _add_envelopes(self, list tables, list columns, list event_at, object tag_field) except -1:
+        """Describe envelopes, each of which occurs once for each type of its events, one after the other."""
+        cdef Type* outer
+        cdef Field* name
+        cdef uint32_t i
+        groups = {}
+        for i, column in enumerate(columns):
+            groups.setdefault(column.tag, []).append(i)
+        firsts = [group[0] for group in groups.values()]
+        plain = [None if event_at[i] else tables[i] for i in firsts]
+        self._add_types(&self.decoder.root, [columns[i] for i in firsts], plain, [None] * len(firsts), tag_field)
+        for at, group in enumerate(groups.values()):
+            if not event_at[group[0]]:
+                continue
+            outer = &self.decoder.root.types[at]
+            events, names = [], []
+            for i in group:
+                column, names = columns[i], []
+                for place in event_at[i]:
+                    column = column.children[place]
+                    names.append(column.name)
+                events.append(column.children[0] if column.kind.code == RL_LIST else column)
+            if self.decoder.events_at == NULL:
+                self.decoder.events_at = <Field*>calloc(<size_t>len(names), sizeof(Field))
+                if self.decoder.events_at == NULL:
+                    raise MemoryError
+                for text in names:
+                    name = &self.decoder.events_at[self.decoder.n_events_at]
+                    self.decoder.n_events_at += 1
+                    self._set_key(name, _json(text) + b":")
+            outer.events = <Types*>calloc(1, sizeof(Types))
+            if outer.events == NULL:
+                raise MemoryError
+            self._add_types(outer.events, events, [None] * len(group), [None] * len(group), events[0].tag_field)
+            outer.whole = <Types*>calloc(<size_t>len(group), sizeof(Types))
+            if outer.whole == NULL:
+                raise MemoryError
+            for i in range(<uint32_t>len(group)):
+                number = group[i]
+                self._add_types(
+                    &outer.whole[i], [columns[number]], [tables[number]], [None], columns[number].tag_field, 0,
+                    event_at[number])
+        return 0
+
+    cdef int _add_types(
+        self, Types* types, object columns, list tables, list builders, object tag_field, uint32_t first=0, tuple at=()
+    ) except -1:
         """Describe structs, each of which has a table, a column inside of one, or, for tokens, neither."""
         cdef Type* type
         types.types = <Type*>calloc(<size_t>len(columns), sizeof(Type))
@@ -228,14 +300,16 @@ cdef class CompiledPlan:
         for column, table, builder in zip(columns, tables, builders, strict=True):
             type = &types.types[types.n_types]
             types.n_types += 1
-            self._add_type(type, column, table, builder, tag_field, types.is_array)
+            self._add_type(type, column, table, builder, tag_field, types.is_array, first, at)
         if tag_field is not None:
             _chain_tags(types)
         return 0
 
     cdef int _add_type(
-        self, Type* type, object column, TableBuilder table, ColumnBuilder builder, object tag_field, bint is_array
+        self, Type* type, object column, TableBuilder table, ColumnBuilder builder, object tag_field, bint is_array,
+        uint32_t first, tuple at
     ) except -1:
+        """Describe a struct; what is at `at[0]` is inside of it as an envelope, and `first` the number of its column."""
         cdef uint32_t i = 0
         cdef ColumnBuilder child
         self._kept.append((table, builder, column))
@@ -253,14 +327,19 @@ cdef class CompiledPlan:
             raise MemoryError
         for field in column.children:
             child = None
-            if table is not None:
-                child = table.field(i)
+            if table is not None and not (at and i == at[0]):
+                child = table.field(first)
+                first += 1
             elif builder is not None:
                 child = builder._children[i]
             if not is_array:
                 self._set_key(&type.fields[i], _json(field.name) + b":")
                 _add_text(&type.names, field.name)
-            self._set_field(&type.fields[i], field, child)
+            if at and i == at[0]:
+                self._set_event(
+                    &type.fields[i], field, table, first + <uint32_t>len(column.children) - 1 - i, at[1:])
+            else:
+                self._set_field(&type.fields[i], field, child)
             i += 1
         type.start = &type.fields[type.n_fields]
         # A type without fields expects its start to follow: no key is as long as this one.
@@ -272,6 +351,19 @@ cdef class CompiledPlan:
             self._set_key(type.tag, _json(tag_field) + b":")
             _add_text(&type.names, tag_field)
         _expect_declared_order(type)
+        return 0
+
+    cdef int _set_event(self, Field* field, object column, TableBuilder table, uint32_t first, tuple at) except -1:
+        """Describe what an envelope has inside; `first` is the number of its first column."""
+        self._set_value(field, column)
+        field.kind = RL_EVENT
+        if column.kind.code == RL_LIST:
+            field.accepts = RL_ACCEPT_ARRAY
+            column = column.children[0]
+        field.types = <Types*>calloc(1, sizeof(Types))
+        if field.types == NULL:
+            raise MemoryError
+        self._add_types(field.types, [column], [table], [None], column.tag_field, first, at)
         return 0
 
     cdef int _set_key(self, Field* field, bytes key) except -1:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlfast.capture._recovery import recover_into
 from rlfast.capture._wal import stored_wal_files, wal_end, wal_folders
 from rlfast.errors import CaptureError, UsageError, check_int, check_path, check_type
+from rlfast.schema._decoding import Decoding, DecodingArguments
 from rlfast.schema._names import distinct_names
 from rlfast.sinks._base import StreamState
 from rlfast.sinks.parquet._arrow import pa, pq
@@ -27,6 +28,7 @@ from rlfast.websocket._gaps import Gap
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
+    from typing_extensions import Unpack
 
 __all__ = ["Dataset", "Table", "compact", "inspect_dataset", "list_dead_letters", "open_dataset", "redrive"]
 
@@ -217,13 +219,14 @@ class Dataset(DatasetFolder):
             timestamps: the same.
             stream: whose dead letters; needed if there are some of several streams, because the type of one
                 can take those of another for its own.
+            events_at, strict, dec_hook, nan, surrogates: how they are decoded, as in `rlfast.connect`.
 
         Raises:
             CaptureError: a capture is running, a file cannot be read or written, there are dead letters of
                 several streams and none is named, or there is no such stream.
             UnsupportedFieldError: the type is no struct, union of structs, or list of them.
         """
-        report: RedriveReport = self._change("redrive", Redrive(type, **options).run)
+        report: RedriveReport = self._change("redrive", _redrive(type, options).run)
         return report
 
     def inspect(self) -> DatasetReport:
@@ -286,11 +289,19 @@ def redrive(
     timestamps: Timestamps | None = None,
     *,
     stream: str | None = None,
+    **arguments: Unpack[DecodingArguments],
 ) -> RedriveReport:
     """Decode the dead letters of a stream again; see `Dataset.redrive`."""
     out = check_path("out", out)
-    Redrive(type, uuid, timestamps, stream)
-    return open_dataset(out).redrive(type, uuid=uuid, timestamps=timestamps, stream=stream)
+    options = {"uuid": uuid, "timestamps": timestamps, "stream": stream, **arguments}
+    _redrive(type, options)
+    return open_dataset(out).redrive(type, **options)
+
+
+def _redrive(type_: Any, options: Mapping[str, Any]) -> Redrive:
+    how = DecodingArguments.__optional_keys__
+    rest = {key: value for key, value in options.items() if key not in how}
+    return Redrive(Decoding(type_, **{key: options[key] for key in options.keys() & how}), **rest)
 
 
 def list_dead_letters(out: str | Path, samples: int = 3, raw_chars: int = 200) -> list[DeadLetterGroup]:

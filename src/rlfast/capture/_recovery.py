@@ -15,10 +15,10 @@ another stream, messages could become rows that nobody sent. A log without a typ
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ from rlfast._core.block import Block
 from rlfast._core.wal import WalReader
 from rlfast.capture._committer import Committer
 from rlfast.capture._options import RotationPolicy
-from rlfast.capture._type_names import name_type, resolve_type
+from rlfast.capture._type_names import name_decoding, name_type, resolve_decoding
 from rlfast.capture._wal import (
     StoredWalFile,
     WalInfo,
@@ -36,7 +36,6 @@ from rlfast.capture._wal import (
     wal_folders,
 )
 from rlfast.decode._assembler import BatchAssembler
-from rlfast.decode._messages import check_message_type
 from rlfast.errors import (
     CaptureError,
     ConfigError,
@@ -46,13 +45,17 @@ from rlfast.errors import (
     check_path,
     check_type,
 )
-from rlfast.schema._plan import compile_plan
+from rlfast.schema._decoding import Decoding, DecodingArguments
+from rlfast.schema._envelope import plan_of
 from rlfast.sinks._base import Opened, RunEnd, Sink
 from rlfast.sinks._files import explain, prepare_folder
 from rlfast.sinks.parquet._dataset import DatasetFolder
 from rlfast.sinks.parquet._sink import ParquetSink
 from rlfast.websocket._gaps import Gap
 from rlfast.websocket._options import ConnectionOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["BY_NAME", "RecoveredStream", "RecoveryReport", "next_seq", "recover", "recover_into", "resume"]
 
@@ -61,6 +64,8 @@ BATCH_BYTES = 64 << 20
 
 #: Stands for: the type that the log names.
 BY_NAME: Any = object()
+
+_DECODING = DecodingArguments.__optional_keys__
 
 _log = logging.getLogger("rlfast.capture")
 
@@ -114,6 +119,7 @@ def recover(
     *,
     stream: str | None = None,
     progress: Callable[[int], None] | None = None,
+    **arguments: Unpack[DecodingArguments],
 ) -> RecoveryReport:
     """Commit what a capture without an orderly end left.
 
@@ -124,6 +130,7 @@ def recover(
         stream: whose type that is. Needed if there are several logs without a type; those of other streams
             then stay, with a warning.
         progress: called with the messages that were decoded so far.
+        **arguments: how events of that type are decoded, as in `rlfast.connect`.
 
     Raises:
         CaptureError: a capture is running, a file cannot be read or written, a log's type is not to be had,
@@ -131,14 +138,14 @@ def recover(
         UsageError: there is a stream, and no type.
     """
     sink = out if isinstance(out, Sink) else ParquetSink(out)
-    _check_event_type(type)
+    given = _given(type, arguments)
     check_type("stream", stream, str, optional=True)
     check_callable("progress", progress, optional=True)
     if stream is not None and type is BY_NAME:
         raise UsageError(f"all streams are recovered; name {stream} together with the type of its events")
     opened = sink.open("recovery")
     with closing(sink):
-        report = recover_into(sink, opened, type, only=stream, progress=progress)
+        report = recover_into(sink, opened, given, only=stream, progress=progress)
         if stream is None and report.left:
             raise _cannot_decode(report.left)
         if stream is not None:
@@ -164,7 +171,8 @@ def resume(
         stream: name of the stream, as in `rlfast.connect`.
         type: of this stream's events, if that of its log cannot be imported; see `recover`. Logs of other
             streams whose type is not to be had stay, with a warning.
-        **options: further ones of the `ConnectionOptions`.
+        **options: further ones of the `ConnectionOptions`, and how events are decoded, as in
+            `rlfast.connect`.
 
     Returns:
         Options with ``first_seq`` and ``first_epoch`` for `rlfast.connect`.
@@ -174,12 +182,12 @@ def resume(
     """
     sink = out if isinstance(out, Sink) else ParquetSink(out)
     check_type("stream", stream, str)
-    _check_event_type(type)
+    given = _given(type, {key: options.pop(key) for key in options.keys() & _DECODING})
     ConnectionOptions(first_seq=0, first_epoch=1, **options)
     prepare_folder(sink.folder)
     opened = sink.open(f"start of a capture of {stream}")
     with closing(sink):
-        _warn(recover_into(sink, opened, type, only=stream))
+        _warn(recover_into(sink, opened, given, only=stream))
         state = sink.state(stream)
     return ConnectionOptions(first_seq=state.next_seq, first_epoch=state.next_epoch, **options)
 
@@ -218,15 +226,18 @@ def _cannot_decode(left: tuple[tuple[str, str], ...]) -> CaptureError:
     )
 
 
-def _check_event_type(type_: Any) -> None:
+def _given(type_: Any, arguments: Mapping[str, Any]) -> Decoding | None:
     if type_ is not BY_NAME:
-        check_message_type(type_)
+        return Decoding(type_, **arguments)
+    if arguments:
+        raise UsageError(f"{', '.join(arguments)}: name the type that is decoded so; the log knows its own")
+    return None
 
 
 def recover_into(
     sink: Sink,
     opened: Opened,
-    type_: Any = BY_NAME,
+    given: Decoding | None = None,
     *,
     only: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -236,7 +247,7 @@ def recover_into(
     Args:
         sink: where to.
         opened: what the sink mended by itself.
-        type_: that of the stream `only`; see `recover`.
+        given: for the stream `only`; see `recover`.
         only: the stream that must be recovered; others may be left.
         progress: called with the messages that were decoded so far.
 
@@ -255,14 +266,14 @@ def recover_into(
                     f"messages belong there, not into a {type(sink).__name__}; capture into that sink again, "
                     "or pass it to rlfast.capture.recover"
                 )
-        types, left = _types([found[-1].info for found in logs.values() if found], type_, only)
+        decodings, left = _decodings([found[-1].info for found in logs.values() if found], given, only)
         streams = []
         for path, segments in logs.items():
             if segments:
                 stream = segments[-1].info.stream
                 if stream in left:
                     continue
-                found = _Replay(sink, segments, types[stream], progress).run()
+                found = _Replay(sink, segments, decodings[stream], progress).run()
                 if found is not None:
                     streams.append(found)
             remove_wal(path)
@@ -273,47 +284,59 @@ def recover_into(
     return RecoveryReport(opened.commit, tuple(streams), opened.removed, tuple(left.items()))
 
 
-def _types(infos: Iterable[WalInfo], given: Any, stream: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """By stream: the type of its events; or the reason why there is none.
+def _decodings(
+    infos: Iterable[WalInfo], given: Decoding | None, stream: str | None
+) -> tuple[dict[str, Decoding], dict[str, str]]:
+    """By stream: how its events are decoded; or the reason why nobody knows.
 
-    `given` is the type of `stream`, or of the one stream whose own type is not to be had.
+    `given` is for `stream`, or for the one stream whose own type, or hook, is not to be had.
     """
-    types: dict[str, Any] = {}
+    decodings: dict[str, Decoding] = {}
     left: dict[str, str] = {}
     for info in infos:
-        is_given = given is not BY_NAME and info.type and name_type(given) == info.type
+        is_given = (
+            given is not None
+            and info.type
+            and name_type(given.type) == info.type
+            and name_decoding(given) == info.decoding
+        )
         try:
-            types[info.stream] = _checked(given if is_given else resolve_type(info.type))
+            found = given if given and is_given else resolve_decoding(info.type, info.decoding)
+            decodings[info.stream] = _checked(found)
         except (ConfigError, UnsupportedFieldError) as error:
             left[info.stream] = str(error)
-    if given is not BY_NAME:
+    if given is not None:
         if stream is None and len(left) == 1:
             (stream,) = left
         if stream in left:
             try:
-                types[stream] = _checked(given)
+                decodings[stream] = _checked(given)
                 del left[stream]
             except UnsupportedFieldError as error:
                 left[stream] = str(error)
-    return types, left
+    return decodings, left
 
 
-def _checked(type_: Any) -> Any:
-    """The type, which can become columns. Raises UnsupportedFieldError."""
-    if type_ is not None:
-        compile_plan(type_)
-    return type_
+def _checked(decoding: Decoding) -> Decoding:
+    """The decoding, whose type can become columns. Raises UnsupportedFieldError."""
+    if decoding.type is not None:
+        plan_of(decoding)
+    return decoding
 
 
 class _Replay:
     """Decodes one log and commits what it holds."""
 
     def __init__(
-        self, sink: Sink, segments: list[StoredWalFile], type_: Any, progress: Callable[[int], None] | None
+        self,
+        sink: Sink,
+        segments: list[StoredWalFile],
+        decoding: Decoding,
+        progress: Callable[[int], None] | None,
     ) -> None:
         self._info: WalInfo = segments[-1].info
         self._segments = segments
-        self._assembler = BatchAssembler(type_, adaptive=False, other=True)
+        self._assembler = BatchAssembler(decoding, adaptive=False, other=True)
         self._assembler.keeps_hook_errors = True
         self._progress = progress
         stream = self._info.stream

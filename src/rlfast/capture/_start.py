@@ -13,6 +13,7 @@ from rlfast.sinks._base import Sink, StreamState
 from rlfast.sinks._files import prepare_folder
 
 if TYPE_CHECKING:
+    from rlfast.schema._decoding import Decoding
     from rlfast.websocket._connection import Connecting, WebSocketConnection
 
 __all__ = ["number", "open_unless", "prepare"]
@@ -30,7 +31,7 @@ async def prepare(
         CaptureError: the folder cannot be written to, another capture uses it, or it holds what cannot be
             read, or does not fit the type.
     """
-    preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, sink, ws.stream, ws.type, options))
+    preparing = asyncio.ensure_future(asyncio.to_thread(_prepare, sink, ws.stream, ws.decoding, options))
     try:
         return await asyncio.shield(preparing)
     except asyncio.CancelledError:
@@ -42,13 +43,13 @@ async def prepare(
 
 
 def _prepare(
-    sink: Sink, stream: str, type_: Any, options: CaptureOptions
+    sink: Sink, stream: str, decoding: Decoding, options: CaptureOptions
 ) -> tuple[RecoveryReport, StreamState]:
     prepare_folder(sink.folder, options.min_free)
     opened = sink.open(f"capture of {stream}")
     try:
-        report = recover_into(sink, opened, type_, only=stream)
-        sink.check(stream, type_)
+        report = recover_into(sink, opened, decoding, only=stream)
+        sink.check(stream, decoding)
         return report, sink.state(stream)
     except BaseException:
         sink.close()

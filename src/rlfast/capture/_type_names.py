@@ -1,4 +1,4 @@
-"""Types of events by name, so that a journal can be decoded by a later process."""
+"""Types of events, and how they are decoded, by name, so that a later process can decode a journal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from types import UnionType
 from typing import Any
 
 from rlfast.errors import ConfigError
+from rlfast.schema._decoding import Decoding
 
-__all__ = ["name_type", "resolve_type"]
+__all__ = ["name_decoding", "name_type", "resolve_decoding", "resolve_type"]
 
 #: What journals of earlier versions call the modules of rlfast's own types.
 _MOVED = {"rlfast.events": "rlfast.reasoning_layer"}
@@ -61,17 +62,43 @@ def resolve_type(name: str | None) -> Any:
         return None
     if not name:
         raise ConfigError("the type of its events has no name that can be imported")
-    members: list[Any] = []
-    for part in name.split("|"):
-        module, _, path = part.partition(":")
-        try:
-            found: Any = importlib.import_module(_MOVED.get(module, module))
-            for attribute in path.split("."):
-                found = getattr(found, attribute)
-        except (Exception, SystemExit) as error:  # A module may raise anything when it is run.
-            raise ConfigError(f"the type of its events, {part}, cannot be imported: {error}") from error
-        members.append(found)
-    union = members[0]
-    for member in members[1:]:
+    union, *members = [_imported(part, "type of its events") for part in name.split("|")]
+    for member in members:
         union = union | member
     return union
+
+
+def _imported(name: str, what: str) -> Any:
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(_MOVED.get(module, module))
+        for attribute in path.split("."):
+            found = getattr(found, attribute)
+    except (Exception, SystemExit) as error:  # A module may raise anything when it is run.
+        raise ConfigError(f"the {what}, {name}, cannot be imported: {error}") from error
+    return found
+
+
+def name_decoding(decoding: Decoding) -> dict[str, Any]:
+    """What is not the default of a decoding, besides the type; of its hook ``module:name``, as of a type."""
+    changes = decoding.changes()
+    if "dec_hook" in changes:
+        hook: Any = decoding.dec_hook
+        name = getattr(hook, "__qualname__", "<unknown>")
+        module = getattr(hook, "__module__", "__main__")
+        changes["dec_hook"] = "" if "<" in name or module == "__main__" else f"{module}:{name}"
+    return changes
+
+
+def resolve_decoding(type_: str | None, changes: dict[str, Any]) -> Decoding:
+    """Import what `name_type` and `name_decoding` named.
+
+    Raises:
+        ConfigError: something cannot be imported.
+    """
+    hook = changes.get("dec_hook")
+    if hook is not None:
+        if not hook:
+            raise ConfigError("the dec_hook of its events has no name that can be imported")
+        changes = {**changes, "dec_hook": _imported(hook, "dec_hook of its events")}
+    return Decoding(resolve_type(type_), **changes)

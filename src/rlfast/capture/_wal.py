@@ -56,6 +56,7 @@ class WalInfo(msgspec.Struct, frozen=True):
             -1: unknown, as earlier versions wrote it.
         sink: settings of the sink.
         kind: name of the sink's class: no other one may have the messages.
+        decoding: what is not the default of how they are decoded, see `name_decoding`.
     """
 
     stream: str
@@ -64,6 +65,7 @@ class WalInfo(msgspec.Struct, frozen=True):
     segments: int = -1
     sink: dict[str, Any] = {}
     kind: str = "ParquetSink"
+    decoding: dict[str, Any] = {}
 
 
 class _OldInfo(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rlfast.capture._options import CaptureOptions
-from rlfast.capture._type_names import name_type
+from rlfast.capture._type_names import name_decoding, name_type
 from rlfast.capture._wal import Wal, WalInfo
 from rlfast.errors import CaptureError
 from rlfast.sinks._base import Sink, StreamState
@@ -52,6 +52,7 @@ class WalSession:
             state.commits,
             sink.settings(),
             type(sink).__name__,
+            name_decoding(ws.decoding),
         )
         self.journal = Wal(
             sink.folder,

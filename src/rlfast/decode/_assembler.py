@@ -18,9 +18,12 @@ from rlfast.decode._dead_letters import DeadLetter, classify
 from rlfast.decode._recognition import OtherMessage, is_word, unrecognised
 from rlfast.schema import kinds
 from rlfast.schema._columns import Column
+from rlfast.schema._decoding import Decoding
+from rlfast.schema._envelope_reference import NoEventError, reference_of
 from rlfast.schema._names import OwnNames
 from rlfast.schema._plan import ColumnPlan
-from rlfast.schema._reference import Reference, reference_of
+from rlfast.schema._reference import Reference
+from rlfast.schema._tags import Tagging
 
 UNTYPED_TABLE = "message"
 
@@ -69,7 +72,8 @@ class BatchAssembler:
     A field that a struct does not know is kept in the column ``_extra``.
 
     Args:
-        type_: struct type, tagged union of them, or None for any JSON.
+        decoding: how messages become events, or their type: a struct, a tagged union of them, and so on; None
+            for any JSON.
         kernel: of the compiled decoder: "auto", one of `rlfast._core.plan.KERNELS`, or None to have msgspec
             decode every event.
         adaptive: whether the text of a field becomes a dictionary where few of its values are distinct.
@@ -84,17 +88,17 @@ class BatchAssembler:
     """
 
     def __init__(
-        self, type_: Any, kernel: str | None = "auto", *, adaptive: bool = True, other: bool = False
+        self, decoding: Any, kernel: str | None = "auto", *, adaptive: bool = True, other: bool = False
     ) -> None:
         self._plan: ColumnPlan | None = None
-        reference = reference_of(type_) if type_ is not None else None
+        self._decoding = decoding = Decoding.of(decoding)
+        reference = reference_of(decoding) if decoding.type is not None else None
         splits = reference is not None and reference.plan.splits
         letters = OwnNames(item="item") if splits else OwnNames()
         self._dead_letters = _table("_dead_letters", letters, _DEAD_LETTERS)
         self.num_dead_letters = 0
         self.keeps_hook_errors = False
-        self._tag_field: str | None = None
-        self._tags: frozenset[object] = frozenset()
+        self._tags = Tagging()
         self._builders: list[TableBuilder] = []
         self._own_names = OwnNames()
         if reference is None:
@@ -104,7 +108,7 @@ class BatchAssembler:
             self._builders.append(table)
             self.decoder = BlockDecoder(
                 None if kernel is None else CompiledPlan(table, None, kernel),
-                _json_text,
+                decoding.repairing(_json_text),
                 {JsonText: table},
                 self._dead_letters,
                 self._refuse,
@@ -119,18 +123,19 @@ class BatchAssembler:
 
     def _typed(self, reference: Reference, kernel: str | None, adaptive: bool, other: bool) -> BlockDecoder:
         plan = reference.plan
-        self._tag_field, self._tags = reference.tag_field, reference.tags
+        self._tags = reference.tags
         self._own_names = plan.own_names
         own, extra = own_columns(plan.own_names), Column(plan.own_names.extra, kinds.JSON, nullable=True)
         self._builders = [
             TableBuilder(table.name, own, table.fields, extra, adaptive=adaptive) for table in plan.tables
         ]
         compiled = None
-        if kernel is not None:
+        if kernel is not None and (plan.envelope is None or not plan.envelope.is_array):
             types = [
                 (builder, table.column) for builder, table in zip(self._builders, plan.tables, strict=True)
             ]
-            compiled = CompiledPlan(types, plan.tag_field, kernel, plan.splits)
+            events_at = [table.event_at for table in plan.tables]
+            compiled = CompiledPlan(types, plan.tag_field, kernel, plan.splits, events_at)
         tables = {mirror: self._builders[index] for mirror, index in reference.mirrors.items()}
         if other:
             self._plan = plan
@@ -151,11 +156,13 @@ class BatchAssembler:
         """What becomes of a payload, or an element of one, that cannot become an event."""
         if self.keeps_hook_errors and not isinstance(error, (ValueError, RecursionError, MemoryError)):
             return DeadLetter("hook_error", f"{type(error).__name__}: {error}", raw)
-        verdict = classify(error, raw, self._tag_field, self._tags)
-        if self._plan is not None and verdict.reason in ("unknown_type", "schema_mismatch"):
-            reason = unrecognised(self._plan.event, msgspec.json.decode(raw))
+        text = self._decoding.repaired(raw)
+        verdict = classify(error, text, self._tags)
+        if self._plan is not None and verdict.value is not msgspec.UNSET:
+            is_empty = isinstance(error, NoEventError)
+            reason = str(error) if is_empty else unrecognised(self._plan.event, verdict.value)
             if reason is not None:
-                return OtherMessage(reason, raw.decode())
+                return OtherMessage(reason, text.decode())
         if self._plan is not None and verdict.reason == "malformed_json" and is_word(raw):
             return OtherMessage("a word", msgspec.json.encode(raw.decode().strip()).decode())
         return DeadLetter(verdict.reason, verdict.error, raw)

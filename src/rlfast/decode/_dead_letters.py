@@ -16,7 +16,11 @@ keeps them and so finds what is wrong inside them.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+
+from rlfast.schema._tags import Stranger, Tagging
 
 __all__ = ["DeadLetter", "Verdict", "classify"]
 
@@ -30,15 +34,22 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Why a payload was refused."""
+    """Why a payload was refused.
+
+    Attributes:
+        reason: one of the above.
+        error: what msgspec says.
+        value: the message as a plain value; UNSET: it is none that Python's types hold.
+        stranger: what makes it a message of another kind; None: nothing.
+    """
 
     reason: str
     error: str
-    tag: str | None = None
-    """The unknown tag, with reason ``unknown_type``."""
+    value: Any = msgspec.UNSET
+    stranger: Stranger | None = None
 
 
-def classify(error: Exception, raw: bytes, tag_field: str | None, tags: frozenset[object]) -> Verdict:
+def classify(error: Exception, raw: bytes, tags: Tagging) -> Verdict:
     """Find the reason why msgspec refused `raw` with `error`.
 
     Raises `error` itself if it is none of msgspec's refusals (MemoryError, a fault in a user's hook).
@@ -58,9 +69,7 @@ def classify(error: Exception, raw: bytes, tag_field: str | None, tags: frozense
         return Verdict("schema_mismatch", str(fault))
     except msgspec.DecodeError as fault:
         return Verdict("malformed_json", str(fault))
-    if tag_field is not None and isinstance(value, dict):
-        tag = value.get(tag_field)
-        # All tags of a union are of one type; a value of another type is a mistyped field.
-        if type(tag) in {type(known) for known in tags} and tag not in tags:
-            return Verdict("unknown_type", f"unknown {tag_field} {str(tag)[:100]!r}", str(tag))
-    return Verdict("schema_mismatch", str(error))
+    stranger = tags.stranger(value)
+    if stranger is not None and stranger.tag is not None:
+        return Verdict("unknown_type", f"unknown {tags.field} {stranger.tag[:100]!r}", value, stranger)
+    return Verdict("schema_mismatch", str(error), value, stranger)

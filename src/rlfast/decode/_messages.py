@@ -11,42 +11,27 @@ import msgspec
 from rlfast._core.objects import ObjectDecoder
 from rlfast._core.values import ValueDecoder
 from rlfast.decode._dead_letters import classify
-from rlfast.errors import ConfigError, DecodeError, MessageTooBigError
+from rlfast.errors import DecodeError, MessageTooBigError
+from rlfast.schema._decoding import Decoding
+from rlfast.schema._envelope import event_decoder
+from rlfast.schema._pointer import parse_pointer
 from rlfast.schema._slots import struct_decoder
-from rlfast.schema._tags import tagging
+from rlfast.schema._tags import Tagging, tagging
 
-__all__ = ["MessageDecoder", "UnknownEvent", "check_message_type", "value_decoder"]
+__all__ = ["MessageDecoder", "UnknownEvent", "value_decoder"]
 
 
 class UnknownEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event whose ``type`` the expected struct types do not know, such as one of a newer server.
+    """An event that the expected types do not know, such as one of a newer server, or an answer.
 
     Attributes:
-        type: the value of the tag field.
-        raw: the whole event as UTF-8 JSON text; ``msgspec.json.decode(event.raw)`` gives plain values.
+        type: its tag, as text; None: it has none. Of a message that is an array of events: that of the first
+            unknown one.
+        raw: the whole message as UTF-8 JSON text; ``msgspec.json.decode(event.raw)`` gives plain values.
     """
 
-    type: str
+    type: str | None
     raw: bytes
-
-
-def check_message_type(type_: Any) -> None:
-    """Refuse what msgspec cannot decode to.
-
-    Raises:
-        ConfigError: the text says why.
-    """
-    if type_ is None:
-        return
-    try:
-        msgspec.json.Decoder(type_)
-    except TypeError as error:
-        was = type(type_).__name__
-        raise ConfigError(
-            f"type must be a type that msgspec can decode, or None, not {was}"
-            # Only the name of a text's type: texts may be secrets.
-            + ("" if isinstance(type_, (str, bytes)) else f": {error}")
-        ) from None
 
 
 @functools.cache
@@ -56,7 +41,10 @@ def value_decoder() -> ValueDecoder:
 
 
 class MessageDecoder:
-    """Payloads to values of `type_` (None: plain Python values) for message mode.
+    """Payloads to values for message mode.
+
+    Args:
+        decoding: how, or the type of the values alone; None stands for plain Python values.
 
     Attributes:
         decode: callable, buffer -> value; what it refuses goes to `recover`.
@@ -65,17 +53,24 @@ class MessageDecoder:
         errors, unknown_events: counts of what `recover` was asked about.
     """
 
-    def __init__(self, type_: Any) -> None:
-        self.decode: Callable[[Any], Any]
-        self.make_compiled: Callable[[], ObjectDecoder | None]
-        if type_ is None:
-            self.decode = msgspec.json.Decoder().decode
+    def __init__(self, decoding: Any) -> None:
+        self._decoding = decoding = Decoding.of(decoding)
+        self.make_compiled: Callable[[], ObjectDecoder | None] | None = functools.partial(
+            struct_decoder, decoding
+        )
+        self._tags = Tagging()
+        decode: Callable[[Any], Any]
+        if decoding.type is None:
+            decode = msgspec.json.Decoder().decode
             self.make_compiled = value_decoder
-            self._tag_field, self._tags = None, frozenset[object]()
+        elif (inside := event_decoder(decoding)) is not None:
+            decode = inside
+            self.make_compiled = None
+            self._tags = tagging(decoding.type, parse_pointer(decoding.events_at))
         else:
-            self.decode = msgspec.json.Decoder(type_).decode
-            self.make_compiled = functools.partial(struct_decoder, type_)
-            self._tag_field, self._tags = tagging(type_)
+            decode = decoding.decoder(decoding.type).decode
+            self._tags = tagging(decoding.type)
+        self.decode: Callable[[Any], Any] = decoding.repairing(decode)
         self.errors = 0
         self.unknown_events = 0
 
@@ -89,9 +84,9 @@ class MessageDecoder:
         if rejection is not None or error is None:
             self.errors += 1
             raise MessageTooBigError(rejection or "message too big", seq, raw)
-        verdict = classify(error, raw, self._tag_field, self._tags)
-        if verdict.tag is not None:
+        verdict = classify(error, self._decoding.repaired(raw), self._tags)
+        if verdict.stranger is not None:
             self.unknown_events += 1
-            return UnknownEvent(type=verdict.tag, raw=raw)
+            return UnknownEvent(type=verdict.stranger.tag, raw=raw)
         self.errors += 1
         raise DecodeError(f"message {seq}: {verdict.error}", verdict.reason, seq, raw) from None

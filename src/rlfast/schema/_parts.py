@@ -21,10 +21,11 @@ from msgspec import inspect
 from rlfast._core.shapes import slots_of
 from rlfast.schema import kinds
 from rlfast.schema._columns import Accepts, Column
+from rlfast.schema._decoding import Decoding
 from rlfast.schema._limits import limits_of
 from rlfast.schema.kinds import Kind
 
-__all__ = ["Part", "UnknownTypeError", "part_of", "struct_part", "union_part"]
+__all__ = ["MAX_PARTS", "Part", "Place", "UnknownTypeError", "part_of", "struct_part", "union_part"]
 
 MAX_DEPTH = 32
 """Parts inside a part."""
@@ -59,21 +60,23 @@ class UnknownTypeError(Exception):
     """The compiled decoder does not know the type."""
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """Where in a type a part is.
 
     Attributes:
+        decoding: of the messages.
+        left: of one item: how many parts the type may still have.
         around: classes of the structs around it.
         depth: parts around it.
-        left: of one item: how many parts the type may still have.
     """
 
+    decoding: Decoding
+    left: list[int]
     around: tuple[Any, ...] = ()
     depth: int = 0
-    left: list[int] = [MAX_PARTS]
 
 
-def part_of(info: inspect.Type, hint: Any, place: _Place | None = None) -> Part:
+def part_of(info: inspect.Type, hint: Any, place: Place) -> Part:
     """Make the part of a type.
 
     Args:
@@ -83,22 +86,21 @@ def part_of(info: inspect.Type, hint: Any, place: _Place | None = None) -> Part:
     Raises:
         UnknownTypeError: neither the compiled decoder nor msgspec can decode it by itself.
     """
-    place = place or _Place(left=[MAX_PARTS])
     try:
         place.left[0] -= 1
         if place.depth > MAX_DEPTH or place.left[0] < 0:
             raise UnknownTypeError
         return _part(info, hint, place)
     except UnknownTypeError:
-        return _alone(hint)
+        return _alone(hint, place)
 
 
-def _alone(hint: Any) -> Part:
+def _alone(hint: Any, place: Place) -> Part:
     """A value that msgspec decodes."""
     if hint is UNKNOWN:
         raise UnknownTypeError
     try:
-        return Part("", kinds.JSON, decode=msgspec.json.Decoder(_bare(hint)).decode)
+        return Part("", kinds.JSON, decode=place.decoding.decoder(_bare(hint)).decode)
     except TypeError:
         raise UnknownTypeError from None
 
@@ -122,7 +124,7 @@ _QUALIFIERS = tuple(
 )
 
 
-def _part(info: inspect.Type, hint: Any, place: _Place) -> Part:
+def _part(info: inspect.Type, hint: Any, place: Place) -> Part:
     nullable = False
     while True:
         if isinstance(info, inspect.Metadata):
@@ -233,7 +235,7 @@ def _choice(info: inspect.LiteralType | inspect.EnumType) -> Part:
 # -- arrays and objects ----------------------------------------------------------------------------------
 
 
-def _container(info: inspect.Type, hint: Any, place: _Place) -> Part | None:
+def _container(info: inspect.Type, hint: Any, place: Place) -> Part | None:
     """The part of an array or object; None: it is neither."""
     arguments = () if hint is UNKNOWN else typing.get_args(hint)
     if isinstance(info, (inspect.ListType, inspect.SetType, inspect.FrozenSetType, inspect.VarTupleType)):
@@ -274,7 +276,7 @@ def _container(info: inspect.Type, hint: Any, place: _Place) -> Part | None:
     return None
 
 
-def _inner(info: inspect.Type, hint: Any, place: _Place) -> Part:
+def _inner(info: inspect.Type, hint: Any, place: Place) -> Part:
     return part_of(info, hint, place._replace(depth=place.depth + 1))
 
 
@@ -286,15 +288,16 @@ def union_part(members: tuple[Part, ...]) -> Part:
     return Part("", kinds.UNION, children=members, tag_field=first.tag_field, is_array=first.is_array)
 
 
-def struct_part(info: Any, place: _Place | None = None) -> Part:
+def struct_part(info: Any, place: Place) -> Part:
     """What has fields: a struct, dataclass, NamedTuple or TypedDict.
 
     Raises:
         UnknownTypeError: it holds itself, or cannot be made as msgspec makes it.
     """
-    place = place or _Place(left=[MAX_PARTS])
     made = info.cls if isinstance(info.cls, type) else typing.get_origin(info.cls)
     defaults = _defaults_of(info, made)
+    # msgspec 0.22 does not recognise a tag field, or a tag, that is not ASCII until it was encoded once.
+    msgspec.json.encode((getattr(info, "tag_field", None), getattr(info, "tag", None)))
     if info.cls in place.around:
         raise UnknownTypeError
     if isinstance(info, (inspect.DataclassType, inspect.TypedDictType)) and any(

@@ -12,7 +12,7 @@ from rlfast.schema import kinds
 from rlfast.schema._columns import Column, struct_column
 from rlfast.schema._names import OwnNames, own_names
 
-__all__ = ["ColumnPlan", "TablePlan", "compile_plan"]
+__all__ = ["ROOTS", "ColumnPlan", "Envelope", "TablePlan", "compile_plan", "table_name"]
 
 
 class TablePlan(msgspec.Struct, frozen=True):
@@ -21,17 +21,34 @@ class TablePlan(msgspec.Struct, frozen=True):
     Attributes:
         name: the tag, or the name of the class for a struct without tag.
         struct: the class.
-        column: the struct as a column, whose children are the columns of the table.
+        column: a message as a column; that of the struct, whose children are the columns of the table, unless
+            it is inside of an envelope.
+        event_at: of a struct inside of an envelope: the index of the child that it is in, and of the child of
+            that.
+        fields: the columns of the fields: first those of the envelope.
     """
 
     name: str
     struct: Any
     column: Column
+    event_at: tuple[int, ...] = ()
+    fields: tuple[Column, ...] = ()
 
-    @property
-    def fields(self) -> tuple[Column, ...]:
-        """The columns of the fields."""
-        return self.column.children
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What events are inside of.
+
+    Attributes:
+        type: of the messages.
+        column: a message as a column.
+        events_at: the names that lead to the event, or the array of events.
+        is_array: whether JSON has something on that way as an array.
+    """
+
+    type: Any
+    column: Column
+    events_at: tuple[str, ...]
+    is_array: bool
 
 
 class ColumnPlan(msgspec.Struct, frozen=True):
@@ -43,6 +60,7 @@ class ColumnPlan(msgspec.Struct, frozen=True):
         tables: one for each struct.
         own_names: what the columns that rlfast adds are called, in all tables.
         splits: whether messages are arrays, each element of which is an event.
+        envelope: around the events; or None.
     """
 
     type: Any
@@ -50,10 +68,13 @@ class ColumnPlan(msgspec.Struct, frozen=True):
     tables: tuple[TablePlan, ...]
     own_names: OwnNames
     splits: bool = False
+    envelope: Envelope | None = None
 
     @property
     def event(self) -> Column:
-        """An event as one column."""
+        """An event as one column, with its envelope."""
+        if self.envelope is not None:
+            return self.envelope.column
         if len(self.tables) == 1:
             return self.tables[0].column
         members = tuple(table.column for table in self.tables)
@@ -65,7 +86,8 @@ class ColumnPlan(msgspec.Struct, frozen=True):
         return self.tables[0].column.is_array
 
 
-_ROOTS = (inspect.StructType, inspect.DataclassType, inspect.NamedTupleType, inspect.TypedDictType)
+ROOTS = (inspect.StructType, inspect.DataclassType, inspect.NamedTupleType, inspect.TypedDictType)
+"""What can be a table."""
 
 
 def compile_plan(type_: Any) -> ColumnPlan:
@@ -82,17 +104,21 @@ def compile_plan(type_: Any) -> ColumnPlan:
     if splits:
         info = info.item_type  # type: ignore[attr-defined]
     members = info.types if isinstance(info, inspect.UnionType) else (info,)
-    if not all(isinstance(member, _ROOTS) for member in members):
+    if not all(isinstance(member, ROOTS) for member in members):
         raise UnsupportedFieldError(
             f"batch mode needs a msgspec.Struct, a tagged union of them, or a list of either, not {type_!r}; "
             "use type=None to capture any JSON as text"
         )
     tables = []
     for member in members:
-        tag = getattr(member, "tag", None)
-        name = member.cls.__name__ if tag is None else str(tag)  # type: ignore[attr-defined]
-        column = struct_column(member, name)
+        column = struct_column(member, table_name(member))
         assert column is not None
-        tables.append(TablePlan(name, member.cls, column))  # type: ignore[attr-defined]
+        tables.append(TablePlan(column.name, member.cls, column, (), column.children))  # type: ignore[attr-defined]
     names = own_names((field.name for table in tables for field in table.fields), splits=splits)
     return ColumnPlan(type_, tables[0].column.tag_field, tuple(tables), names, splits)
+
+
+def table_name(info: Any) -> str:
+    """What the table of a struct is called: as its tag, or as its class."""
+    tag = getattr(info, "tag", None)
+    return str(info.cls.__name__ if tag is None else tag)

@@ -7,18 +7,20 @@ lost.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from typing import Any, Union, get_args
+from typing import Any, Union
 
 import msgspec
 
 from rlfast.schema import kinds
 from rlfast.schema._columns import Column
-from rlfast.schema._plan import ColumnPlan, compile_plan
+from rlfast.schema._decoding import Decoding
+from rlfast.schema._envelope import plan_of
+from rlfast.schema._plan import ColumnPlan, TablePlan
+from rlfast.schema._pointer import pointer_name
 from rlfast.schema._tags import tagging
 
-__all__ = ["Reference", "attribute", "reference_of"]
+__all__ = ["Reference", "attribute", "encoded"]
 
 
 def attribute(index: int) -> str:
@@ -31,55 +33,68 @@ class Reference:
 
     Attributes:
         plan: of the type.
-        tag_field, tags: of the structs.
+        tags: of the structs.
         mirrors: class of the rows -> index of their table.
+        decode: callable, payload -> row of a mirror, and the JSON of the fields that the type does not know,
+            or None. Raises what msgspec raises for the user's type, and ValueError for a value that its
+            column does not take.
+        split: callable, payload -> the payloads of the elements of a message that is an array. Raises what
+            msgspec raises if it is none.
     """
 
-    def __init__(self, type_: Any) -> None:
-        self.plan: ColumnPlan = compile_plan(type_)
-        self.tag_field, self.tags = tagging(type_)
+    def __init__(self, decoding: Any) -> None:
+        decoding = Decoding.of(decoding)
+        self.plan: ColumnPlan = plan_of(decoding)
+        self.tags = msgspec.structs.replace(tagging(decoding.type), in_list=False)
         self.mirrors: dict[type, int] = {}
+        self.decode = decoding.repairing(self._decode)
+        self.split = decoding.repairing(self._split)
+        self._is_strict = decoding.strict
+        self._prepare(decoding)
+
+    def _prepare(self, decoding: Decoding) -> None:
         # Of one event: the elements of an array are decoded one by one.
-        self._judge = msgspec.json.Decoder(Union[tuple(table.struct for table in self.plan.tables)])  # noqa: UP007
+        self._judge = decoding.decoder(Union[tuple(table.struct for table in self.plan.tables)])  # noqa: UP007
         self._remade = {table.struct for table in self.plan.tables if table.column.is_remade}
-        self._strict = self._decoder(strict=True)
-        self._lenient = self._decoder()
-        self._remaking = self._decoder(takes_null=True)
+        tables = list(enumerate(self.plan.tables))
+        self._strict = self._decoder(tables, strict=True)
+        self._lenient = self._decoder(tables)
+        self._remaking = self._decoder(tables, takes_null=True)
 
-    def _decoder(self, *, strict: bool = False, takes_null: bool = False) -> msgspec.json.Decoder[Any]:
-        mirrors = [_mirror(table.column, strict, takes_null) for table in self.plan.tables]
-        self.mirrors.update({mirror: i for i, mirror in enumerate(mirrors)})
-        return msgspec.json.Decoder(Union[tuple(mirrors)])  # noqa: UP007
+    def _decoder(
+        self, tables: list[tuple[int, TablePlan]], *, strict: bool = False, takes_null: bool = False
+    ) -> msgspec.json.Decoder[Any]:
+        """What decodes messages to rows of some tables; if `strict`, only those without unknown fields."""
+        mirrors = {_mirror(table.column, strict, takes_null): index for index, table in tables}
+        self.mirrors.update(mirrors)
+        return msgspec.json.Decoder(Union[tuple(mirrors)], strict=self._is_strict)  # noqa: UP007
 
-    def split(self, payload: Any) -> list[bytes]:
-        """Return the elements of a message that is an array. Raises what msgspec raises if it is none."""
+    def _split(self, payload: Any) -> list[bytes]:
         return [bytes(element) for element in msgspec.json.decode(payload, type=list[msgspec.Raw])]
 
-    def decode(self, payload: Any) -> tuple[Any, str | None]:
-        """Return a row of a mirror, and the JSON of the fields that the type does not know, or None.
-
-        Raises what msgspec raises for the user's type, and ValueError for a value that its column does not
-        take.
-        """
+    def _decode(self, payload: Any) -> tuple[Any, str | None]:
         event = self._judge.decode(payload)
         # A TypedDict is no class of its values.
         if self._remade and (len(self.plan.tables) == 1 or type(event) in self._remade):
-            try:
-                known = msgspec.json.encode(event)
-            except TypeError as error:
-                raise ValueError(f"what Python code made of the event has no JSON: {error}") from None
-            return self._remaking.decode(known), self._extra(bytes(payload))
+            return self._remaking.decode(encoded(event)), self._extra(payload)
         try:
             return self._strict.decode(payload), None
         except msgspec.ValidationError:
-            row = self._lenient.decode(payload)
-            return row, self._extra(bytes(payload))
+            return self._lenient.decode(payload), self._extra(payload)
 
-    def _extra(self, payload: bytes) -> str | None:
+    def _extra(self, payload: Any) -> str | None:
         # The lenient decoder skips what it does not know without looking at it closely.
-        msgspec.json.decode(payload)
-        found = dict(_unknown(self.plan.event, msgspec.json.decode(payload, type=msgspec.Raw), ""))
+        text = bytes(payload)
+        msgspec.json.decode(text)
+        found = dict(_unknown(self.plan.event, msgspec.json.decode(text, type=msgspec.Raw), ""))
         return msgspec.json.encode(found).decode() if found else None
+
+
+def encoded(event: Any) -> bytes:
+    try:
+        return msgspec.json.encode(event)
+    except TypeError as error:
+        raise ValueError(f"what Python code made of the event has no JSON: {error}") from None
 
 
 # -- mirrors -------------------------------------------------------------------------------------------------
@@ -154,7 +169,7 @@ def _unknown(column: Column, raw: msgspec.Raw, path: str) -> Iterator[tuple[str,
             yield from _unknown(column.children[0], item, f"{path}/{i}")
     elif kind is kinds.MAP:
         for key, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
-            yield from _unknown(column.children[0], value, f"{path}/{_pointer_name(key)}")
+            yield from _unknown(column.children[0], value, f"{path}/{pointer_name(key)}")
     elif kind is kinds.UNION:
         yield from _unknown(_member(column, raw), raw, path)
     elif kind.layout is not kinds.Layout.CHILDREN:
@@ -171,32 +186,12 @@ def _unknown(column: Column, raw: msgspec.Raw, path: str) -> Iterator[tuple[str,
         known = {child.name: child for child in column.children}
         for name, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items():
             if name in known:
-                yield from _unknown(known[name], value, f"{path}/{_pointer_name(name)}")
+                yield from _unknown(known[name], value, f"{path}/{pointer_name(name)}")
             elif name != column.tag_field:
-                yield (f"{path}/{_pointer_name(name)}" if path or name.startswith("/") else name), value
+                yield (f"{path}/{pointer_name(name)}" if path or name.startswith("/") else name), value
 
 
 def _member(column: Column, raw: msgspec.Raw) -> Column:
     value = msgspec.json.decode(raw)
     tag = value[0] if column.is_array else value[column.tag_field]
     return next(child for child in column.children if child.tag == tag)
-
-
-def _pointer_name(name: str) -> str:
-    """A name in a JSON Pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def reference_of(type_: Any) -> Reference:
-    """The reference of a type, shared by all connections of the process."""
-    try:
-        hash(type_)
-    except TypeError:  # metadata of an Annotated may be anything
-        return Reference(type_)
-    # Unions of the same types are equal in any order, but their tables are in the order of each.
-    return _kept(type_, get_args(type_))
-
-
-@functools.lru_cache(maxsize=64)
-def _kept(type_: Any, members: tuple[Any, ...]) -> Reference:
-    return Reference(type_)

@@ -5,15 +5,15 @@ Unlike a column plan (`rlfast.schema._plan`), one is never refused: msgspec deco
 
 from __future__ import annotations
 
-import functools
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import inspect
 
 from rlfast._core.structs import StructDecoder
 from rlfast.schema import kinds
-from rlfast.schema._parts import Part, UnknownTypeError, part_of, struct_part, union_part
+from rlfast.schema._decoding import Decoding, kept
+from rlfast.schema._parts import MAX_PARTS, Part, Place, UnknownTypeError, part_of, struct_part, union_part
 
 
 class StructPlan(msgspec.Struct, frozen=True):
@@ -27,31 +27,23 @@ class StructPlan(msgspec.Struct, frozen=True):
     is_value: bool = False
 
 
-def struct_decoder(type_: Any) -> StructDecoder | None:
-    """The compiled decoder for a type, shared by all connections of the process.
+def struct_decoder(decoding: Any) -> StructDecoder | None:
+    """The compiled decoder for a type, or a `Decoding`, shared by all connections of the process.
 
     None: msgspec decodes everything.
     """
-    try:
-        hash(type_)
-    except TypeError:  # metadata of an Annotated may be anything
-        return _make(type_)
-    # Unions of the same types are equal in any order.
-    return _kept(type_, get_args(type_))
+    return kept(_make, decoding)
 
 
-@functools.lru_cache(maxsize=64)
-def _kept(type_: Any, members: tuple[Any, ...]) -> StructDecoder | None:
-    return _make(type_)
-
-
-def _make(type_: Any) -> StructDecoder | None:
-    plan = struct_plan(type_)
+def _make(decoding: Decoding) -> StructDecoder | None:
+    plan = struct_plan(decoding)
     return None if plan is None else StructDecoder(plan)
 
 
-def struct_plan(type_: Any) -> StructPlan | None:
-    """The plan of a type; None if msgspec must see every message."""
+def struct_plan(decoding: Any) -> StructPlan | None:
+    """The plan of a type, or a `Decoding`; None if msgspec must see every message."""
+    decoding = Decoding.of(decoding)
+    type_ = decoding.type
     try:
         info = inspect.type_info(type_)
     except TypeError:
@@ -60,8 +52,10 @@ def struct_plan(type_: Any) -> StructPlan | None:
     structs = tuple(member for member in structs if not isinstance(member, inspect.NoneType))
     try:
         if structs and all(isinstance(member, inspect.StructType) for member in structs):
-            return _structs([_member(struct) for struct in structs if isinstance(struct, inspect.StructType)])
-        part = part_of(info, type_)
+            return _structs(
+                [_member(struct, decoding) for struct in structs if isinstance(struct, inspect.StructType)]
+            )
+        part = part_of(info, type_, Place(decoding, [MAX_PARTS]))
     except UnknownTypeError:
         return None
     if part.kind in (kinds.STRUCT, kinds.TUPLE):
@@ -71,10 +65,10 @@ def struct_plan(type_: Any) -> StructPlan | None:
     return None
 
 
-def _member(struct: inspect.StructType) -> Part:
+def _member(struct: inspect.StructType, decoding: Decoding) -> Part:
     """The part of a struct that is a message; if need be one that msgspec sees every time."""
     try:
-        return struct_part(struct)
+        return struct_part(struct, Place(decoding, [MAX_PARTS]))
     except UnknownTypeError:
         kind = kinds.TUPLE if struct.array_like else kinds.STRUCT
         return Part(

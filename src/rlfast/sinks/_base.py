@@ -18,6 +18,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch
+    from rlfast.schema._decoding import Decoding
     from rlfast.websocket._gaps import Gap
 
 __all__ = ["Opened", "Rows", "RunEnd", "Sink", "StreamState", "StreamWriter"]
@@ -196,7 +197,7 @@ class Sink(ABC):
         """Return, as plain values for JSON, what a crash must not change: it is kept in the log."""
         return {}
 
-    def check(self, stream: str, type_: Any) -> None:  # noqa: B027 - most sinks take whatever comes
+    def check(self, stream: str, decoding: Decoding) -> None:  # noqa: B027 - most sinks take whatever comes
         """Refuse a stream that does not fit what is there, before its connection is opened.
 
         Raises:

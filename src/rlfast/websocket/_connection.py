@@ -16,7 +16,7 @@ from rlfast._core.messages import MessageReader, MessageSource
 from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._iterator import BatchIterator as BatchIterator  # for a capture, too
-from rlfast.decode._messages import MessageDecoder, check_message_type
+from rlfast.decode._messages import MessageDecoder
 from rlfast.decode._scheduler import BlockDecoding
 from rlfast.errors import (
     ConfigError,
@@ -30,6 +30,7 @@ from rlfast.errors import (
     check_type,
 )
 from rlfast.metrics._stats import ConnectionStats
+from rlfast.schema._decoding import Decoding
 from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._gaps import Gap, OnGap
 from rlfast.websocket._reconnect import Reconnector, State
@@ -75,7 +76,6 @@ class WebSocketConnection(MessageSource, Generic[T]):
         "_decoder",
         "_queue",
         "_reconnector",
-        "_type",
     )
 
     def __init__(
@@ -89,12 +89,10 @@ class WebSocketConnection(MessageSource, Generic[T]):
         unknown = arguments.keys() - ConnectArguments.__optional_keys__
         if unknown:
             raise TypeError(f"connect() got an unexpected keyword argument {min(unknown)!r}")
-        settings = Settings(url, **arguments)
+        settings = Settings(url, type=type, **arguments)
         options = settings.options
-        check_message_type(type)
-        self._type = type
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
-        self._decoder = MessageDecoder(type)
+        self._decoder = MessageDecoder(settings.decoding)
         self._reader = MessageReader(
             self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_compiled
         )
@@ -215,7 +213,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         check_choice("hook_errors", hook_errors, ("raise", "dead_letter"))
         check_choice("other", other, ("keep", "dead_letter"))
         if self._block_decoding is None:
-            assembler = BatchAssembler(self._type, adaptive=self._adaptive, other=other == "keep")
+            assembler = BatchAssembler(self.decoding, adaptive=self._adaptive, other=other == "keep")
             self._block_decoding = BlockDecoding(self._queue, assembler)
         self._block_decoding.assembler.keeps_hook_errors = hook_errors == "dead_letter"
         return BatchIterator(self, self._queue, self._reader, self._block_decoding, max_rows, max_wait)
@@ -363,7 +361,12 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @property
     def type(self) -> Any:
         """What a message is decoded to; None for plain values."""
-        return self._type
+        return self.decoding.type
+
+    @property
+    def decoding(self) -> Decoding:
+        """How a message is decoded."""
+        return self._reconnector.settings.decoding
 
     @property
     def opened_at(self) -> int | None:
@@ -475,6 +478,18 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
         url: ``ws://`` or ``wss://``.
         type: what a message is decoded to, as in msgspec: a struct, a tagged union of structs; None for plain
             Python values.
+        events_at: JSON Pointer (RFC 6901), such as ``"/data"``, to the event inside of a message, or to an
+            array of events: in batches and captures each event is a row, with the other fields of the message
+            in front of its own. `type` is that of the message; or that of the event, and then the message's
+            other fields are kept in ``_extra``, and message mode gives the event.
+        strict: False also takes ``"42"`` for an int, ``1`` for a bool, ``"null"`` for None, and so on, as
+            `msgspec.json.decode` does then.
+        dec_hook: callable, (type, plain value) -> object, for types that msgspec does not know, as in
+            `msgspec.json.decode`. In batches their columns have the JSON.
+        nan: ``"null"`` takes NaN, Infinity and -Infinity, which Python servers send, for null; such a message
+            is refused otherwise, because they are no JSON (RFC 8259 section 6).
+        surrogates: ``"replace"`` takes U+FFFD for an escaped surrogate without its other half, which browsers
+            send; such a message is refused otherwise (RFC 8259 section 8.2).
         headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
         backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
         on_connect: called with each new connection, before anything is received on it: to subscribe. See

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from rlfast.errors import ConfigError, check_callable, check_type
+from rlfast.schema._decoding import DecHook, Decoding, DecodingArguments, NaN, Surrogates
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._deflate import Deflate, check_compression
 from rlfast.websocket._gaps import OnGap
@@ -44,7 +45,7 @@ _OFFICIAL = Backoff.official()
 _NO_HEADERS: Headers = {}
 
 
-class StreamArguments(TypedDict, total=False):
+class StreamArguments(DecodingArguments, total=False):
     """Keywords of `rlfast.connect` that a client of a platform passes on; `connect` describes them."""
 
     backoff: Backoff | None
@@ -76,6 +77,12 @@ class Settings:
         self,
         url: str,
         *,
+        type: Any = None,
+        events_at: str = "",
+        strict: bool = True,
+        dec_hook: DecHook | None = None,
+        nan: NaN = "error",
+        surrogates: Surrogates = "error",
         headers: Headers | HeaderProvider = _NO_HEADERS,
         backoff: Backoff | None = _OFFICIAL,
         on_connect: OnConnect | None = None,
@@ -89,6 +96,7 @@ class Settings:
         timing: Timing | None = None,
     ) -> None:
         self.url = check_url(url)
+        self.decoding = Decoding(type, events_at, strict, dec_hook, nan, surrogates)
         self.headers = headers if callable(headers) else check_headers(headers)
         check_type("backoff", backoff, Backoff, optional=True)
         self.backoff = backoff

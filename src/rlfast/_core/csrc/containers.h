@@ -312,6 +312,38 @@ static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t 
     return p;
 }
 
+/* What an envelope has inside, into the row of the table. */
+static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+{
+    rl_path name = {d->path, rl_name_of(f), 0}, here = {&name, {NULL, 0}, d->item};
+    int is_list = f->accepts == RL_ACCEPT_ARRAY;
+    rl_start start;
+    rl_type *t;
+    if (is_list) {
+        if (p != d->array)
+            return NULL;
+        p = d->element;
+    }
+    if (*p != (f->types->is_array ? '[' : '{'))
+        return NULL;
+    start.in = in;
+    start.around = NULL;
+    t = rl_begin_struct(d, f->types, p, &start);
+    if (t == NULL)
+        return NULL;
+    d->path = is_list ? &here : &name;
+    p = f->types->is_array ? rl_elements(d, t, row, start.p, in, start.object, start.n, RL_TO_ROW)
+        : rl_members(d, t, row, NULL, start, RL_TO_ROW);
+    d->path = name.outer;
+    if (p == NULL || p >= in.end)
+        return NULL;
+    if (is_list) {
+        d->element = p;
+        p = d->array_end;
+    }
+    return p;
+}
+
 /* Values that are not decided in rl_value. */
 static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {
@@ -336,6 +368,8 @@ static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t 
     case RL_EPOCH_MICROS:
     case RL_EPOCH_NANOS:
         return rl_epoch_value(d, f, row, p, in);
+    case RL_EVENT:
+        return rl_event_value(d, f, row, p, in);
     case RL_TUPLE:
         open = '[';
         break;

@@ -178,12 +178,34 @@ RL_INLINE int rl_end_row(rl_decoder *d, const rl_type *t, int64_t row, const rl_
     return RL_TAKEN;
 }
 
-RL_NOINLINE int rl_undo_row(const rl_type *t, int64_t row)
+RL_NOINLINE int rl_undo_row(const rl_rows *table, int64_t row)
 {
     uint32_t i;
-    for (i = 0; i < t->n_fields; i++)
-        if (t->fields[i].column != NULL)
-            rl_take_back(t->fields[i].column, row);
+    for (i = 0; i < table->n_columns; i++)
+        rl_take_back(table->columns[i], row);
+    return RL_FALLBACK;
+}
+
+/* The rows of a message are all there, or none of them is. */
+static void rl_keep_rows(rl_decoder *d)
+{
+    uint32_t i;
+    for (i = 0; i < d->n_tables; i++)
+        d->tables[i]->kept = d->tables[i]->rows;
+}
+
+static int rl_undo_rows(rl_decoder *d)
+{
+    uint32_t i;
+    int64_t row;
+    for (i = 0; i < d->n_tables; i++) {
+        rl_rows *table = d->tables[i];
+        for (row = table->rows - 1; row >= table->kept; row--)
+            rl_undo_row(table, row);
+        if (table->extra != NULL && table->extra->length > table->kept)
+            rl_shorten(table->extra, table->kept);
+        table->rows = table->kept;
+    }
     return RL_FALLBACK;
 }
 
@@ -201,7 +223,7 @@ RL_INLINE int rl_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, cons
         return RL_FALLBACK;
     if (RL_UNLIKELY(rl_members(d, t, row, NULL, start, RL_TO_ROW) != start.in.end)
         || RL_UNLIKELY(rl_end_row(d, t, row, arrival, 0) != RL_TAKEN))
-        return rl_undo_row(t, row);
+        return rl_undo_row(t->rows, row);
     return RL_TAKEN;
 }
 
@@ -226,7 +248,7 @@ static const uint8_t *rl_inner_event(
     p = types->is_array ? rl_elements(d, t, row, start.p, in, start.object, start.n, RL_TO_ROW)
         : rl_members(d, t, row, NULL, start, RL_TO_ROW);
     if (p == NULL || rl_end_row(d, t, row, arrival, item) != RL_TAKEN) {
-        rl_undo_row(t, row);
+        rl_undo_row(t->rows, row);
         return NULL;
     }
     return p;
@@ -235,22 +257,19 @@ static const uint8_t *rl_inner_event(
 /* A message that is an array: one event, or, where they are split, as many as it has elements. */
 static int rl_array_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
 {
-    rl_types *types = &d->root;
     rl_input in;
-    uint32_t i;
-    int64_t item = 0, row;
+    int64_t item = 0;
     while (p < end && rl_is_space(end[-1]))
         end--;
     p = rl_skip_space_to(p, end);
     if (end - p < 2 || *p != '[' || end[-1] != ']')
         return RL_FALLBACK;
     in = rl_input_of(p, end);
-    for (i = 0; i < types->n_types; i++)
-        types->types[i].rows->kept = types->types[i].rows->rows;
+    rl_keep_rows(d);
     if (!d->splits) {
         if (rl_inner_event(d, p, in, arrival, 0) == end)
             return RL_TAKEN;
-        goto undo;
+        return rl_undo_rows(d);
     }
     p = rl_skip_space(p + 1);
     if (*p == ']')
@@ -269,17 +288,112 @@ static int rl_array_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
             break;
         p = rl_skip_space(p + 1);
     }
-undo:
     /* The general path takes all of the message, or what it can. */
-    for (i = 0; i < types->n_types; i++) {
-        rl_type *t = &types->types[i];
-        for (row = t->rows->rows - 1; row >= t->rows->kept; row--)
-            rl_undo_row(t, row);
-        if (t->rows->extra != NULL && t->rows->extra->length > t->rows->kept)
-            rl_shorten(t->rows->extra, t->rows->kept);
-        t->rows->rows = t->rows->kept;
+    return rl_undo_rows(d);
+}
+
+/* What is inside of the envelope that begins at p, an event or an array of them; NULL: to be asked. */
+static const uint8_t *rl_find_inside(rl_decoder *d, const uint8_t *p, rl_input in)
+{
+    uint32_t level;
+    for (level = 0; level < d->n_events_at; level++) {
+        const rl_field *wanted = &d->events_at[level];
+        rl_input around;
+        rl_span name;
+        if (*p != '{')
+            return NULL;
+        p = rl_skip_space(p + 1);
+        while (!rl_match(p, in, wanted)) {
+            if (*p != '"')
+                return NULL;
+            p = rl_string(d, p + 1, in, &name, &around);
+            if (p == NULL)
+                return NULL;
+            p = rl_skip_space(p);
+            if (*p != ':')
+                return NULL;
+            p = rl_skip_space(p + 1);
+            if (name.size == wanted->key_size - 3 && rl_same(name.text, wanted->key + 1, name.size))
+                goto found;
+            p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+            if (p == NULL || p >= in.end)
+                return NULL;
+            p = rl_skip_space(p);
+            if (*p != ',')
+                return NULL;
+            p = rl_skip_space(p + 1);
+        }
+        p = rl_skip_space(p + wanted->key_size);
+found:;
     }
-    return RL_FALLBACK;
+    return p;
+}
+
+/* The envelope at p, of type `outer`, with the event at `event`, into a row; NULL: to be asked. */
+static const uint8_t *rl_envelope_row(
+    rl_decoder *d, rl_type *outer, const uint8_t *p, const uint8_t *event, rl_input in, const rl_arrival *arrival)
+{
+    rl_start start;
+    rl_type *t;
+    int64_t row;
+    start.in = in;
+    start.around = NULL;
+    if (*event != (outer->events->is_array ? '[' : '{'))
+        return NULL;
+    t = rl_begin_struct(d, outer->events, event, &start);
+    if (t == NULL)
+        return NULL;
+    t = rl_begin_struct(d, &outer->whole[t - outer->events->types], p, &start);
+    if (t == NULL)
+        return NULL;
+    row = rl_begin_row(d, t);
+    if (row < 0)
+        return NULL;
+    d->element = event;
+    p = rl_members(d, t, row, NULL, start, RL_TO_ROW);
+    if (p == NULL || rl_end_row(d, t, row, arrival, d->item) != RL_TAKEN) {
+        rl_undo_row(t->rows, row);
+        return NULL;
+    }
+    return p;
+}
+
+/* A message that is an envelope around an event, or around an array of events. */
+static int rl_envelope_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
+{
+    const uint8_t *event;
+    rl_start start;
+    rl_type *outer;
+    if (!rl_trim(&p, &end, '{', '}'))
+        return RL_FALLBACK;
+    start.in = rl_input_of(p, end);
+    start.around = NULL;
+    outer = rl_begin_struct(d, &d->root, p, &start);
+    if (outer == NULL)
+        return RL_FALLBACK;
+    rl_keep_rows(d);
+    d->item = 0;
+    if (outer->events == NULL)
+        return rl_inner_event(d, p, start.in, arrival, 0) == end ? RL_TAKEN : rl_undo_rows(d);
+    event = rl_find_inside(d, p, start.in);
+    if (event == NULL)
+        return RL_FALLBACK;
+    if (!d->splits)
+        return rl_envelope_row(d, outer, p, event, start.in, arrival) == end ? RL_TAKEN : rl_undo_rows(d);
+    d->array = event;
+    d->array_end = *event == '[' ? rl_skip_value(d, event, start.in, RL_MAX_DEPTH) : NULL;
+    if (d->array_end == NULL || d->array_end >= end)
+        return RL_FALLBACK;
+    event = rl_skip_space(event + 1);
+    while (*event != ']' && rl_envelope_row(d, outer, p, event, start.in, arrival) == end) {
+        d->item++;
+        event = rl_skip_space(d->element);
+        if (*event != ',')
+            return RL_TAKEN;
+        event = rl_skip_space(event + 1);
+    }
+    /* Also without any event: then the rest is to be looked at. */
+    return rl_undo_rows(d);
 }
 
 /* A message of an untyped stream: any JSON, kept as it is. */
@@ -312,7 +426,7 @@ static int rl_untyped_event(rl_decoder *d, const uint8_t *p, const uint8_t *end,
 static void rl_run_kernel(rl_decoder *d, rl_run *run)
 {
     uint32_t i = run->at, stop = run->stop, stamp = run->stamp, stamp_end = run->stamp_end;
-    int objects = d->untyped == NULL && !d->splits && !d->root.is_array;
+    int objects = d->untyped == NULL && !d->splits && !d->root.is_array && d->n_events_at == 0;
     d->no_memory = 0;
     for (; i < stop; i++) {
         const uint8_t *p = run->data + run->offsets[i], *end = run->data + run->offsets[i + 1];
@@ -324,7 +438,9 @@ static void rl_run_kernel(rl_decoder *d, rl_run *run)
         if (RL_LIKELY(objects))
             taken = rl_event(d, p, end, &arrival);
         else
-            taken = d->untyped != NULL ? rl_untyped_event(d, p, end, &arrival) : rl_array_message(d, p, end, &arrival);
+            taken = d->untyped != NULL ? rl_untyped_event(d, p, end, &arrival)
+                : d->n_events_at != 0 ? rl_envelope_message(d, p, end, &arrival)
+                : rl_array_message(d, p, end, &arrival);
         if (RL_UNLIKELY(taken != RL_TAKEN))
             break;
     }

@@ -42,6 +42,7 @@ enum rl_kind {
     RL_BASE64 = 36,
     RL_BINARY = 37,         /* these two never come from JSON */
     RL_TIMESTAMP = 38,
+    RL_EVENT = 61,          /* of an envelope: the event, or what it is inside of; its fields are columns of the table */
     RL_GENERAL = 62,        /* only msgspec can say what is valid */
     RL_TAG = 63             /* the tag that tells structs apart; it has no column of its own */
 };

@@ -137,6 +137,10 @@ typedef struct rl_type {
     int64_t tag_code;       /* of a member of a union: what stands in the column of the tag */
     uint8_t always_fallback; /* every event is left to the general path */
     uint8_t keeps_unknown;
+    /* Of an envelope: what is inside, which tells the tables apart, and the envelope of each of them, with the fields of
+     * both; owned by the plan. Else NULL. */
+    struct rl_types *events;
+    struct rl_types *whole; /* one for each type of `events`, with one type */
     uint8_t ordered;        /* of tokens: behind those of the fields there are as many again, the first of them for the
                              * members, in the order of the text: `integer` is the number of the field */
 } rl_type;
@@ -174,7 +178,15 @@ typedef struct {
 
 typedef struct rl_decoder {
     rl_types root;
-    uint8_t splits;         /* messages are arrays, each element of which is an event */
+    uint8_t splits;         /* messages are arrays, or hold one, each element of which is an event */
+    rl_field *events_at;    /* n_events_at names, which lead to the event inside of an envelope; owned */
+    uint32_t n_events_at;
+    rl_rows **tables;       /* n_tables, borrowed; the array is owned */
+    uint32_t n_tables;
+    const uint8_t *array;   /* of an envelope that is being read: its array of events, and what is behind that */
+    const uint8_t *array_end;
+    const uint8_t *element; /* the one of them that becomes a row, and, when it has, what is behind it */
+    int64_t item;           /* its place */
     rl_rows *untyped;       /* borrowed; not NULL: every message is one JSON text, of the one column */
     const rl_powers *powers;
     rl_buffer scratch;      /* owned; a text without its escapes */

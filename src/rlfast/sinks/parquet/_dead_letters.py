@@ -12,8 +12,8 @@ import numpy as np
 
 from rlfast._core.block import Block
 from rlfast.decode._assembler import BatchAssembler
-from rlfast.decode._messages import check_message_type
 from rlfast.errors import CaptureError, check_choice, check_int, check_type
+from rlfast.schema._decoding import Decoding
 from rlfast.schema._names import OwnNames
 from rlfast.sinks._files import explain
 from rlfast.sinks.parquet._arrow import pa, pc, pq
@@ -142,14 +142,13 @@ class Redrive:
         ConfigError: an argument cannot work.
     """
 
-    type: Any
+    decoding: Decoding
     uuid: UUIDFormat | None = None
     timestamps: Timestamps | None = None
     stream: str | None = None
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
-        check_message_type(self.type)
         check_choice("uuid", self.uuid, get_args(UUIDFormat), optional=True)
         check_choice("timestamps", self.timestamps, get_args(Timestamps), optional=True)
         check_type("stream", self.stream, str, optional=True)
@@ -171,7 +170,7 @@ class Redrive:
         uuid, timestamps = self.uuid or options.uuid, self.timestamps or options.timestamps
         options = replace(options, uuid=uuid, timestamps=timestamps)
         for path, table in _tables(dataset, _files_of(manifest, self.stream)):
-            assembler = BatchAssembler(self.type, other=True)
+            assembler = BatchAssembler(self.decoding, other=True)
             assembler.keeps_hook_errors = True
             work = _RedriveFile(dataset, path, table, assembler, options)
             work.run()

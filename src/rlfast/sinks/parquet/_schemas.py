@@ -19,6 +19,7 @@ import msgspec
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._batch import EventTable
 from rlfast.errors import CaptureError
+from rlfast.schema._decoding import Decoding
 from rlfast.schema._names import TYPE_KEYS, OwnNames, distinct_names, own_names
 from rlfast.sinks.parquet._arrow import pa, pq
 from rlfast.sinks.parquet._column_types import as_text, as_written, has_uuids
@@ -70,7 +71,7 @@ def column_keys(schema: pa.Schema, names: OwnNames) -> list[Key]:
     return [("own", roles[name]) if name in roles else ("field", name) for name in schema.names]
 
 
-def check_columns(dataset: DatasetFolder, type_: Any, options: ParquetOptions) -> None:
+def check_columns(dataset: DatasetFolder, decoding: Decoding, options: ParquetOptions) -> None:
     """Look at the columns of a capture's files before it begins.
 
     Warns in the log of columns that are not called as in JSON, and of rlfast's own that step aside.
@@ -79,7 +80,7 @@ def check_columns(dataset: DatasetFolder, type_: Any, options: ParquetOptions) -
         CaptureError: the folder holds files of a type with other columns, and `options` do not allow that.
         OSError: a file cannot be read.
     """
-    tables = BatchAssembler(type_, other=True).empty_tables()
+    tables = BatchAssembler(decoding, other=True).empty_tables()
     wanted = file_schemas(tables, options)
     for name, table in tables.items():
         columns = [column for i, column in enumerate(wanted[name].names) if i != STREAM_COLUMN]

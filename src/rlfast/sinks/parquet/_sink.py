@@ -21,6 +21,7 @@ from rlfast.websocket._gaps import Gap
 
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch
+    from rlfast.schema._decoding import Decoding
 
 __all__ = ["ParquetSink"]
 
@@ -85,9 +86,9 @@ class ParquetSink(Sink):
             "partition_by": options.partition_by,
         }
 
-    def check(self, stream: str, type_: Any) -> None:
+    def check(self, stream: str, decoding: Decoding) -> None:
         try:
-            check_columns(self.dataset, type_, self.options)
+            check_columns(self.dataset, decoding, self.options)
         except OSError as error:
             raise explain(error, self.folder, "cannot read the data set in") from error
 
