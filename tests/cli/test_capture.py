@@ -183,6 +183,69 @@ def test_types_of_ones_own_and_dead_letters(tmp_path: Path) -> None:
     assert_one_line(err.decode(), "--types 'my_events:Broken'")
 
 
+async def test_how_messages_become_events_is_an_option(tmp_path: Path) -> None:
+    (tmp_path / "my_events.py").write_text(
+        """
+import msgspec
+
+class Metres:
+    def __init__(self, length):
+        self.length = length
+
+def hook(type_, value):
+    return Metres(float(value))
+
+class Tick(msgspec.Struct):
+    price: float | None
+    size: int
+    height: Metres
+
+class Broken(msgspec.Struct):
+    other: int
+"""
+    )
+
+    async def handler(peer: Peer) -> None:
+        await peer.text('{"from":"x","data":{"price":NaN,"size":"5","height":"1.5"},"text":"\\ud800"}')
+        await peer.text('{"from":"x","data":{"price":1,"size":5,"height":"high"}}')
+        await peer.close()
+
+    async def run_it(*arguments: str) -> tuple[int | None, str, str]:
+        process = await start(*arguments, cwd=tmp_path)
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+    options = ["--events-at", "/data", "--lax", "--nan", "null", "--surrogates", "replace"]
+    async with serve(handler) as server:
+        arguments = ["capture", server.url, "--no-reconnect", "--json", "--stream", "s", *options]
+        strict = [*arguments[:6], "--types", "my_events:Tick", "--events-at", "/data", "--out", "strict"]
+        assert (await run_it(*strict))[0] == 0
+        hook = ["--types", "my_events:Tick", "--dec-hook", "my_events:hook"]
+        code, out, _ = await run_it(*arguments, *hook, "--out", "lax")
+        assert (code, json.loads(out)["events"], json.loads(out)["dead_letters"]) == (0, 1, 1)
+        for wrong, text in (
+            (
+                ["--types", "my_events:Tick", "--dec-hook", "my_events:nothing"],
+                "--dec-hook 'my_events:nothing'",
+            ),
+            (["--types", "my_events:Broken", "--events-at", "data"], "begins with a slash"),
+            (["--types", "my_events:Broken", "--events-at", "/other"], "needs a struct"),
+            ([], "events_at needs a type"),
+        ):
+            code, out, err = await run_it(*arguments, *wrong, "--out", "no")
+            assert (code, out) == (2 if "--" in text or "struct" in text else 1, "")
+            assert text in " ".join(err.split())
+    [row] = pq.read_table(*(tmp_path / "lax").glob("type=*/*.parquet")).to_pylist()
+    assert (row["price"], row["size"], json.loads(row["height"])) == (None, 5, "1.5")
+    assert json.loads(row["_extra"]) == {"from": "x", "text": "\ufffd"}
+    assert recover(tmp_path / "strict").nothing_to_do
+    code, out, _ = await run_it("redrive", "strict", "--json", *options, *hook)
+    assert (code, json.loads(out)["events"]) == (0, {"Tick": 1})
+    code, out, err = await run_it("recover", "lax", "--nan", "null")
+    assert (code, out) == (2, "")
+    assert "knows how its messages are decoded" in " ".join(err.split())
+
+
 async def capture_in_full_run(
     base_url: str, out: Path, *prefix: str, **options: Any
 ) -> asyncio.subprocess.Process:

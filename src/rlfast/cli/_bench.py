@@ -14,7 +14,7 @@ from rlfast.cli._common import Debug, duration, path, print_error, print_json
 from rlfast.cli._interrupts import Interrupts
 from rlfast.cli._options import make, takes
 from rlfast.cli._stream_options import stream_options
-from rlfast.cli._target import Target, TargetOptions, find_target
+from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target
 
 if TYPE_CHECKING:
     from rlfast.metrics._stream import StreamMeasure
@@ -106,7 +106,7 @@ def bench_command(
     wanted = make(TargetOptions, given)
     if wanted.types is not None and untyped:
         raise typer.BadParameter("give --types or --untyped, not both")
-    target = find_target(wanted)
+    target = find_target(wanted, make(DecodingOptions, given))
     if untyped:
         target = target.as_untyped()
     if target.warning is not None:

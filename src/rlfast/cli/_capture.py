@@ -15,7 +15,7 @@ from rlfast.cli._interrupts import Interrupts
 from rlfast.cli._options import Field, Group, make, takes
 from rlfast.cli._running import capture_until_stopped, exit_code
 from rlfast.cli._stream_options import stream_options
-from rlfast.cli._target import Target, TargetOptions, find_target
+from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target
 from rlfast.sinks import ParquetOptions
 from rlfast.websocket._options import ConnectionOptions
 
@@ -133,7 +133,7 @@ def capture_command(
     options = make(CaptureOptions, given, rotation=make(RotationPolicy, given))
     files = make(ParquetOptions, given)
     limits = make(ConnectionOptions, given)
-    target = find_target(make(TargetOptions, given))
+    target = find_target(make(TargetOptions, given), make(DecodingOptions, given))
     if target.warning is not None:
         print_error(target.warning)
     interrupts = Interrupts()

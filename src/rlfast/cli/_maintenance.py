@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rlfast.cli._common import Debug, Folder, Json, print_error, print_json, size
-from rlfast.cli._target import load_type
+from rlfast.cli._options import make, takes
+from rlfast.cli._stream_options import DECODING
+from rlfast.cli._target import DecodingOptions, load_type
 from rlfast.cli._units import format_bytes, write_size
 from rlfast.reasoning_layer._events import AgentEvent
 from rlfast.sinks.parquet._options import (
@@ -119,6 +121,7 @@ def _shown(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
+@takes(DECODING)
 def redrive_command(
     folder: Folder,
     types: Annotated[
@@ -142,6 +145,7 @@ def redrive_command(
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
+    **given: Any,
 ) -> int:
     """Decode the dead letters again, with a newer type, and commit what now fits. The rest stays.
 
@@ -152,13 +156,13 @@ def redrive_command(
     \b
       rlfast dead-letters events
       rlfast redrive events --types my_events:Event
-      rlfast redrive events --types weather:Reading --stream weather
+      rlfast redrive events --types weather:Reading --stream weather --nan null
     """
     from rlfast.capture import redrive
 
-    report = redrive(
-        folder, AgentEvent if types is None else load_type(types), uuid, timestamps, stream=stream
-    )
+    decoding = make(DecodingOptions, given).arguments()
+    type_ = AgentEvent if types is None else load_type(types, decoding)
+    report = redrive(folder, type_, uuid, timestamps, stream=stream, **decoding)
     if as_json:
         print_json(report)
         return 0

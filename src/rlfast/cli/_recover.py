@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rlfast.cli._common import Debug, Folder, Json, print_json
+from rlfast.cli._options import make, takes
 from rlfast.cli._running import describe_recovery
-from rlfast.cli._target import load_type
+from rlfast.cli._stream_options import DECODING
+from rlfast.cli._target import DecodingOptions, load_type
 
 __all__ = ["recover_command"]
 
 
+@takes(DECODING)
 def recover_command(
     folder: Folder,
     types: Annotated[
@@ -32,14 +35,16 @@ def recover_command(
     ] = None,
     as_json: Json = False,
     debug: Debug = False,
+    **given: Any,
 ) -> int:
     """Save what a capture received and could not commit: it was killed, or the disk was full.
 
     Completes a commit that was under way, commits what is in the journal, and removes temporary files.
     It is safe to run again, and to interrupt. A capture into the folder does the same at its start.
 
-    What a capture received is decoded by the type that it was told to use. Only where that one cannot be
-    imported any more (its module is gone, or was a script), --types names another.
+    What a capture received is decoded by the type, and in the way, that it was told to use. Only where that
+    type cannot be imported any more (its module is gone, or was a script), --types names another, and the
+    other options say how it is decoded.
 
     [bold]Examples[/bold]
 
@@ -58,8 +63,14 @@ def recover_command(
         sys.path.insert(0, "")  # The type of the events may be in a module of the current folder.
     if stream is not None and types is None:
         raise typer.BadParameter("--stream says whose type --types is; without --types, all are recovered")
-    type_ = BY_NAME if types is None else load_type(types)
-    report = recover(folder, type_, stream=stream, progress=progress)
+    options = make(DecodingOptions, given)
+    if types is None:
+        if options != DecodingOptions():
+            raise typer.BadParameter("a journal knows how its messages are decoded; say so with --types only")
+        report = recover(folder, BY_NAME, stream=stream, progress=progress)
+    else:
+        decoding = options.arguments()
+        report = recover(folder, load_type(types, decoding), stream=stream, progress=progress, **decoding)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     if as_json:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rlfast.cli._options import Field, Group
-from rlfast.cli._target import TargetOptions
+from rlfast.cli._target import DecodingOptions, TargetOptions
 
-__all__ = ["stream_options"]
+__all__ = ["DECODING", "stream_options"]
 
 _URL = Field("url", "ws:// or wss:// URL.", metavar="URL", argument=True)
 _URL_OR_FILE = Field(
@@ -44,6 +44,30 @@ _NAME = Field(
     metavar="NAME",
 )
 
+DECODING = Group(
+    DecodingOptions,
+    "How messages become events",
+    (
+        Field(
+            "events_at",
+            "JSON Pointer, such as /data, to the event inside of a message, or to an array of events: "
+            "each is a row, with the message's other fields in front of its own.",
+            metavar="POINTER",
+        ),
+        Field(
+            "strict",
+            'Take exact types only; or also "42" for an integer, 1 for true, and so on.',
+            "--strict/--lax",
+        ),
+        Field("nan", "NaN and infinities, which Python servers send, are null; they are no JSON."),
+        Field("surrogates", "Half of a surrogate pair, which browsers send, becomes U+FFFD."),
+        Field(
+            "dec_hook", "What makes values of types that msgspec does not know.", metavar="MODULE:FUNCTION"
+        ),
+    ),
+)
+"""Options for `DecodingOptions`."""
+
 
 def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -> tuple[Group, ...]:
     """Options for `TargetOptions`.
@@ -61,4 +85,5 @@ def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -
     )
     rest = (*_IDS, *((types,) if otherwise is not None else ()), *((_NAME,) if named else ()), *_WAY)
     url = _URL_OR_FILE if files else _URL
-    return Group(TargetOptions, None, (url,)), Group(TargetOptions, "Which stream", rest)
+    groups = Group(TargetOptions, None, (url,)), Group(TargetOptions, "Which stream", rest)
+    return groups if otherwise is None else (*groups, DECODING)

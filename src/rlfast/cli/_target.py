@@ -6,7 +6,7 @@ import importlib
 import ipaddress
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,8 @@ import typer
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.reasoning_layer._client import Bearer, ClientConfig, ReasoningLayerClient
 from rlfast.reasoning_layer._events import AgentEvent
-from rlfast.schema._plan import compile_plan
+from rlfast.schema._decoding import Decoding, DecodingArguments, NaN, Surrogates
+from rlfast.schema._envelope import plan_of
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._connection import Connecting, connect
 from rlfast.websocket._options import ConnectionOptions
@@ -23,7 +24,7 @@ from rlfast.websocket._proxy import check_proxy
 from rlfast.websocket._settings import HeaderProvider, Headers, check_url
 from rlfast.websocket._stream_names import AGENT_EVENTS_PATH, default_stream_name
 
-__all__ = ["Target", "TargetOptions", "find_target", "load_type"]
+__all__ = ["DecodingOptions", "Target", "TargetOptions", "find_target", "load", "load_type"]
 
 DEFAULT_TOKEN_ENV = "RLFAST_TOKEN"  # noqa: S105 (the name of a variable)
 
@@ -46,6 +47,28 @@ class TargetOptions:
 
 
 @dataclass(frozen=True)
+class DecodingOptions:
+    """What the command line says about how messages become events: see `rlfast.connect`."""
+
+    events_at: str = ""
+    strict: bool = True
+    dec_hook: str | None = None
+    nan: NaN = "error"
+    surrogates: Surrogates = "error"
+
+    def arguments(self) -> DecodingArguments:
+        """The same for `rlfast.connect`. Raises typer.BadParameter: there is no such hook."""
+        hook = None if self.dec_hook is None else load("--dec-hook", self.dec_hook)
+        return {
+            "events_at": self.events_at,
+            "strict": self.strict,
+            "dec_hook": hook,
+            "nan": self.nan,
+            "surrogates": self.surrogates,
+        }
+
+
+@dataclass(frozen=True)
 class Target:
     """A stream to connect to."""
 
@@ -56,10 +79,11 @@ class Target:
     warning: str | None = None
     proxy: str | None = None
     deflate: bool = False
+    decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
 
     def as_untyped(self) -> Target:
         """Return the same stream, with messages that are taken as they are."""
-        return replace(self, type=None)
+        return replace(self, type=None, decoding={**self.decoding, "events_at": ""})
 
     def connecting(self, reconnect: bool, options: ConnectionOptions | None = None) -> Connecting[Any]:
         """Return the connection, ready to be awaited."""
@@ -72,10 +96,11 @@ class Target:
             proxy=self.proxy,
             compression="deflate" if self.deflate else None,
             options=options,
+            **self.decoding,
         )
 
 
-def find_target(options: TargetOptions) -> Target:
+def find_target(options: TargetOptions, decoding: DecodingOptions | None = None) -> Target:
     """Resolve the options.
 
     Raises:
@@ -94,10 +119,13 @@ def find_target(options: TargetOptions) -> Target:
         raise typer.BadParameter(f"give exactly one of URL, --agent, --cycle and --session, not {found}")
     check_proxy(options.proxy)
     token = _token(options.token_env)
-    type_ = load_type(options.types) if options.types is not None else None
+    arguments = DecodingArguments() if decoding is None else decoding.arguments()
+    type_ = load_type(options.types, arguments) if options.types is not None else None
     if options.url is not None:
-        return _url_target(options, options.url, type_, token)
-    return _platform_target(options, given[0], type_, token)
+        target = _url_target(options, options.url, type_, token)
+    else:
+        target = _platform_target(options, given[0], type_, token)
+    return replace(target, decoding=arguments)
 
 
 def _token(name: str | None) -> Bearer | None:
@@ -152,28 +180,39 @@ def _platform_target(options: TargetOptions, which: str, type_: Any, token: Bear
     return Target(url, name, type_, client.headers, proxy=options.proxy, deflate=options.deflate)
 
 
-def load_type(text: str) -> Any:
-    """Import the type that ``module:Type`` names; modules of the current folder are found, too.
+def load_type(text: str, decoding: DecodingArguments | None = None) -> Any:
+    """Import the type that ``module:Type`` names, which is to be decoded so.
 
     Raises:
         typer.BadParameter: there is no such type, or it cannot become columns.
+        ConfigError: it cannot be decoded so.
+    """
+    found = load("--types", text)
+    try:
+        plan_of(Decoding(found, **(decoding or {})))
+    except UnsupportedFieldError as error:
+        raise typer.BadParameter(f"--types {text!r}: {error}") from error
+    return found
+
+
+def load(option: str, text: str) -> Any:
+    """Import what ``module:Name`` names; modules of the current folder are found, too.
+
+    Raises:
+        typer.BadParameter: there is no such thing.
     """
     module_name, _, name = text.partition(":")
     if not module_name or not name:
-        raise typer.BadParameter(f"--types {text!r}: write module:Type, such as my_events:Event")
+        raise typer.BadParameter(f"{option} {text!r}: write module:Name, such as my_events:Event")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module_name)
     except ImportError as error:
-        raise typer.BadParameter(f"--types {text!r}: cannot import {module_name}: {error}") from error
+        raise typer.BadParameter(f"{option} {text!r}: cannot import {module_name}: {error}") from error
     for part in name.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise typer.BadParameter(f"--types {text!r}: {module_name} has no {name}") from None
-    try:
-        compile_plan(found)
-    except UnsupportedFieldError as error:
-        raise typer.BadParameter(f"--types {text!r}: {error}") from error
+            raise typer.BadParameter(f"{option} {text!r}: {module_name} has no {name}") from None
     return found
