@@ -63,7 +63,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["capture", "ws://h", "--uuid", "hex"], "hex"),
         (["capture", "ws://h", "--timestamps", "ms"], "ms"),
         (["capture", "ws://h", "--token-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE is not set"),
-        (["capture", "ws://h", "--types", "events"], "write module:Type"),
+        (["capture", "ws://h", "--types", "events"], "write module:Name"),
         (["capture", "ws://h", "--types", "no_such_module:Event"], "cannot import no_such_module"),
         (
             ["capture", "ws://h", "--types", "rlfast.reasoning_layer._events:Nothing"],
