@@ -569,6 +569,13 @@ class StructNode(Node):
 
     mutable = True
 
+    @property
+    def table(self) -> str:
+        """Name of the table of such messages."""
+        if self.form == "tuple":
+            return "value"
+        return self.annotation.__name__ if self.tag is None else str(self.tag)
+
     def __init__(
         self,
         annotation: Any,
@@ -647,6 +654,20 @@ class StructNode(Node):
                 yield from known[name].unknown(item, f"{path}/{pointer(name)}")
             elif name != self.tag_field:
                 yield (f"{path}/{pointer(name)}" if path or name.startswith("/") else name), item
+
+
+class ValueNode(StructNode):
+    """A message that is no struct: a row of one column."""
+
+    table = "value"
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.annotation, [FieldNode("value", "value", node)], form="value", keeps=False)
+        self.tree = node.tree  # type: ignore[method-assign]
+        self.unknown = node.unknown  # type: ignore[method-assign]
+
+    def values(self, value: Any) -> Iterator[tuple[FieldNode, Any]]:
+        yield self.fields[0], value
 
 
 def is_absent(node: Node, value: Any) -> bool:
@@ -844,11 +865,28 @@ def union_nodes(source: Source, depth: int) -> UnionNode:
     return UnionNode([struct_nodes(source, depth - 1, field, tag, array) for tag in tags])
 
 
-def roots(source: Source, depth: int = 3) -> StructNode | UnionNode:
-    """What batch mode takes: a struct of any sort, or a union."""
+def events(source: Source, depth: int = 3) -> StructNode | UnionNode:
+    """What has tables of its own, also as item of an array: a struct of any sort, or a union."""
     if source.one_in(4):
         return union_nodes(source, depth)
     return struct_nodes(source, depth)
+
+
+def roots(source: Source, depth: int = 3) -> StructNode | UnionNode:
+    """What a message may be, but an array of events."""
+    node = nodes(source, depth) if source.one_in(3) else events(source, depth)
+    core = node.inner if isinstance(node, OptionalNode) else node
+    if isinstance(core, (StructNode, UnionNode)):
+        return core
+    if isinstance(core, ListNode) and not core.is_set and has_tables(core.item):
+        return roots(source, depth)
+    return ValueNode(node)
+
+
+def has_tables(node: Node) -> bool:
+    """Whether messages that are arrays of it are split."""
+    core = node.inner if isinstance(node, OptionalNode) else node
+    return isinstance(core, UnionNode) or (isinstance(core, StructNode) and core.form != "tuple")
 
 
 RAW = (

@@ -21,11 +21,11 @@ from nested_types import (
     OptionalNode,
     Source,
     StructNode,
+    events,
     list_of,
     nodes,
     payloads,
     pointer,
-    roots,
 )
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -267,7 +267,7 @@ def envelopes(source: Source, event: Node) -> tuple[StructNode, tuple[int, ...],
 @SETTINGS
 def test_every_kernel_equals_the_general_path(seed: int) -> None:
     source = Source(seed)
-    event: Node = roots(source, 2)
+    event: Node = events(source, 2)
     form = source.pick(["plain", "list", "list", "optional"])
     inside = (
         ListNode(event, list_of, 0, 4)
@@ -289,7 +289,7 @@ def test_every_kernel_equals_the_general_path(seed: int) -> None:
 def test_an_event_is_that_of_a_message_of_its_own(seed: int) -> None:
     """Columns of the event are as without an envelope; those of the envelope as msgspec decodes them."""
     source = Source(seed)
-    event = roots(source, 2)
+    event = events(source, 2)
     root, at, names = envelopes(source, event)
     raws = [payloads(source, root) for _ in range(source.integer(1, 12))]
     batch, _ = decoded(Decoding(root.annotation, events_at=names), raws)

@@ -28,6 +28,8 @@ from nested_types import (
     Source,
     StructNode,
     UnionNode,
+    ValueNode,
+    events,
     list_of,
     payloads,
     roots,
@@ -72,7 +74,7 @@ def check_against_msgspec(root: StructNode | UnionNode, raws: list[bytes], kerne
     members = root.members if isinstance(root, UnionNode) else [root]
     rows: dict[int, tuple[StructNode, list[Any], str | None]] = {}
     for name, table in batch.items():
-        [member] = [m for m in members if name in (str(m.tag), m.annotation.__name__)]
+        [member] = [m for m in members if m.table == name]
         record_batch = pa.record_batch(table)
         record_batch.validate(full=True)
         for column in record_batch.columns:
@@ -152,7 +154,7 @@ def events_of(batch: EventBatch, by: str) -> dict[str, list[tuple[Any, ...]]]:
 @SETTINGS
 def test_events_of_an_array_are_those_of_as_many_messages(seed: int) -> None:
     source = Source(seed)
-    root = roots(source)
+    root = events(source)
     raws = [payloads(source, root) for _ in range(source.integer(0, 12))]
     raws = [raw.strip() for raw in raws if is_json(raw)]
     message = b"[" + source.pick([b",", b" , "]).join(raws) + b"]"
@@ -265,6 +267,24 @@ def test_every_kind_of_value_takes_the_fast_path_everywhere(scalar: Scalar, kern
         batch, fast = decoded(root.annotation, raws, kernel)
         assert batch.dead_letters.num_rows == 0, batch.dead_letters["error"]
         assert fast == len(raws) or scalar.general, node.annotation
+        check_against_msgspec(root, raws, kernel)
+        check_equal(root.annotation, raws)
+
+
+@pytest.mark.parametrize(
+    "scalar", SCALARS, ids=[f"{i}-{str(s.annotation)[:40]}" for i, s in enumerate(SCALARS)]
+)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_every_kind_of_value_is_a_message(scalar: Scalar, kernel: str) -> None:
+    nodes = [scalar, ListNode(scalar, list_of), MapNode(scalar), MapNode(ListNode(scalar, list_of))]
+    for node in nodes if takes_none(scalar) else [*nodes, OptionalNode(scalar)]:
+        root = ValueNode(node)
+        plain = [f" {around(node, text)}\n".encode() for text in scalar.plain]
+        batch, fast = decoded(root.annotation, plain, kernel)
+        assert batch.dead_letters.num_rows == 0, batch.dead_letters["error"]
+        assert fast == len(plain) or scalar.general, node.annotation
+        texts = [around(node, text) for text in (*scalar.plain, *scalar.odd, *scalar.misfits, *RAW)]
+        raws = plain + [(text + end).encode() for text in texts for end in ("", "]", " 1", "}")]
         check_against_msgspec(root, raws, kernel)
         check_equal(root.annotation, raws)
 

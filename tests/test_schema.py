@@ -519,11 +519,70 @@ def test_other_classes_with_fields_are_tables(type_: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "type_", [int, str, dict, list[int], set[KbChange], KbChange | None, dict[str, Any], Any, int | str]
+    ("type_", "column"),
+    [
+        (int, "INT64"),
+        (float | None, "FLOAT64?"),
+        (dict, "JSON"),
+        (dict[str, float], "MAP(FLOAT64)"),
+        (list[int], "LIST(INT64)"),
+        (list[list[Pair]], "LIST(LIST(TUPLE(x: INT64, y: UTF8)))"),
+        (set[Inner], "LIST(STRUCT(x: INT64))"),
+        (Any, "JSON?"),
+        (int | str, "JSON"),
+        (Inner | int, "JSON"),
+        (EpochMillis, "EPOCH_MILLIS"),
+    ],
 )
-def test_what_is_no_struct_is_an_error(type_: Any) -> None:
-    with pytest.raises(UnsupportedFieldError, match="batch mode needs a msgspec.Struct"):
-        compile_plan(type_)
+def test_what_is_no_struct_is_a_row_of_one_column(type_: Any, column: str) -> None:
+    plan = compile_plan(type_)
+    [table] = plan.tables
+    assert plan.is_value
+    assert (table.name, [field.name for field in table.fields]) == ("value", ["value"])
+    assert described(table.fields[0]) == column
+
+
+@pytest.mark.parametrize(
+    ("type_", "names", "splits"),
+    [
+        (KbChange | None, ["kb_change"], False),
+        (Inner | None, ["Inner"], False),
+        (list[Inner | None] | None, ["Inner"], True),
+        (Annotated[Inner, msgspec.Meta(title="x")], ["Inner"], False),
+        (tuple[int, str] | None, ["value"], False),
+    ],
+)
+def test_none_beside_a_struct_is_another_kind_of_message(type_: Any, names: list[str], splits: bool) -> None:
+    plan = compile_plan(type_)
+    assert [table.name for table in plan.tables] == names
+    assert (plan.is_value, plan.splits) == (False, splits)
+    batch = assemble(type_, [b" null "], other=True)
+    assert batch["_other"]["json"].tolist() == [" null "]
+
+
+def test_a_tuple_of_fixed_length_has_a_column_for_each_place() -> None:
+    batch = assemble(tuple[int, Inner], [b'[1,{"x":2,"y":3}]', b"[1]"])
+    assert batch["value"]["f0"].tolist() == [1]
+    assert batch["value"]["_extra"].tolist() == ['{"/1/y":3}']
+    assert batch.dead_letters.num_rows == 1
+
+
+def test_what_values_do_not_know_is_kept_under_its_path() -> None:
+    batch = assemble(dict[str, Inner], [b'{"a/b":{"x":1,"y":2}}'])
+    assert batch["value"]["_extra"].tolist() == ['{"/a~1b/y":2}']
+
+
+@pytest.mark.parametrize(
+    ("type_", "message", "reason"),
+    [
+        (dict[str, float], b"[1]", "no object"),
+        (list[int], b'{"id":1}', "no array"),
+        (list[int], b"pong", "a word"),
+    ],
+)
+def test_a_message_of_another_kind_than_a_value(type_: Any, message: bytes, reason: str) -> None:
+    batch = assemble(type_, [message], other=True)
+    assert batch["_other"]["reason"].tolist() == [reason]
 
 
 @pytest.mark.parametrize("type_", [Inner | KbChange, dict[int, 3], object()], ids=["union", "dict", "object"])

@@ -6,7 +6,7 @@
     ├── ConfigError (ValueError)          an argument, URL, header or option that cannot work
     ├── MissingExtraError (ImportError)   an optional dependency is not installed
     ├── UsageError (RuntimeError)         a call in a state that does not allow it
-    ├── UnsupportedFieldError (TypeError) a struct field that has no column type
+    ├── UnsupportedFieldError (TypeError) a type that cannot become columns
     ├── NetworkError (ConnectionError)
     │   ├── ConnectError                  the connection could not be opened
     │   │   └── HandshakeRejectedError    the server answered the upgrade with an HTTP status
@@ -71,7 +71,7 @@ class UsageError(RlfastError, RuntimeError):
 
 
 class UnsupportedFieldError(RlfastError, TypeError):
-    """A struct field has a type that has no column type; the text names struct and field."""
+    """A type cannot become columns, because msgspec cannot decode it."""
 
 
 class NetworkError(RlfastError, ConnectionError):

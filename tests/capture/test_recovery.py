@@ -348,11 +348,16 @@ def test_a_stream_without_a_type_is_refused(tmp_path: Path) -> None:
         recover(tmp_path, stream="weather")
 
 
+Readings = list[Reading]
+Prices = dict[str, float]
+
+
 def test_types_have_names() -> None:
-    for type_ in (AgentEvent, Reading, None, Reading | Strict):
+    for type_ in (AgentEvent, Reading, None, Reading | Strict, Reading | None, Readings, Prices, int, Any):
         name = name_type(type_)
         assert resolve_type(name) == type_
     assert name_type(AgentEvent) == "rlfast.reasoning_layer:AgentEvent"
+    assert name_type(list[Reading]) == ""
 
 
 def test_temporary_files_go_and_others_stay(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ class CompiledPlan:
         kernel: str = "auto",
         splits: bool = False,
         event_at: list[tuple[int, ...]] | None = None,
+        is_value: bool = False,
     ) -> CompiledPlan: ...
     @property
     def kernel_name(self) -> str: ...

@@ -176,7 +176,7 @@ cdef void _free_field(Field* field) noexcept:
 
 @cython.final
 cdef class CompiledPlan:
-    """What the compiled decoder knows about a struct type, a tagged union, or an untyped stream.
+    """What the compiled decoder knows about a type of messages, or an untyped stream.
 
     Owns the C structs, and keeps alive the table builders that they point into. Serves one decoder at a time.
 
@@ -189,13 +189,16 @@ cdef class CompiledPlan:
         splits: whether each message is an array of such structs, or has one inside.
         event_at: of each type that is an envelope, whose columns are those of `rlfast.schema._envelope.levels`: the
             indices of the child that the event is in, and of the child of that; of others: ().
+        is_value: whether each message is the value of the only field of the only struct, which is array-like.
 
     Raises:
         ValueError: this machine has no such kernel.
     """
 
-    def __cinit__(self, types not None, str tag_field, str kernel not None="auto", bint splits=False,
-                  list event_at=None):
+    def __cinit__(
+        self, types not None, str tag_field, str kernel not None="auto", bint splits=False, list event_at=None,
+        bint is_value=False
+    ):
         cdef const KernelEntry* entry = find_kernel(kernel)
         memset(&self.decoder, 0, sizeof(Decoder))
         self._kept = []
@@ -210,6 +213,7 @@ cdef class CompiledPlan:
             self.decoder.untyped = &(<TableBuilder>types).rows
             return
         self.decoder.splits = splits
+        self.decoder.is_value = is_value
         tables = [table for table, _ in types]
         columns = [column for _, column in types]
         self.decoder.tables = <Rows**>calloc(<size_t>len(tables) + 1, sizeof(Rows*))

@@ -214,7 +214,7 @@ class Dataset(DatasetFolder):
         commit: either its old state or its new one is there. May be killed, and called again.
 
         Args:
-            type: struct type, tagged union of them, or None for any JSON.
+            type: what a message is, as in msgspec; None for any JSON.
             uuid: as in `ParquetOptions`; None, the default, for what the newest files have.
             timestamps: the same.
             stream: whose dead letters; needed if there are some of several streams, because the type of one
@@ -224,7 +224,7 @@ class Dataset(DatasetFolder):
         Raises:
             CaptureError: a capture is running, a file cannot be read or written, there are dead letters of
                 several streams and none is named, or there is no such stream.
-            UnsupportedFieldError: the type is no struct, union of structs, or list of them.
+            UnsupportedFieldError: the type is none that msgspec can decode.
         """
         report: RedriveReport = self._change("redrive", _redrive(type, options).run)
         return report

@@ -81,7 +81,7 @@ async def capture(
             was committed before stays, and what is in the journal is committed by the next capture or
             `recover`.
         MissingExtraError: pyarrow is not installed.
-        UnsupportedFieldError: the type is no struct, union of structs, or list of them.
+        UnsupportedFieldError: the type is none that msgspec can decode.
         NetworkError: the connection cannot be opened; the folder is as it was. See `rlfast.connect`.
         UsageError: the folder already holds these sequence numbers; somebody else reads the connection.
     """

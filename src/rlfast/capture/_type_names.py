@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import typing
-from types import UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import Any
 
 from rlfast.errors import ConfigError
@@ -25,15 +25,18 @@ def name_type(type_: Any) -> str | None:
     if type_ is None:
         return None
     members = typing.get_args(type_) if _is_union(type_) else (type_,)
-    modules = {_public_module(member) for member in members if isinstance(member, type)}
-    if _is_union(type_):
-        for module in sorted(modules & sys.modules.keys()):
-            for name, value in vars(sys.modules[module]).items():
-                if _is_union(value) and value == type_:
-                    return f"{module}:{name}"
-    names = [
-        f"{_public_module(member)}:{member.__qualname__}" for member in members if isinstance(member, type)
-    ]
+    classes = [member for member in members if isinstance(member, type) and not typing.get_args(member)]
+    modules = {_public_module(member) for member in classes}
+    if _is_union(type_) or not classes:
+        # Those of its classes first: others may only have imported it.
+        for module, contents in sorted(
+            sys.modules.items(), key=lambda item: (item[0] not in modules, item[0])
+        ):
+            if module != "__main__" and isinstance(contents, ModuleType):
+                for name, value in vars(contents).items():
+                    if value is type_ or (module in modules and _is_union(value) and value == type_):
+                        return f"{module}:{name}"
+    names = [f"{_public_module(member)}:{member.__qualname__}" for member in classes]
     text = "|".join(names)
     if len(names) != len(members) or "__main__" in modules or "<locals>" in text:
         return ""
@@ -42,6 +45,8 @@ def name_type(type_: Any) -> str | None:
 
 def _public_module(type_: type) -> str:
     """The package that exports a class of an internal module; else the module itself."""
+    if type_ is NoneType:
+        return "types"  # and not where it says to be
     package, private, _ = type_.__module__.partition("._")
     if private and getattr(sys.modules.get(package), type_.__qualname__, None) is type_:
         return package

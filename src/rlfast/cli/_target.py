@@ -184,13 +184,12 @@ def load_type(text: str, decoding: DecodingArguments | None = None) -> Any:
     """Import the type that ``module:Type`` names, which is to be decoded so.
 
     Raises:
-        typer.BadParameter: there is no such type, or it cannot become columns.
-        ConfigError: it cannot be decoded so.
+        typer.BadParameter: there is no such type, or it cannot be decoded so.
     """
     found = load("--types", text)
     try:
         plan_of(Decoding(found, **(decoding or {})))
-    except UnsupportedFieldError as error:
+    except (ConfigError, UnsupportedFieldError) as error:
         raise typer.BadParameter(f"--types {text!r}: {error}") from error
     return found
 

@@ -15,7 +15,7 @@ from rlfast._core.plan import CompiledPlan
 from rlfast._core.tables import TableBuilder
 from rlfast.decode._batch import OTHER_TABLE, EventBatch, EventTable
 from rlfast.decode._dead_letters import DeadLetter, classify
-from rlfast.decode._recognition import OtherMessage, is_word, unrecognised
+from rlfast.decode._recognition import OtherMessage, is_word, unrecognised_message
 from rlfast.schema import kinds
 from rlfast.schema._columns import Column
 from rlfast.schema._decoding import Decoding
@@ -72,8 +72,7 @@ class BatchAssembler:
     A field that a struct does not know is kept in the column ``_extra``.
 
     Args:
-        decoding: how messages become events, or their type: a struct, a tagged union of them, and so on; None
-            for any JSON.
+        decoding: how messages become events, or their type alone, as in msgspec; None: any JSON.
         kernel: of the compiled decoder: "auto", one of `rlfast._core.plan.KERNELS`, or None to have msgspec
             decode every event.
         adaptive: whether the text of a field becomes a dictionary where few of its values are distinct.
@@ -135,7 +134,7 @@ class BatchAssembler:
                 (builder, table.column) for builder, table in zip(self._builders, plan.tables, strict=True)
             ]
             events_at = [table.event_at for table in plan.tables]
-            compiled = CompiledPlan(types, plan.tag_field, kernel, plan.splits, events_at)
+            compiled = CompiledPlan(types, plan.tag_field, kernel, plan.splits, events_at, plan.is_value)
         tables = {mirror: self._builders[index] for mirror, index in reference.mirrors.items()}
         if other:
             self._plan = plan
@@ -160,7 +159,7 @@ class BatchAssembler:
         verdict = classify(error, text, self._tags)
         if self._plan is not None and verdict.value is not msgspec.UNSET:
             is_empty = isinstance(error, NoEventError)
-            reason = str(error) if is_empty else unrecognised(self._plan.event, verdict.value)
+            reason = str(error) if is_empty else unrecognised_message(self._plan, verdict.value)
             if reason is not None:
                 return OtherMessage(reason, text.decode())
         if self._plan is not None and verdict.reason == "malformed_json" and is_word(raw):

@@ -1,10 +1,9 @@
 """Messages of another kind than a type describes: not damaged, only not meant.
 
 A stream holds answers to subscriptions, heartbeats, and events that are newer than the type. What tells a
-kind of
-message is its tag, or, of a struct without a tag, that it is there at all: an object, with the fields that
-    are required.
-A value that does not fit its field is another matter: such a message is a dead letter.
+kind of message is its tag, or, of a struct without a tag, that it is there at all: an object, with the fields
+that are required; of a list or a map that it is an array or an object. A value that does not fit its field is
+another matter: such a message is a dead letter.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ import msgspec
 
 from rlfast.schema import kinds
 from rlfast.schema._columns import Column
+from rlfast.schema._plan import ColumnPlan
 
-__all__ = ["OtherMessage", "is_word", "unrecognised"]
+__all__ = ["OtherMessage", "is_word", "unrecognised", "unrecognised_message"]
 
 # As keep-alive texts are, which are no JSON: ping, pong.
 _WORD = re.compile(rb"\s*[A-Za-z][A-Za-z0-9_.:-]{0,63}\s*")
@@ -67,6 +67,15 @@ def unrecognised(column: Column, value: Any, tagged: bool = False) -> str | None
         known = isinstance(tag, type(members[0].tag)) and not isinstance(tag, bool)
         return f"unknown {column.tag_field} {str(tag)[:100]!r}" if known else None
     return _struct(member, value, True, 1)
+
+
+def unrecognised_message(plan: ColumnPlan, message: Any) -> str | None:
+    """The same of a message and its type."""
+    if plan.is_value and plan.event.kind is kinds.LIST and not isinstance(message, list):
+        return "no array"
+    if plan.is_value and plan.event.kind is kinds.MAP and not isinstance(message, dict):
+        return "no object"
+    return unrecognised(plan.event, message)
 
 
 def _struct(column: Column, value: Any, tagged: bool, first: int) -> str | None:

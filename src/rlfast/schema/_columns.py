@@ -20,7 +20,7 @@ from rlfast.schema._limits import Limits, limits_of, only_msgspec_can_check
 from rlfast.schema._names import distinct_names
 from rlfast.schema.kinds import Kind
 
-__all__ = ["Accepts", "Column", "column_of", "loosened", "struct_column"]
+__all__ = ["STRUCTS", "Accepts", "Column", "column_of", "loosened", "struct_column"]
 
 MAX_DEPTH = 32
 """Levels of columns inside a column; what is deeper is JSON text."""
@@ -128,12 +128,13 @@ class Column(msgspec.Struct, frozen=True):
         }
 
 
-_STRUCTS = (
+STRUCTS = (
     inspect.StructType,
     inspect.DataclassType,
     inspect.NamedTupleType,
     inspect.TypedDictType,
 )
+"""What has named fields."""
 
 # Exact classes: inspect has subclasses whose values are of another kind.
 _SIMPLE: dict[type, Kind] = {
@@ -277,7 +278,7 @@ def _plain_column(
             for i, (item, hint) in enumerate(zip(info.item_types, hints, strict=True))
         )
         return Column(name, kinds.TUPLE, children=fields, keeps_unknown=False, is_array=True)
-    if isinstance(info, _STRUCTS):
+    if isinstance(info, STRUCTS):
         return struct_column(info, name, depth, around)
     if isinstance(info, inspect.UnionType):
         return _union(info, name, depth, around)

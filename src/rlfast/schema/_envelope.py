@@ -15,10 +15,10 @@ from msgspec import inspect
 
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.schema import kinds
-from rlfast.schema._columns import Column, struct_column
+from rlfast.schema._columns import STRUCTS, Column, struct_column
 from rlfast.schema._decoding import Decoding
 from rlfast.schema._names import own_names
-from rlfast.schema._plan import ROOTS, ColumnPlan, Envelope, TablePlan, compile_plan, table_name
+from rlfast.schema._plan import ColumnPlan, Envelope, TablePlan, compile_plan, present, table_name
 from rlfast.schema._pointer import parse_pointer
 
 __all__ = ["event_decoder", "levels", "plan_of"]
@@ -51,7 +51,7 @@ def plan_of(decoding: Decoding) -> ColumnPlan:
     type_ = decoding.type if _has(decoding.type, names[0]) else _around(decoding.type, names)
     tables, columns, splits = [], [], set()
     for member in _members(type_):
-        if not isinstance(member, ROOTS):
+        if not isinstance(member, STRUCTS):
             raise UnsupportedFieldError(f"events_at needs a struct around the event, which {type_!r} is not")
         column = struct_column(member, table_name(member))
         assert column is not None
@@ -145,30 +145,20 @@ def _find(info: Any, column: Column, names: tuple[str, ...], pointer: str) -> _E
                 raise ConfigError(f"events_at: there is no field {name!r} on the way to {pointer}")
             return None
         at.append(places[name])
-        info = _present(info.fields[places[name]].type)
+        info = present(info.fields[places[name]].type)
     splits = isinstance(info, (inspect.ListType, inspect.VarTupleType))
     if splits:
         if (info.min_length or 0) > 1:
             raise UnsupportedFieldError(
                 f"each event at {pointer} becomes a row by itself: take min_length from the list's type"
             )
-        info = _present(info.item_type)
+        info = present(info.item_type)
     members = info.types if isinstance(info, inspect.UnionType) else (info,)
-    if not all(isinstance(member, ROOTS) for member in members):
+    if not all(isinstance(member, STRUCTS) for member in members):
         raise UnsupportedFieldError(
             f"events_at needs a struct, a tagged union of them, or a list of either, at {pointer}"
         )
     return _Event(tuple(at), members, splits)
-
-
-def _present(info: Any) -> Any:
-    """A type without annotations and without None."""
-    if isinstance(info, inspect.Metadata):
-        return _present(info.type)
-    if isinstance(info, inspect.UnionType) and any(isinstance(m, inspect.NoneType) for m in info.types):
-        rest = tuple(member for member in info.types if not isinstance(member, inspect.NoneType))
-        return _present(rest[0]) if len(rest) == 1 else inspect.UnionType(rest)
-    return info
 
 
 def _with_event(column: Column, at: tuple[int, ...], event: Column, splits: bool) -> Column:

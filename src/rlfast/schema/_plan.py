@@ -1,4 +1,4 @@
-"""Struct types, and tagged unions of them, to tables: what batch mode makes of a type."""
+"""Types of messages to tables: what batch mode makes of a type."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from msgspec import inspect
 
 from rlfast.errors import UnsupportedFieldError
 from rlfast.schema import kinds
-from rlfast.schema._columns import Column, struct_column
+from rlfast.schema._columns import STRUCTS, Column, column_of, struct_column
 from rlfast.schema._names import OwnNames, own_names
 
-__all__ = ["ROOTS", "ColumnPlan", "Envelope", "TablePlan", "compile_plan", "table_name"]
+__all__ = ["ColumnPlan", "Envelope", "TablePlan", "compile_plan", "present", "table_name"]
+
+VALUE = "value"
+"""Name of the table, and of its only column, of messages that are no structs."""
 
 
 class TablePlan(msgspec.Struct, frozen=True):
-    """One struct type and its table.
+    """One type of event and its table.
 
     Attributes:
         name: the tag, or the name of the class for a struct without tag.
-        struct: the class.
-        column: a message as a column; that of the struct, whose children are the columns of the table, unless
+        struct: the class, or what else an event is.
+        column: a message as a column; that of the event, whose children are the columns of the table, unless
             it is inside of an envelope.
         event_at: of a struct inside of an envelope: the index of the child that it is in, and of the child of
             that.
@@ -52,7 +55,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class ColumnPlan(msgspec.Struct, frozen=True):
-    """What a struct type, or a tagged union, becomes as columns.
+    """What a type becomes as columns.
 
     Attributes:
         type: the type.
@@ -61,6 +64,8 @@ class ColumnPlan(msgspec.Struct, frozen=True):
         own_names: what the columns that rlfast adds are called, in all tables.
         splits: whether messages are arrays, each element of which is an event.
         envelope: around the events; or None.
+        is_value: whether a message is no struct, but the value of the only column of the only table; the
+            table's `column` is an array of it.
     """
 
     type: Any
@@ -69,12 +74,15 @@ class ColumnPlan(msgspec.Struct, frozen=True):
     own_names: OwnNames
     splits: bool = False
     envelope: Envelope | None = None
+    is_value: bool = False
 
     @property
     def event(self) -> Column:
         """An event as one column, with its envelope."""
         if self.envelope is not None:
             return self.envelope.column
+        if self.is_value:
+            return self.tables[0].fields[0]
         if len(self.tables) == 1:
             return self.tables[0].column
         members = tuple(table.column for table in self.tables)
@@ -86,36 +94,61 @@ class ColumnPlan(msgspec.Struct, frozen=True):
         return self.tables[0].column.is_array
 
 
-ROOTS = (inspect.StructType, inspect.DataclassType, inspect.NamedTupleType, inspect.TypedDictType)
-"""What can be a table."""
-
-
 def compile_plan(type_: Any) -> ColumnPlan:
-    """Make the column plan of a struct type, a tagged union of structs, or a list of either.
+    """Make the column plan of a type.
 
     Raises:
-        UnsupportedFieldError: it is none of these.
+        UnsupportedFieldError: msgspec cannot decode it.
     """
     try:
-        info = inspect.type_info(type_)
+        whole = inspect.type_info(type_)
+        msgspec.json.Decoder(type_)
     except TypeError as error:
         raise UnsupportedFieldError(f"{type_!r} is not a type that msgspec can decode: {error}") from None
-    splits = isinstance(info, (inspect.ListType, inspect.VarTupleType))
-    if splits:
-        info = info.item_type  # type: ignore[attr-defined]
-    members = info.types if isinstance(info, inspect.UnionType) else (info,)
-    if not all(isinstance(member, ROOTS) for member in members):
-        raise UnsupportedFieldError(
-            f"batch mode needs a msgspec.Struct, a tagged union of them, or a list of either, not {type_!r}; "
-            "use type=None to capture any JSON as text"
+    info = present(whole)
+    splits = isinstance(info, (inspect.ListType, inspect.VarTupleType)) and bool(_members(info.item_type))
+    members = _members(info.item_type if splits else info)  # type: ignore[attr-defined]
+    tables = tuple(_table(member) for member in members)
+    if isinstance(info, inspect.TupleType) and info.item_types:
+        column = column_of(info, type_, VALUE)
+        tables = (TablePlan(VALUE, type_, column, (), column.children),)
+    if not tables:
+        column = Column(
+            VALUE,
+            kinds.TUPLE,
+            children=(column_of(whole, type_, VALUE, 1),),
+            keeps_unknown=False,
+            is_array=True,
         )
-    tables = []
-    for member in members:
-        column = struct_column(member, table_name(member))
-        assert column is not None
-        tables.append(TablePlan(column.name, member.cls, column, (), column.children))  # type: ignore[attr-defined]
+        tables = (TablePlan(VALUE, type_, column, (), column.children),)
+        return ColumnPlan(type_, None, tables, own_names([VALUE]), is_value=True)
     names = own_names((field.name for table in tables for field in table.fields), splits=splits)
-    return ColumnPlan(type_, tables[0].column.tag_field, tuple(tables), names, splits)
+    return ColumnPlan(type_, tables[0].column.tag_field, tables, names, splits)
+
+
+def present(info: inspect.Type) -> inspect.Type:
+    """The type without annotations, and without None beside it."""
+    while True:
+        if isinstance(info, inspect.Metadata):
+            info = info.type
+        elif isinstance(info, inspect.UnionType) and any(isinstance(m, inspect.NoneType) for m in info.types):
+            rest = tuple(member for member in info.types if not isinstance(member, inspect.NoneType))
+            info = rest[0] if len(rest) == 1 else inspect.UnionType(rest)
+        else:
+            return info
+
+
+def _members(info: inspect.Type) -> tuple[Any, ...]:
+    """What has a table for itself: the struct, or the structs of a union; none: it is something else."""
+    info = present(info)
+    members = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return members if all(isinstance(member, STRUCTS) for member in members) else ()
+
+
+def _table(member: Any) -> TablePlan:
+    column = struct_column(member, table_name(member))
+    assert column is not None
+    return TablePlan(column.name, member.cls, column, (), column.children)
 
 
 def table_name(info: Any) -> str:

@@ -76,11 +76,16 @@ class Reference:
         event = self._judge.decode(payload)
         # A TypedDict is no class of its values.
         if self._remade and (len(self.plan.tables) == 1 or type(event) in self._remade):
-            return self._remaking.decode(encoded(event)), self._extra(payload)
+            return self._remaking.decode(self._row_of(encoded(event))), self._extra(payload)
+        row = self._row_of(payload)
         try:
-            return self._strict.decode(payload), None
+            return self._strict.decode(row), None
         except msgspec.ValidationError:
-            return self._lenient.decode(payload), self._extra(payload)
+            return self._lenient.decode(row), self._extra(payload)
+
+    def _row_of(self, event: Any) -> Any:
+        """The JSON of a valid event as the mirrors have it: an array around what is no struct."""
+        return b"[" + bytes(event) + b"]" if self.plan.is_value else event
 
     def _extra(self, payload: Any) -> str | None:
         # The lenient decoder skips what it does not know without looking at it closely.

@@ -205,7 +205,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         the type describes is a dead letter, too, or with ``other="keep"`` a row of the table ``_other``.
 
         Raises:
-            UnsupportedFieldError: the type is no struct, union of structs, or list of them.
+            UnsupportedFieldError: the type is none that msgspec can decode.
             UsageError: (from the iteration) another reader, or another event loop, is at work.
         """
         check_int("max_rows", max_rows, 1, sys.maxsize)
@@ -476,8 +476,8 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
 
     Args:
         url: ``ws://`` or ``wss://``.
-        type: what a message is decoded to, as in msgspec: a struct, a tagged union of structs; None for plain
-            Python values.
+        type: what a message is decoded to, as in msgspec: a struct, a tagged union of structs, or any
+            other type; None for plain Python values.
         events_at: JSON Pointer (RFC 6901), such as ``"/data"``, to the event inside of a message, or to an
             array of events: in batches and captures each event is a row, with the other fields of the message
             in front of its own. `type` is that of the message; or that of the event, and then the message's

@@ -396,6 +396,32 @@ static int rl_envelope_message(rl_decoder *d, const uint8_t *p, const uint8_t *e
     return rl_undo_rows(d);
 }
 
+/* A message that is no struct: the value of a field, read from a copy with a bracket behind it, because values want a byte
+ * there. */
+static int rl_value_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
+{
+    const rl_type *t = d->root.types;
+    rl_input in;
+    int64_t row;
+    if (t->always_fallback)
+        return RL_FALLBACK;
+    while (p < end && rl_is_space(end[-1]))
+        end--;
+    p = rl_skip_space_to(p, end);
+    d->items.size = 0;
+    if (rl_buffer_append(&d->items, p, (size_t)(end - p)) != RL_OK || rl_buffer_append(&d->items, "]", 1) != RL_OK) {
+        d->no_memory = 1;
+        return RL_FALLBACK;
+    }
+    row = rl_begin_row(d, t);
+    if (row < 0)
+        return RL_FALLBACK;
+    in = rl_input_of(d->items.data, d->items.data + d->items.size);
+    if (rl_value(d, t, t->fields, row, in.begin, in) != in.end - 1 || rl_end_row(d, t, row, arrival, 0) != RL_TAKEN)
+        return rl_undo_row(t->rows, row);
+    return RL_TAKEN;
+}
+
 /* A message of an untyped stream: any JSON, kept as it is. */
 static int rl_untyped_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
 {
@@ -440,6 +466,7 @@ static void rl_run_kernel(rl_decoder *d, rl_run *run)
         else
             taken = d->untyped != NULL ? rl_untyped_event(d, p, end, &arrival)
                 : d->n_events_at != 0 ? rl_envelope_message(d, p, end, &arrival)
+                : d->is_value ? rl_value_message(d, p, end, &arrival)
                 : rl_array_message(d, p, end, &arrival);
         if (RL_UNLIKELY(taken != RL_TAKEN))
             break;

@@ -179,6 +179,7 @@ typedef struct {
 typedef struct rl_decoder {
     rl_types root;
     uint8_t splits;         /* messages are arrays, or hold one, each element of which is an event */
+    uint8_t is_value;       /* a message is the value of the only field of the only type */
     rl_field *events_at;    /* n_events_at names, which lead to the event inside of an envelope; owned */
     uint32_t n_events_at;
     rl_rows **tables;       /* n_tables, borrowed; the array is owned */

@@ -159,7 +159,7 @@ class Redrive:
         Raises:
             CaptureError: a file cannot be read or written, there are dead letters of several streams and none
                 is named, or there is no such stream.
-            UnsupportedFieldError: the type is no struct, union of structs, or list of them.
+            UnsupportedFieldError: the type is none that msgspec can decode.
         """
         events: Counter[str] = Counter()
         left: Counter[str] = Counter()
