@@ -202,6 +202,10 @@ def quoted(*texts: str) -> tuple[str, ...]:
     return tuple(json.dumps(text, ensure_ascii=False) for text in texts)
 
 
+def duration(value: datetime.timedelta) -> int:
+    return SIGNED(value // MICRO)
+
+
 def within(low: int, high: int) -> Callable[[int], int]:
     def check(value: int) -> int:
         if not low <= value <= high:
@@ -387,7 +391,8 @@ SCALARS: tuple[Scalar, ...] = (
     Scalar(Annotated[int, meta(ge=0)], ("0", "5", "9999999999999999999"), UNSIGNED, odd=("18446744073709551615",), misfits=("18446744073709551616",)),
     Scalar(Annotated[int, meta(gt=-3, lt=9)], ("-2", "8"), SIGNED),
     Scalar(Annotated[int, meta(ge=5)], ("5", "9223372036854775808"), UNSIGNED),
-    Scalar(Annotated[int, meta(multiple_of=3)], ("3", "-9"), SIGNED, general=True),
+    Scalar(Annotated[int, meta(multiple_of=3)], ("3", "-9"), SIGNED),
+    Scalar(Annotated[int, meta(ge=0, multiple_of=7)], ("7", "9223372036854775814", "0"), UNSIGNED),
     Scalar(float, FLOATS, bits, odd=("9007199254740993", "1" * 30, "1e308", "5e-324")),
     Scalar(Annotated[float, meta(gt=0, le=1)], ("0.5", "1"), bits, odd=("5e-324",)),
     Scalar(Float32, ("0.5", "0.1", "-2", "1e-50", "3e38", "16777217"), bits32, odd=("3.402e38",), misfits=("1e39",)),
@@ -416,7 +421,10 @@ SCALARS: tuple[Scalar, ...] = (
     Scalar(DateTimeNanos, TIMES[:3], nanos, odd=TIMES + NAIVE, misfits=FAR, same=lambda value, held: abs(held - value * 1000) <= 1000),
     Scalar(datetime.date, quoted("2026-01-01", "2024-02-29", "1969-12-31", "0001-01-01", "9999-12-31"), lambda value: (value - datetime.date(1970, 1, 1)).days),
     Scalar(datetime.time, quoted("00:00:00", "23:59:59.5", "12:00:00Z"), micros_of_day, odd=quoted("00:30:00+01:00", "23:00:00-05:30", "12:00:00.1234567")),
-    Scalar(datetime.timedelta, quoted("PT1S", "P1D", "-PT0.5S"), lambda value: value // MICRO, general=True),
+    Scalar(Annotated[datetime.time, meta(tz=True)], quoted("12:00:00Z", "23:30:00-05:30"), micros_of_day),
+    Scalar(Annotated[datetime.time, meta(tz=False)], quoted("12:00:00", "23:59:59.5"), micros_of_day),
+    Scalar(Annotated[float, meta(multiple_of=0.5)], ("0.5", "-2"), bits, general=True),
+    Scalar(datetime.timedelta, quoted("PT1S", "P1D", "-PT0.5S", "P7DT23H59M59.999999S", "+p1dt1s", "PT99999999H"), duration, odd=quoted("P1.5D", "PT1.1234565S", "PT999999999999S"), misfits=quoted("P999999999D")),
     *(Scalar(type_, EPOCHS, epoch, odd=ODD_EPOCHS, misfits=NO_EPOCHS) for type_ in (EpochSeconds, EpochMillis, EpochMicros, EpochNanos)),
     Scalar(bytes, BYTES, bytes),
     Scalar(bytearray, BYTES, bytes, mutable=True),
@@ -465,7 +473,7 @@ class ListNode(Node):
             Annotated[make(item.annotation), meta(**bounds)] if bounds else make(item.annotation)
         )
         self.is_set = make in SETS
-        self.general = item.general or (self.is_set and bool(bounds))
+        self.general = item.general or (self.is_set and low > 1)
 
     def tree(self, source: Source, plain: bool = True) -> Tree:
         count = source.integer(self.low, self.high)
@@ -737,7 +745,7 @@ def nodes(source: Source, depth: int = 3) -> Node:
         node = ListNode(nodes(source, depth - 1), make, *source.pick([(0, 3), (0, 3), (1, 2)]))
     elif form == "set":
         make = source.pick(SETS)
-        node = ListNode(source.pick(IN_SETS), make, *source.pick([(0, 3), (0, 3), (0, 2)]))
+        node = ListNode(source.pick(IN_SETS), make, *source.pick([(0, 3), (0, 3), (0, 2), (1, 2), (2, 3)]))
     elif form == "map":
         key = source.pick([str, str, str, Annotated[str, meta(max_length=50)]])
         node = MapNode(nodes(source, depth - 1), key)

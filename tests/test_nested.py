@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from typing import Any
@@ -301,6 +302,20 @@ def test_odd_and_wrong_values_are_judged_as_msgspec_does(scalar: Scalar) -> None
         check_against_msgspec(root, raws, "auto")
         check_against_msgspec(root, raws, GENERAL)
         check_equal(root.annotation, raws)
+
+
+DURATIONS = st.from_regex(
+    r"\A[+-]?[Pp]([0-9]{1,9}(\.[0-9]{1,2})?[DdWY])?([Tt]([0-9]{1,9}[Hh])?([0-9]{1,3}[Mm])?([0-9]{1,9}(\.[0-9]{0,8})?[SsM])?)?\Z"
+)
+
+
+@given(texts=st.lists(DURATIONS, min_size=1, max_size=20))
+@SETTINGS
+def test_durations_are_those_of_msgspec(texts: list[str]) -> None:
+    [node] = [scalar for scalar in SCALARS if scalar.annotation is datetime.timedelta]
+    raws = [f'"{text}"'.encode() for text in texts]
+    check_against_msgspec(ValueNode(node), raws, "auto")
+    check_equal(datetime.timedelta, raws)
 
 
 # -- unknown fields ------------------------------------------------------------------------------------------

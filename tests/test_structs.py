@@ -140,7 +140,7 @@ def test_one_struct_of_a_union_may_be_left_to_msgspec() -> None:
 
     class Odd(msgspec.Struct, Generic[T], tag="odd"):
         a: T
-        b: Annotated[int, msgspec.Meta(multiple_of=2)] = 2
+        b: Annotated[float, msgspec.Meta(multiple_of=2)] = 2
 
     decoder = struct_decoder(Plain | Odd[int])
     assert decoder is not None

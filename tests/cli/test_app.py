@@ -69,7 +69,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ["capture", "ws://h", "--types", "rlfast.reasoning_layer._events:Nothing"],
             "rlfast.reasoning_layer._events has no Nothing",
         ),
-        (["capture", "ws://h", "--types", "decimal:Decimal"], "--types 'decimal:Decimal': batch mode needs"),
+        (["capture", "ws://h", "--types", "json:loads"], "--types 'json:loads': <function loads"),
         (["inspect"], "DIR"),
         (["bench"], "exactly one of URL, --agent, --cycle and --session, not none"),
         (["bench", "ws://h", "--types", "m:T", "--untyped"], "--types or --untyped, not both"),

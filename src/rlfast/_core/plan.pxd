@@ -96,6 +96,7 @@ cdef extern from "csrc/plan.h" nogil:
         int absent
         int64_t int_min
         int64_t int_max
+        int64_t multiple_of
         double float_min
         double float_max
         int64_t length_min

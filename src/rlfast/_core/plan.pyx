@@ -437,6 +437,7 @@ cdef class CompiledPlan:
         if column.limits is not None:
             field.limited = True
             field.int_min, field.int_max = column.limits.integer
+            field.multiple_of = column.limits.multiple_of
             field.float_min, field.float_max = column.limits.number
             field.length_min, field.length_max = column.limits.length
         return 0

@@ -20,7 +20,7 @@ from rlfast.schema._limits import Limits, limits_of, only_msgspec_can_check
 from rlfast.schema._names import distinct_names
 from rlfast.schema.kinds import Kind
 
-__all__ = ["STRUCTS", "Accepts", "Column", "column_of", "loosened", "struct_column"]
+__all__ = ["STRUCTS", "Accepts", "Column", "column_of", "loosened", "struct_column", "zones"]
 
 MAX_DEPTH = 32
 """Levels of columns inside a column; what is deeper is JSON text."""
@@ -39,6 +39,10 @@ class Accepts(enum.IntFlag):
     ALL = 127
 
 
+AWARE, NAIVE = 1, 2
+"""The same of datetimes and times: those with a time zone, and those without one."""
+
+
 class Column(msgspec.Struct, frozen=True):
     """A column, or one inside another, and what JSON may hold for it.
 
@@ -54,8 +58,8 @@ class Column(msgspec.Struct, frozen=True):
         limits: what a value must lie between.
         categories: the only texts that occur.
         choices: the only integers that occur.
-        accepts: of JSON text: what msgspec would take whatever is inside. Of a datetime: whether it may lack
-            a time zone.
+        accepts: of JSON text: what msgspec would take whatever is inside. Of a datetime or time: whether it
+            may have a time zone, and whether it may lack one.
         precision, scale: of decimals.
         children: of a list its items; of a map its values; of a struct its fields; of a union its members.
         tag_field, tag: of a struct with a tag, and of a union.
@@ -295,9 +299,16 @@ def _constrained(column: Column, info: inspect.Type) -> Column:
     return msgspec.structs.replace(
         column,
         limits=limits_of(info, column.kind),
-        accepts=int(isinstance(info, inspect.DateTimeType) and info.tz is None),
+        accepts=zones(info),
         always_fallback=only_msgspec_can_check(info, column.kind),
     )
+
+
+def zones(info: inspect.Type) -> int:
+    """Which datetimes or times a type takes: the bits of `rl_field.accepts`; 0: it is neither."""
+    if not isinstance(info, (inspect.DateTimeType, inspect.TimeType)):
+        return 0
+    return AWARE | NAIVE if info.tz is None else AWARE if info.tz else NAIVE
 
 
 def _choice(name: str, info: inspect.LiteralType | inspect.EnumType) -> Column | None:

@@ -15,12 +15,14 @@ __all__ = ["Limits", "limits_of", "only_msgspec_can_check"]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a value must lie between, both ends included."""
+    """What a value must lie between, both ends included, and of what it must be a multiple."""
 
     integer: tuple[int, int] = (-(2**63), 2**63 - 1)
     number: tuple[float, float] = (-math.inf, math.inf)
     length: tuple[int, int] = (0, 2**63 - 1)
     """Code points of a text, bytes, items of a list, entries of a map."""
+    multiple_of: int = 0
+    """Of an integer; 0: of nothing."""
 
 
 _SIZED = (
@@ -45,7 +47,7 @@ def limits_of(info: inspect.Type, kind: Kind) -> Limits | None:
         low = max(low, info.gt + 1 if info.gt is not None else low)
         high = min(high, info.lt - 1 if info.lt is not None else high)
         # A range beyond 64 bits is left to msgspec: no value that fits into the column is in it.
-        limits = Limits(integer=(min(low, 2**63 - 1), max(high, -(2**63))))
+        limits = Limits(integer=(min(low, 2**63 - 1), max(high, -(2**63))), multiple_of=info.multiple_of or 0)
     elif isinstance(info, inspect.FloatType):
         least, most = limits.number
         least = max(least, float(info.ge) if info.ge is not None else least)
@@ -63,13 +65,13 @@ def limits_of(info: inspect.Type, kind: Kind) -> Limits | None:
 
 def only_msgspec_can_check(info: inspect.Type, kind: Kind) -> bool:
     """Whether values of a type can only be checked by msgspec."""
-    if isinstance(info, (inspect.IntType, inspect.FloatType)):
+    if isinstance(info, inspect.FloatType):
         return info.multiple_of is not None
     if isinstance(info, inspect.StrType):
         return info.pattern is not None or (kind is not kinds.UTF8 and limits_of(info, kind) is not None)
     if isinstance(info, (inspect.SetType, inspect.FrozenSetType)):
-        # Items that are equal count once.
-        return limits_of(info, kind) is not None
+        # Items that are equal count once: there may be fewer than there are in JSON, but not none.
+        return (info.min_length or 0) > 1
     if isinstance(info, inspect.DictType):
         key = info.key_type
         return (
@@ -77,5 +79,4 @@ def only_msgspec_can_check(info: inspect.Type, kind: Kind) -> bool:
             or only_msgspec_can_check(key, kinds.UTF8)
             or limits_of(key, kinds.UTF8) is not None
         )
-    # Of a datetime it is the kind that says whether it has a time zone.
-    return isinstance(info, inspect.TimeType) and info.tz is not None
+    return False

@@ -20,9 +20,9 @@ from msgspec import inspect
 
 from rlfast._core.shapes import slots_of
 from rlfast.schema import kinds
-from rlfast.schema._columns import Accepts, Column
+from rlfast.schema._columns import Accepts, Column, zones
 from rlfast.schema._decoding import Decoding
-from rlfast.schema._limits import limits_of
+from rlfast.schema._limits import limits_of, only_msgspec_can_check
 from rlfast.schema.kinds import Kind
 
 __all__ = ["MAX_PARTS", "Part", "Place", "UnknownTypeError", "part_of", "struct_part", "union_part"]
@@ -193,19 +193,13 @@ _MADE: dict[type, Any] = {
     inspect.VarTupleType: tuple,
 }
 
-AWARE, NAIVE = 1, 2
-"""Which datetimes and times are taken: as in _core/csrc/token_values.h."""
-
 
 def _scalar(info: inspect.Type) -> Part:
     kind = _PLAIN.get(type(info))
     if kind is not None:
-        if getattr(info, "multiple_of", None) is not None or getattr(info, "pattern", None) is not None:
+        if only_msgspec_can_check(info, kind):
             raise UnknownTypeError
-        accepts = 0
-        if isinstance(info, (inspect.DateTimeType, inspect.TimeType)):
-            accepts = AWARE | NAIVE if info.tz is None else AWARE if info.tz else NAIVE
-        return Part("", kind, limits=limits_of(info, kind), accepts=accepts, made=_MADE.get(type(info)))
+        return Part("", kind, limits=limits_of(info, kind), accepts=zones(info), made=_MADE.get(type(info)))
     if isinstance(info, (inspect.LiteralType, inspect.EnumType)):
         return _choice(info)
     if isinstance(info, inspect.AnyType) or (isinstance(info, inspect.CustomType) and info.cls is object):

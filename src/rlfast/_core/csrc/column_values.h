@@ -89,14 +89,15 @@ RL_INLINE int rl_put_parsed(rl_decoder *d, const rl_field *f, int64_t row, rl_sp
     switch (f->kind) {
     case RL_DATETIME:
     case RL_DATETIME_NANOS:
+    case RL_NAIVE_DATETIME:
         if (!rl_parse_datetime(
-                p, text.size, f->kind == RL_DATETIME ? RL_MICRO_DIGITS : RL_NANO_DIGITS, &integer, &has_zone)
-            || (!has_zone && !f->accepts))
+                p, text.size, f->kind == RL_DATETIME_NANOS ? RL_NANO_DIGITS : RL_MICRO_DIGITS, &integer, &has_zone)
+            || !(f->accepts & (has_zone ? RL_ACCEPT_AWARE : RL_ACCEPT_NAIVE)))
             return 0;
         rl_put_int64(f->column, row, integer);
         return 1;
-    case RL_NAIVE_DATETIME:
-        if (!rl_parse_datetime(p, text.size, RL_MICRO_DIGITS, &integer, &has_zone) || has_zone)
+    case RL_DURATION:
+        if (!rl_parse_duration(p, end, &integer))
             return 0;
         rl_put_int64(f->column, row, integer);
         return 1;
@@ -106,7 +107,8 @@ RL_INLINE int rl_put_parsed(rl_decoder *d, const rl_field *f, int64_t row, rl_sp
         rl_put_integer(f->column, row, (uint64_t)days);
         return 1;
     case RL_TIME:
-        if (!rl_parse_clock(p, end, RL_MICRO_DIGITS, &integer, &has_zone))
+        if (!rl_parse_clock(p, end, RL_MICRO_DIGITS, &integer, &has_zone)
+            || !(f->accepts & (has_zone ? RL_ACCEPT_AWARE : RL_ACCEPT_NAIVE)))
             return 0;
         integer %= 86400000000;
         rl_put_int64(f->column, row, integer < 0 ? integer + 86400000000 : integer);
@@ -204,12 +206,14 @@ RL_NOINLINE const uint8_t *rl_integer_value(
         return rl_null_value(d, f, row, p, in);
     if (f->kind == RL_UINT64) {
         p = rl_parse_uint64(p, in.end, &unsigned_integer);
-        if (p == NULL || (f->limited && unsigned_integer < (uint64_t)f->int_min))
+        if (p == NULL || (f->limited
+                && (unsigned_integer < (uint64_t)f->int_min
+                    || (f->multiple_of != 0 && unsigned_integer % (uint64_t)f->multiple_of != 0))))
             return NULL;
     }
     else {
         p = rl_parse_int64(p, in.end, &integer);
-        if (p == NULL || (f->limited && (integer < f->int_min || integer > f->int_max)))
+        if (p == NULL || !rl_in_range(f, integer))
             return NULL;
         unsigned_integer = (uint64_t)integer;
         for (i = 0; i < f->n_choices && f->choices[i] != integer; i++)

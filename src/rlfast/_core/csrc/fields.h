@@ -31,7 +31,7 @@ RL_INLINE const uint8_t *rl_value(
         if (RL_UNLIKELY(*p == 'n'))
             break;
         p = rl_parse_int64(p, in.end, &integer);
-        if (p == NULL || (f->limited && (integer < f->int_min || integer > f->int_max)))
+        if (p == NULL || !rl_in_range(f, integer))
             return NULL;
         rl_put_int64(f->column, row, integer);
         return p;

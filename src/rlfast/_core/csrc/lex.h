@@ -130,6 +130,13 @@ RL_INLINE const uint8_t *rl_checked(rl_decoder *d, int result, const uint8_t *p)
     return NULL;
 }
 
+/* Whether an integer is one that the field's limits admit. */
+RL_INLINE int rl_in_range(const rl_field *f, int64_t integer)
+{
+    return !f->limited
+        || (integer >= f->int_min && integer <= f->int_max && (f->multiple_of == 0 || integer % f->multiple_of == 0));
+}
+
 /* -- values that nobody wants --------------------------------------------------------------------------------- */
 
 /* A number that msgspec takes for certain, whatever its type: few digits, and far from the limits of a double. */

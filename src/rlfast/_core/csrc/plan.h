@@ -33,6 +33,9 @@ enum {
     RL_ACCEPT_OBJECT = 64
 };
 
+/* Which datetimes and times a field takes: bits of `accepts`. */
+enum { RL_ACCEPT_AWARE = 1, RL_ACCEPT_NAIVE = 2 };
+
 /* One value of an event, for whoever makes an object of it. The texts that it points to are in the payload. */
 enum rl_token_kind {
     RL_TOKEN_ABSENT,
@@ -108,6 +111,7 @@ typedef struct rl_field {
     const uint8_t *key;     /* the name with its quotes and the colon, as a compact encoder writes it; borrowed */
     int absent;             /* enum rl_absent */
     int64_t int_min, int_max;
+    int64_t multiple_of;    /* of an integer; 0: of nothing */
     double float_min, float_max;
     int64_t length_min, length_max;     /* code points of text, items of a list */
     const uint8_t *default_json;    /* JSON, and a brace behind it; borrowed */
@@ -117,7 +121,7 @@ typedef struct rl_field {
     struct rl_field *item;  /* of RL_LIST and RL_MAP: what each item, or value, is; owned by the plan */
     const int64_t *choices; /* of RL_INT_CHOICE; borrowed */
     uint32_t n_choices;
-    uint8_t accepts;        /* of RL_JSON */
+    uint8_t accepts;        /* of RL_JSON, and of datetimes and times */
     int16_t scale;          /* of RL_DECIMAL128 and RL_DECIMAL256: digits behind the point, and in all */
     int16_t precision;
 } rl_field;

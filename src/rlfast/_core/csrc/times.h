@@ -1,4 +1,4 @@
-/* Dates and times as text (RFC 3339) to what Arrow keeps of them. What is not decided here the general path must look at. */
+/* Dates, times (RFC 3339) and durations (ISO 8601) as text to what Arrow keeps of them. What is not decided here the general path must look at. */
 #ifndef RLFAST_TIMES_H
 #define RLFAST_TIMES_H
 
@@ -109,6 +109,52 @@ RL_INLINE int rl_parse_datetime(const uint8_t *p, size_t n, int digits, int64_t 
     if (days < -limit / 86400000000 + 1 || days > limit / 86400000000 - 1)
         return 0;
     *out = days * 86400000000000 + time;
+    return 1;
+}
+
+/* [+-]PnDTnHnMn.nS in microseconds: whole numbers of up to 8 digits, and no more than microseconds. */
+RL_INLINE int rl_parse_duration(const uint8_t *p, const uint8_t *end, int64_t *out)
+{
+    static const struct {
+        uint8_t name;
+        int64_t micros;
+    } units[4] = {{'D', 86400000000}, {'H', 3600000000}, {'M', 60000000}, {'S', 1000000}};
+    int negative = p < end && *p == '-', of_day = 0, unit = 0;
+    p += negative || (p < end && *p == '+');
+    if (p >= end || (*p++ | 0x20) != 'p')
+        return 0;
+    *out = 0;
+    do {
+        const uint8_t *first;
+        uint64_t whole = 0;
+        int64_t fraction = 0, scale = 1000000;
+        if (!of_day && p < end && (*p | 0x20) == 't') {
+            of_day = unit = 1;
+            p++;
+        }
+        first = p;
+        p = rl_digits(p, end, &whole);
+        if (p == first || p - first > 8)
+            return 0;
+        if (p < end && *p == '.') {
+            first = ++p;
+            while (p < end && rl_is_digit(*p) && scale > 1)
+                fraction += (scale /= 10) * (*p++ - '0');
+            if (p == first)
+                return 0;
+        }
+        if (p == end)
+            return 0;
+        while (unit < (of_day ? 4 : 1) && units[unit].name != (*p & ~0x20))
+            unit++;
+        /* Of seconds alone a fraction is exact. */
+        if (unit == (of_day ? 4 : 1) || (scale < 1000000 && unit != 3))
+            return 0;
+        *out += (int64_t)whole * units[unit++].micros + fraction;
+        p++;
+    } while (p < end);
+    if (negative)
+        *out = -*out;
     return 1;
 }
 

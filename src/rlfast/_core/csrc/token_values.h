@@ -8,9 +8,6 @@
 #include "tokens.h"
 #include "values.h"
 
-/* Which datetimes and times a field takes: bits of `accepts`. */
-enum { RL_ACCEPT_AWARE = 1, RL_ACCEPT_NAIVE = 2 };
-
 /* -- times: as they are written, because Python's objects keep their offset --------------------------------------------- */
 
 enum { RL_MAX_MICROS = 1000000 };

@@ -100,8 +100,7 @@ RL_INLINE const uint8_t *rl_value_token(
             break;
         token->kind = RL_TOKEN_INTEGER;
         p = rl_parse_int64(p, in.end, &token->of.integer);
-        return p == NULL || (f->limited && (token->of.integer < f->int_min || token->of.integer > f->int_max))
-            ? NULL : p;
+        return p == NULL || !rl_in_range(f, token->of.integer) ? NULL : p;
     case RL_FLOAT64:
         if (RL_UNLIKELY(*p == 'n'))
             break;
