@@ -181,6 +181,7 @@ class Scalar(Node):
     general: bool = False
     same: Callable[[Any, Any], bool] = lambda a, b: type(a) is type(b) and a == b
     mutable: bool = False
+    is_json: bool = False
 
     def tree(self, source: Source, plain: bool = True) -> Tree:
         if plain or source.integer(0, 3):
@@ -370,7 +371,32 @@ ODD_ANYTHING = (
 
 
 def json_node(annotation: Any, *plain: str, odd: tuple[str, ...] = (), mutable: bool = False) -> Scalar:
-    return Scalar(annotation, plain, lambda value: value, odd=odd, same=same_json, mutable=mutable)
+    return Scalar(
+        annotation, plain, lambda value: value, odd=odd, same=same_json, mutable=mutable, is_json=True
+    )
+
+
+def checked(annotation: Any, *plain: str, odd: tuple[str, ...] = (), mutable: bool = False) -> Scalar:
+    """What becomes JSON text, but is looked at first."""
+    decode = msgspec.json.Decoder(annotation).decode
+
+    def same(value: Any, held: str | None) -> bool:
+        return value is None if held is None else value == decode(held)
+
+    return Scalar(annotation, plain, lambda value: value, odd=odd, same=same, mutable=mutable, is_json=True)
+
+
+class Status(msgspec.Struct):
+    code: int = 0
+    labels: dict[str, str] = {}
+
+
+class Going(msgspec.Struct, tag="going"):
+    way: list[Status]
+
+
+class Gone(msgspec.Struct, tag="gone", forbid_unknown_fields=True):
+    pass
 
 
 def integer(annotation: Any, low: int, high: int, *plain: str) -> Scalar:
@@ -404,7 +430,7 @@ SCALARS: tuple[Scalar, ...] = (
     Scalar(uuid.UUID, quoted(A, B), lambda value: value.bytes, odd=quoted(A.replace("-", ""))),
     Scalar(Literal["a", "é", ""], quoted("a", "é", ""), str),
     Scalar(Literal[1, -7, 2**40], ("1", "-7", str(2**40)), int),
-    Scalar(Literal["a", 1], ('"a"', "1"), lambda value: value, same=same_json, general=True),
+    checked(Literal["a", 1], '"a"', "1"),
     Scalar(Colour, quoted("red", "grün", ""), value_of),
     Scalar(Level, ("1", "-70000"), lambda value: int(value.value)),
     Scalar(Rank, ("1", "2"), value_of),
@@ -436,7 +462,23 @@ SCALARS: tuple[Scalar, ...] = (
     json_node(int | str, "1", '"x"', odd=("1" * 30,)),
     json_node(int | str | None, "1", '"x"', "null"),
     Scalar(float | bool, ("1", "0.5", "true"), lambda value: value, same=lambda value, held: value == float(json.loads(held))),
-    Scalar(datetime.date | int, ("1", '"2026-01-01"'), lambda value: value, same=same_json, general=True),
+    checked(datetime.date | int, "1", '"2026-01-01"'),
+    checked(Annotated[str, meta(max_length=2)] | int, "1", '"ab"', '""'),
+    checked(Annotated[int, meta(ge=3)] | str, "3", '"ab"', odd=("9223372036854775808",)),
+    checked(Annotated[float, meta(le=1)] | str | None, "1", "-0.5", '"ab"', "null"),
+    checked(Annotated[int, meta(ge=3)] | float, "3", odd=("1.5", "1")),
+    checked(int | Annotated[float, meta(le=1)], "3", odd=("1.5", "0.5")),
+    checked(Literal[1, 2] | float, "1", odd=("1.5",)),
+    checked(Literal[1, 2] | datetime.timedelta, "1", '"PT1S"'),
+    checked(Literal["x", 2] | None | bool, '"x"', "2", "null", "true"),
+    checked(Colour | int, '"red"', "-3", odd=('"\\u0072ed"',)),
+    checked(Annotated[int | str, msgspec.Meta(extra={"a": 1})] | None, "1", '"x"', "null"),
+    checked(dict[str, int] | str | None, '{"a":1,"b":-2}', "{}", '"x"', "null", odd=('{"a":1,"a":2}', '{"a":' + "9" * 30 + "}"), mutable=True),
+    checked(list[float] | float, "[1,2.5]", "[]", "0.5", mutable=True),
+    checked(Status | str, '"x"', '{"code":5,"labels":{"a":"b"}}', "{}", '{"code":1,"new":[{}]}', odd=('{"new":1,"new":2}',), mutable=True),
+    checked(Going | Gone | list[Status] | int, '{"type":"going","way":[{"code":1},{}]}', '{"type":"gone"}', "[{}]", "1", odd=('{"way":[],"type":"going"}',), mutable=True),
+    checked(set[str] | dict[str, list[int | str]], '["a","a"]', '{"a":[1,"x"]}', "{}", mutable=True),
+    checked(tuple[int, str] | str, '[1,"a"]', '"x"', mutable=True),
     Scalar(dict[int, str], ("{}", '{"1":"a"}'), lambda value: value, same=same_json, general=True, mutable=True),
 )  # fmt: skip
 
@@ -519,7 +561,7 @@ IN_SETS = tuple(
     scalar
     for scalar in SCALARS
     if not scalar.mutable and not scalar.general and scalar.annotation not in (float, Float32, decimal.Decimal)
-    and scalar.same is not same_decimal and scalar.same is not same_json
+    and scalar.same is not same_decimal and not scalar.is_json and scalar.same is not same_json
 )  # fmt: skip
 
 
@@ -601,8 +643,7 @@ class StructNode(Node):
         self.keeps = keeps
         self.in_union = False
         self.is_array = form in ("array", "namedtuple", "tuple")
-        # A struct without fields is JSON text, which only msgspec can check.
-        self.general = not fields or any(field.node.general for field in fields)
+        self.general = any(field.node.general for field in fields)
 
     def tree(self, source: Source, plain: bool = True) -> Tree:
         present = [f for f in self.fields if f.default is None or source.flag()]
@@ -684,7 +725,7 @@ def is_absent(node: Node, value: Any) -> bool:
 
 
 def takes_none(node: Node) -> bool:
-    return isinstance(node, Scalar) and node.same is same_json
+    return isinstance(node, Scalar) and node.is_json
 
 
 class UnionNode(Node):
@@ -697,7 +738,7 @@ class UnionNode(Node):
         for member in members:
             member.in_union = True
         self.annotation = Union[tuple(member.annotation for member in members)]  # noqa: UP007
-        self.general = any(m.general for m in members if m.fields or hasattr(m.annotation, "__post_init__"))
+        self.general = any(member.general for member in members)
 
     def tree(self, source: Source, plain: bool = True) -> Tree:
         return source.pick(self.members).tree(source, plain)

@@ -395,7 +395,7 @@ OTHERS = [
     (list, "JSON"),
     (Literal[1, 2], "INT_CHOICE"),
     (Literal["a", 1], "JSON"),
-    (Literal[None], "JSON"),  # noqa: PYI061
+    (Literal[None], "JSON?"),  # noqa: PYI061
     (Level, "INT_CHOICE"),
     (None, "JSON?"),
     (msgspec.Raw, "JSON?"),

@@ -109,6 +109,9 @@ cdef extern from "csrc/plan.h" nogil:
         const int64_t* choices
         uint32_t n_choices
         uint8_t accepts
+        uint8_t part_of
+        uint8_t n_parts
+        Field* parts
         int16_t scale
         int16_t precision
 

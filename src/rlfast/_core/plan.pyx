@@ -141,6 +141,9 @@ cdef void _forget_order(Types* types) noexcept:
 
 
 cdef void _forget_field_order(Field* field) noexcept:
+    cdef uint32_t i
+    for i in range(field.n_parts):
+        _forget_field_order(&field.parts[i])
     if field.types != NULL:
         _forget_order(field.types)
     if field.item != NULL:
@@ -166,6 +169,10 @@ cdef void _free_types(Types* types) noexcept:
 
 
 cdef void _free_field(Field* field) noexcept:
+    cdef uint32_t i
+    for i in range(field.n_parts):
+        _free_field(&field.parts[i])
+    free(field.parts)
     if field.types != NULL:
         _free_types(field.types)
         free(field.types)
@@ -384,6 +391,15 @@ cdef class CompiledPlan:
             field.column = &builder.column
         if field.kind == RL_GENERAL:
             return 0
+        if builder is not None and column.parts:
+            field.parts = <Field*>calloc(<size_t>len(column.parts), sizeof(Field))
+            if field.parts == NULL:
+                raise MemoryError
+            for part in column.parts:
+                inner = ColumnBuilder.__new__(ColumnBuilder, part)
+                self._kept.append(inner)
+                field.n_parts += 1
+                self._set_field(&field.parts[field.n_parts - 1], part, inner)
         if field.kind == RL_LIST or field.kind == RL_MAP:
             field.item = <Field*>calloc(1, sizeof(Field))
             if field.item == NULL:
@@ -425,6 +441,7 @@ cdef class CompiledPlan:
             else RL_ABSENT_DEFAULT)
         field.nullable = column.accepts_null
         field.accepts = column.accepts
+        field.part_of = column.part_of
         field.precision = column.precision
         field.scale = column.scale
         if column.default_json is not None:

@@ -60,6 +60,8 @@ class Column(msgspec.Struct, frozen=True):
         choices: the only integers that occur.
         accepts: of JSON text: what msgspec would take whatever is inside. Of a datetime or time: whether it
             may have a time zone, and whether it may lack one.
+        parts: of JSON text: columns that nobody sees, which check what its first byte does not tell.
+        part_of: of such a column: what JSON it is for.
         precision, scale: of decimals.
         children: of a list its items; of a map its values; of a struct its fields; of a union its members.
         tag_field, tag: of a struct with a tag, and of a union.
@@ -82,6 +84,8 @@ class Column(msgspec.Struct, frozen=True):
     categories: tuple[str, ...] | None = None
     choices: tuple[int, ...] | None = None
     accepts: int = 0
+    parts: tuple[Column, ...] = ()
+    part_of: int = 0
     precision: int = 0
     scale: int = 0
     children: tuple[Column, ...] = ()
@@ -216,7 +220,7 @@ def column_of(
             break
     column = _plain_column(info, hint, marker, name, depth, around)
     if column is None:
-        column = _json(name, info)
+        column = _json(name, info, depth, around)
     if column.kind is kinds.JSON:
         nullable = nullable or bool(column.accepts & Accepts.NULL)
     changes: dict[str, Any] = {"nullable": nullable, "accepts_null": nullable}
@@ -410,26 +414,90 @@ def _union(info: inspect.UnionType, name: str, depth: int, around: tuple[Any, ..
     return msgspec.structs.replace(column, children=_loosened_children(column))
 
 
-def _json(name: str, info: inspect.Type) -> Column:
-    accepts = Accepts(0)
+def _json(name: str, info: inspect.Type, depth: int, around: tuple[Any, ...]) -> Column:
+    """JSON text: what its first byte tells to be valid, and columns that check the rest."""
+    accepts, parts = Accepts(0), list[Column]()
+    members = _alternatives(info)
+    has_integers = any(isinstance(member, _INTEGERS) for member in members)
+    for member in members:
+        taken = _accepted(member)
+        part = None if taken else _part(member, depth, around)
+        if isinstance(member, inspect.FloatType) and has_integers:
+            # An integer is none of the other numbers, even if it is none of the integers that are meant.
+            taken, part = taken & Accepts.NUMBER, None
+        parts.extend(() if part is None else (part,))
+        accepts |= taken
+    return Column(name, kinds.JSON, accepts=int(accepts), parts=tuple(parts))
+
+
+_INTEGERS = (inspect.IntType, inspect.LiteralType, inspect.EnumType)
+
+
+def _alternatives(info: inspect.Type) -> list[Any]:
+    """What a union may be, the structs together, texts and integers apart."""
+    members: list[Any] = []
     for member in info.types if isinstance(info, inspect.UnionType) else (info,):
-        if isinstance(member, inspect.CustomType) and member.cls is object:
-            accepts |= Accepts.ALL
-        elif isinstance(member, _LISTS[:1]) and isinstance(member.item_type, inspect.AnyType):
-            accepts |= Accepts.ARRAY if limits_of(member, kinds.LIST) is None else 0
-        elif isinstance(member, inspect.DictType) and isinstance(member.value_type, inspect.AnyType):
-            key = member.key_type
-            plain = isinstance(key, inspect.AnyType) or (
-                isinstance(key, inspect.StrType)
-                and limits_of(key, kinds.UTF8) is None
-                and key.pattern is None
-            )
-            accepts |= Accepts.OBJECT if plain and limits_of(member, kinds.MAP) is None else 0
-        elif type(member) in _ACCEPTED:
-            kind = _SIMPLE.get(type(member), kinds.JSON)
-            if limits_of(member, kind) is None and not only_msgspec_can_check(member, kind):
-                accepts |= _ACCEPTED[type(member)]
-    return Column(name, kinds.JSON, accepts=int(accepts))
+        plain = member
+        while isinstance(plain, inspect.Metadata):
+            plain = plain.type
+        if isinstance(plain, inspect.LiteralType):
+            for type_ in (str, int):
+                values = tuple(value for value in plain.values if isinstance(value, type_))
+                members.extend([inspect.LiteralType(values)] if values else [])
+            if None in plain.values:
+                members.append(inspect.NoneType())
+        else:
+            members.append(plain)
+    structs = tuple(member for member in members if isinstance(member, inspect.StructType))
+    if len(structs) > 1:
+        members = [member for member in members if member not in structs]
+        members.append(inspect.UnionType(structs))
+    return members
+
+
+def _accepted(member: inspect.Type) -> Accepts:
+    """What JSON is one of a type whatever is inside; nothing, if it takes a closer look."""
+    if isinstance(member, inspect.CustomType) and member.cls is object:
+        return Accepts.ALL
+    if isinstance(member, _LISTS[:1]) and isinstance(member.item_type, inspect.AnyType):
+        return Accepts.ARRAY if limits_of(member, kinds.LIST) is None else Accepts(0)
+    if isinstance(member, inspect.DictType) and isinstance(member.value_type, inspect.AnyType):
+        key = member.key_type
+        plain = isinstance(key, inspect.AnyType) or (
+            isinstance(key, inspect.StrType) and limits_of(key, kinds.UTF8) is None and key.pattern is None
+        )
+        return Accepts.OBJECT if plain and limits_of(member, kinds.MAP) is None else Accepts(0)
+    if type(member) in _ACCEPTED:
+        kind = _SIMPLE.get(type(member), kinds.JSON)
+        if limits_of(member, kind) is None and not only_msgspec_can_check(member, kind):
+            return _ACCEPTED[type(member)]
+    return Accepts(0)
+
+
+def _part(info: inspect.Type, depth: int, around: tuple[Any, ...]) -> Column | None:
+    """The column that checks what is one of a type among others."""
+    column = _plain_column(info, None, None, "", depth + 1, around)
+    if column is None and isinstance(info, inspect.StructType) and not info.fields:
+        column = _struct(info, "", (), True)
+    if column is None or column.kind in (kinds.JSON, kinds.DECIMAL_TEXT):
+        return None
+    if column.kind is kinds.LIST or column.is_array:
+        accepts = Accepts.ARRAY
+    elif column.kind is kinds.MAP or column.kind.layout is kinds.Layout.CHILDREN:
+        accepts = Accepts.OBJECT
+    elif column.kind in (kinds.INT64, kinds.UINT64, kinds.INT_CHOICE):
+        accepts = Accepts.INTEGER
+    elif column.kind is kinds.FLOAT64:
+        accepts = Accepts.INTEGER | Accepts.NUMBER
+    else:
+        accepts = Accepts.STRING
+    return msgspec.structs.replace(_without_words(column), part_of=int(accepts))
+
+
+def _without_words(column: Column) -> Column:
+    """The same without dictionaries that would grow."""
+    kind = kinds.UTF8 if column.kind is kinds.CATEGORY and column.categories is None else column.kind
+    return msgspec.structs.replace(column, kind=kind, children=tuple(map(_without_words, column.children)))
 
 
 def loosened(column: Column) -> Column:

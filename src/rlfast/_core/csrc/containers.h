@@ -344,6 +344,28 @@ static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t r
     return p;
 }
 
+/* The value at p, which only one of the parts of JSON text can check; returns the place behind it. */
+static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, rl_input in)
+{
+    const rl_field *part = f->parts, *end = part + f->n_parts;
+    int n_unknown = d->n_unknown;
+    size_t unknown_size = d->unknown.size;
+    uint8_t accepts = *p == '"' ? RL_ACCEPT_STRING : *p == '[' ? RL_ACCEPT_ARRAY : *p == '{' ? RL_ACCEPT_OBJECT
+        : RL_ACCEPT_INTEGER;
+    while (part < end && !(part->part_of & accepts))
+        part++;
+    if (part == end)
+        return NULL;
+    if (rl_ready(part->column, 0) != RL_OK)
+        return rl_checked(d, RL_NO_MEMORY, p);
+    p = rl_value(d, NULL, part, 0, p, in);
+    rl_take_back(part->column, 0);
+    /* What is kept as text keeps all of its fields. */
+    d->n_unknown = n_unknown;
+    d->unknown.size = unknown_size;
+    return p;
+}
+
 /* Values that are not decided in rl_value. */
 static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {

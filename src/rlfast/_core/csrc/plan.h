@@ -122,6 +122,10 @@ typedef struct rl_field {
     const int64_t *choices; /* of RL_INT_CHOICE; borrowed */
     uint32_t n_choices;
     uint8_t accepts;        /* of RL_JSON, and of datetimes and times */
+    uint8_t part_of;        /* of one of `parts`: which JSON is for it */
+    uint8_t n_parts;
+    struct rl_field *parts; /* of RL_JSON: what checks values that are not known to be valid by their first byte, each
+                             * with a column of which no row stays; owned by the plan */
     int16_t scale;          /* of RL_DECIMAL128 and RL_DECIMAL256: digits behind the point, and in all */
     int16_t precision;
 } rl_field;
