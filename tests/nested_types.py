@@ -247,13 +247,16 @@ def int_of_text(value: str) -> int:
     return within(-(2**63), 2**63 - 1)(int(value))
 
 
-def epoch(value: float | str) -> int:
-    if isinstance(value, str) and NUMBER.fullmatch(value) is None:
-        raise ValueError
-    number = decimal.Decimal(value)
-    if not number.is_finite():
-        raise ValueError
-    return within(-(2**63), 2**63 - 1)(math.floor(number))
+def epoch(most: int) -> Callable[[float | str], int]:
+    def check(value: float | str) -> int:
+        if isinstance(value, str) and NUMBER.fullmatch(value) is None:
+            raise ValueError
+        number = decimal.Decimal(value)
+        if not number.is_finite():
+            raise ValueError
+        return within(-most, most)(math.floor(number))
+
+    return check
 
 
 def fixed_decimal(precision: int, scale: int) -> Callable[[decimal.Decimal], decimal.Decimal]:
@@ -451,7 +454,9 @@ SCALARS: tuple[Scalar, ...] = (
     Scalar(Annotated[datetime.time, meta(tz=False)], quoted("12:00:00", "23:59:59.5"), micros_of_day),
     Scalar(Annotated[float, meta(multiple_of=0.5)], ("0.5", "-2"), bits, general=True),
     Scalar(datetime.timedelta, quoted("PT1S", "P1D", "-PT0.5S", "P7DT23H59M59.999999S", "+p1dt1s", "PT99999999H"), duration, odd=quoted("P1.5D", "PT1.1234565S", "PT999999999999S"), misfits=quoted("P999999999D")),
-    *(Scalar(type_, EPOCHS, epoch, odd=ODD_EPOCHS, misfits=NO_EPOCHS) for type_ in (EpochSeconds, EpochMillis, EpochMicros, EpochNanos)),
+    *(Scalar(type_, EPOCHS, epoch(most), odd=(*ODD_EPOCHS, str(most), str(-most)), misfits=(*NO_EPOCHS, str(most + 1), f'"-{most + 1}.0"'))
+      for type_, most in ((EpochSeconds, 9_223_372_036_854), (EpochMillis, 9_223_372_036_854_775))),
+    *(Scalar(type_, EPOCHS, epoch(2**63 - 1), odd=ODD_EPOCHS, misfits=NO_EPOCHS) for type_ in (EpochMicros, EpochNanos)),
     Scalar(bytes, BYTES, bytes),
     Scalar(bytearray, BYTES, bytes, mutable=True),
     Scalar(Annotated[bytes, meta(min_length=1, max_length=3)], BYTES[1:4], bytes),

@@ -23,6 +23,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(
     r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|infinity|nan)", re.IGNORECASE
 )
+# Of those that count in more than microseconds: readers of files have all times in microseconds of 64 bits.
+_LAST_TIME = {"EPOCH_SECONDS": (2**63 - 1) // 1_000_000, "EPOCH_MILLIS": (2**63 - 1) // 1000}
 _EXACT = Context(prec=100_000, Emax=999_999, Emin=-999_999)
 
 
@@ -139,8 +141,11 @@ def epoch(value: msgspec.Raw, column: Any) -> int | None:
     number = _decimal(text)
     if not number.is_finite() or number.adjusted() > 40:
         raise ValueError(f"not a time: {text[:64]!r}")
-    return (
+    whole = (
         int(number.to_integral_value("ROUND_FLOOR", _EXACT))
         if number.adjusted() >= -1
         else (-1 if number < 0 else 0)
     )
+    if abs(whole) > _LAST_TIME.get(column.kind.name, abs(whole)):
+        raise ValueError(f"not a time: {text[:64]!r} is of no year that readers know; is it in other units?")
+    return whole

@@ -178,15 +178,21 @@ RL_NOINLINE const uint8_t *rl_parsed_value(
     return rl_null_value(d, f, row, p, in);
 }
 
-/* Seconds, or parts of them, since 1970: as integer, number or text; the fraction is cut off, towards the past. */
+/* Seconds, or parts of them, since 1970: as integer, number or text; the fraction is cut off, towards the past. A time
+   that is not one of 64 bits in microseconds is none: readers of files have all times in these. */
 RL_NOINLINE const uint8_t *rl_epoch_value(
     rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
 {
     int quoted = *p == '"', fraction = 0;
     int64_t integer;
+    const int64_t most = f->kind == RL_EPOCH_SECONDS  ? INT64_MAX / 1000000
+                         : f->kind == RL_EPOCH_MILLIS ? INT64_MAX / 1000
+                                                      : INT64_MAX;
     const uint8_t *q = rl_parse_int64(p + quoted, in.end, &integer);
     if (q == NULL)
         return rl_null_value(d, f, row, p, in);
+    if (integer > most || integer < -most)
+        return NULL;
     if (*q == '.') {
         const uint8_t *first = ++q;
         for (; rl_is_digit(*q); q++)
