@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rlfast._core.uuids import UUID_CHARS, write_uuid_text
 from rlfast.schema import kinds
-from rlfast.sinks.parquet._arrow import pa, pq
+from rlfast.sinks.parquet._arrow import pa, pc, pq
 from rlfast.sinks.parquet._nested import with_leaves
 from rlfast.sinks.parquet._options import ParquetOptions
 
@@ -31,13 +33,44 @@ def _convert(column: Any, options: ParquetOptions) -> Any:
     def convert(leaf: Any) -> Any:
         kind = leaf.type
         if pa.types.is_timestamp(kind) and kind.unit == "ns" and options.timestamps == "us":
-            return leaf.cast(pa.timestamp("us", kind.tz), safe=False)
+            return _micros(leaf)
+        if pa.types.is_timestamp(kind) and kind.unit == "s":
+            # Parquet has no seconds; said here, the file has the schema that it was written with.
+            return leaf.cast(pa.timestamp("ms", kind.tz), safe=False)
         if options.uuid == "text" and kind == pa.uuid():
             return _uuid_text(leaf)
+        # Spark knows no time of day; of decimals of more than 38 digits it knows nothing, polars neither, and
+        # DuckDB makes floats of them.
+        if pa.types.is_time64(kind):
+            return leaf.cast(pa.utf8())
+        if pa.types.is_decimal256(kind):
+            return _decimal_text(leaf)
         return leaf
 
     chunks = [with_leaves(chunk, convert) for chunk in column.chunks]
     return pa.chunked_array(chunks) if chunks else column
+
+
+def _micros(array: Any) -> Any:
+    """Times in nanoseconds, rounded down: Arrow's cast rounds those before 1970 up. Validity is shared."""
+    validity, values = array.buffers()
+    count = array.offset + len(array)
+    nanos = np.frombuffer(values if values is not None else b"", np.int64, count)
+    micros: Any = nanos // 1000
+    kind, buffers = pa.timestamp("us", array.type.tz), [validity, pa.py_buffer(micros)]
+    return pa.Array.from_buffers(kind, len(array), buffers, array.null_count, array.offset)
+
+
+def _decimal_text(array: Any) -> Any:
+    """Decimals with all their digits: Arrow's cast gives small ones an exponent."""
+    precision, scale = array.type.precision, array.type.scale
+    whole: Any = pa.Array.from_buffers(
+        pa.decimal256(precision, 0), len(array), array.buffers(), array.null_count, array.offset
+    ).cast(pa.utf8())
+    if scale == 0:
+        return whole
+    padded = pc.replace_substring_regex(whole, "^(-?)", r"\1" + "0" * scale)
+    return pc.replace_substring_regex(padded, rf"^(-?)0*(\d+)(\d{{{scale}}})$", r"\1\2.\3")
 
 
 def as_text(array: Any) -> Any:
@@ -75,7 +108,6 @@ _NAMES = {
     "u": "string",
     "z": "binary",
     "tdD": "date32[day]",
-    "ttu": "time64[us]",
     "tDu": "duration[us]",
 }
 _ENCODINGS = {_NAMES[kind.arrow]: kind.parquet for kind in kinds.KINDS if kind.arrow in _NAMES}
