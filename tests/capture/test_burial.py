@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
 import pytest
 from sample_events import PAYLOADS
+from websockets.asyncio.server import ServerConnection, serve
 
-from rlfast import AgentEvent, CaptureError
-from rlfast.capture import compact, inspect_dataset, list_dead_letters, next_seq, redrive
+from rlfast import AgentEvent, CaptureError, connect
+from rlfast.capture import capture, compact, inspect_dataset, list_dead_letters, next_seq, redrive
 from rlfast.sinks._lock import FolderLock
 from rlfast.sinks.parquet._manifest import read_manifest
 
@@ -129,3 +131,74 @@ def test_dead_letters_of_more_than_one_block(tmp_path: Path, monkeypatch: pytest
     assert redrive(tmp_path, msgspec.defstruct("T", [("n", int)], tag="t")).events == {"t": 26}
     assert column(tmp_path, "t", "seq") == column(tmp_path, "t", "n") == [n for n in range(40) if n % 3]
     assert [row["seq"] for row in dead_letters(tmp_path)] == [n for n in range(40) if n % 3 == 0]
+
+
+class Ask(msgspec.Struct, tag="ask", tag_field="T"):
+    price: int
+    seq: int = 0
+
+
+class WideAsk(msgspec.Struct, tag="ask", tag_field="T"):
+    price: float
+    seq: int = 0
+
+    def __post_init__(self) -> None:
+        if self.price > 1e300:
+            raise LookupError("too much")
+
+
+class Bid(msgspec.Struct, tag="bid", tag_field="T"):
+    price: float | None
+
+
+ARRAYS = (
+    b'[{"T":"ask","price":1},{"T":"ask","price":1.5,"seq":7},{"T":"bid","price":2},{"T":"ask","price":"x"}]',
+    b'[{"T":"bid","price":null}]',
+    b"[]",
+    b'{"T":"ask","price":2.5}',
+    b'[{"T":"halt"},{"T":"ask","price":3},{"T":"ask","price":1e301},{"T":"ask","price":3.5,"new":[1]}]',
+    b'[{"T":"ask","price":4},',
+)
+
+
+async def test_elements_of_messages_become_events_in_their_places(tmp_path: Path) -> None:
+    async def send(ws: ServerConnection) -> None:
+        for message in ARRAYS:
+            await ws.send(message)
+
+    async with serve(send, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        summary = await capture(connect(url, type=list[Ask], stream=STREAM, backoff=None), tmp_path)
+    assert (summary.events, summary.dead_letters) == (2, 6)
+
+    with pytest.raises(CaptureError, match="elements of messages"):
+        redrive(tmp_path, WideAsk | Bid)
+    # The whole message that is no array is one still.
+    report = redrive(tmp_path, list[WideAsk | Bid])
+    assert report.events == {"ask": 2, "bid": 2}
+    assert report.left == {"schema_mismatch": 2, "hook_error": 1, "malformed_json": 1, "other": 1}
+
+    def places(folder: str, *fields: str) -> list[tuple[Any, ...]]:
+        seq = "rlfast_seq" if folder.startswith("type=") else "seq"
+        files = [pq.ParquetFile(path).read().to_pylist() for path in (tmp_path / folder).glob("*.parquet")]
+        return sorted(tuple(row[name] for name in (seq, "item", *fields)) for rows in files for row in rows)
+
+    assert places("type=ask", "price", "seq", "_extra") == [
+        (0, 0, 1.0, 0, None),
+        (0, 1, 1.5, 7, None),
+        (4, 1, 3.0, 0, None),
+        (4, 3, 3.5, 0, '{"new":[1]}'),
+    ]
+    assert places("type=bid", "price") == [(0, 2, 2.0), (1, 0, None)]
+    assert places("_other", "json") == [(4, 0, '{"T":"halt"}')]
+    assert places("_dead_letters", "raw") == [
+        (0, 3, b'{"T":"ask","price":"x"}'),
+        (3, None, ARRAYS[3]),
+        (4, 2, b'{"T":"ask","price":1e301}'),
+        (5, None, ARRAYS[5]),
+    ]
+    assert redrive(tmp_path, list[WideAsk | Bid]).events == {}
+    # The price was an integer, and is none any more.
+    compact(tmp_path, unify=True)
+    found = inspect_dataset(tmp_path)
+    assert found.healthy

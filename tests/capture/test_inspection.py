@@ -138,7 +138,7 @@ def test_holes_are_those_of_the_set_however_it_is_cut(seqs: set[int], parts: int
     ordered = sorted(seqs)
     check = _SequenceCheck()
     for chunk in np.array_split(np.array(ordered), parts):
-        check.add(chunk)
+        check.add(chunk, np.full(len(chunk), -1))
     report = check.report()
     missing = set(range(ordered[0], ordered[-1] + 1)) - seqs
     assert {seq for first, last in report.hole_list for seq in range(first, last + 1)} == missing
@@ -147,11 +147,20 @@ def test_holes_are_those_of_the_set_however_it_is_cut(seqs: set[int], parts: int
     assert (report.first_seq, report.last_seq) == (ordered[0], ordered[-1])
 
 
+def test_elements_of_a_message_are_no_duplicates_of_each_other() -> None:
+    import numpy as np
+
+    check = _SequenceCheck()
+    check.add(np.array([4, 5, 5, 5, 6, 6]), np.array([-1, 0, 1, 1, -1, -1]))
+    report = check.report()
+    assert (report.messages, report.holes, report.duplicates) == (6, 0, 2)
+
+
 def test_many_holes_are_counted_and_some_listed() -> None:
     import numpy as np
 
     check = _SequenceCheck()
-    check.add(np.arange(0, 6 * MAX_HOLES, 2))
+    check.add(np.arange(0, 6 * MAX_HOLES, 2), np.full(3 * MAX_HOLES, -1))
     report = check.report()
     assert report.holes == report.missing == 3 * MAX_HOLES - 1
     assert len(report.hole_list) == MAX_HOLES

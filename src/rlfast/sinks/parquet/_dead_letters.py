@@ -14,6 +14,7 @@ from rlfast._core.block import Block
 from rlfast.decode._assembler import BatchAssembler
 from rlfast.errors import CaptureError, check_choice, check_int, check_type
 from rlfast.schema._decoding import Decoding
+from rlfast.schema._envelope import plan_of
 from rlfast.schema._names import OwnNames
 from rlfast.sinks._files import explain
 from rlfast.sinks.parquet._arrow import pa, pc, pq
@@ -128,6 +129,13 @@ def _as_letters(others: pa.Table) -> pa.Table:
     return table.set_column(table.column_names.index("reason"), "reason", reasons)
 
 
+def _items(letters: pa.Table) -> Any:
+    """Which element of its message each one is; null: the whole message."""
+    if "item" in letters.column_names:
+        return letters["item"].combine_chunks()
+    return pa.nulls(letters.num_rows, pa.int32())
+
+
 def _streams(manifest: Manifest, *folders: str) -> dict[str, str]:
     """The stream of each file in one of the folders, by path."""
     streams = {file.path: entry.stream for entry in manifest.entries for file in entry.files}
@@ -158,21 +166,29 @@ class Redrive:
 
         Raises:
             CaptureError: a file cannot be read or written, there are dead letters of several streams and none
-                is named, or there is no such stream.
+                is named, there is no such stream, or dead letters are elements of messages and the type is no
+                list.
             UnsupportedFieldError: the type is none that msgspec can decode.
         """
         events: Counter[str] = Counter()
         left: Counter[str] = Counter()
         read = 0
+        splits = self.decoding.type is not None and plan_of(self.decoding).splits
         out, manifest = dataset.path, dataset.manifest
         newest = (out / path for path in reversed(manifest.files) if not path.startswith(f"{GAPS}/"))
         options = ParquetOptions(partition_by=_partition_of(manifest), **options_of(newest))
         uuid, timestamps = self.uuid or options.uuid, self.timestamps or options.timestamps
         options = replace(options, uuid=uuid, timestamps=timestamps)
         for path, table in _tables(dataset, _files_of(manifest, self.stream)):
+            if not splits and _items(table).null_count < table.num_rows:
+                raise CaptureError(
+                    f"dead letters in {out} are elements of messages: the type must be a list of events"
+                )
             assembler = BatchAssembler(self.decoding, other=True)
             assembler.keeps_hook_errors = True
-            work = _RedriveFile(dataset, path, table, assembler, options)
+            # Of an envelope, an element's dead letter is a whole message.
+            bare = splits and not self.decoding.events_at
+            work = _RedriveFile(dataset, path, table, assembler, options, bare)
             work.run()
             read += table.num_rows
             events.update(work.events)
@@ -212,6 +228,7 @@ class _RedriveFile:
         table: pa.Table,
         assembler: BatchAssembler,
         options: ParquetOptions,
+        bare: bool,
     ) -> None:
         self.events: Counter[str] = Counter()
         self.left: Counter[str] = Counter()
@@ -222,6 +239,8 @@ class _RedriveFile:
         self._options = options
         self._seq = table["seq"].to_numpy()
         self._received_at = _nanoseconds(table["received_at"]).to_numpy()
+        self._items = _items(self._table)
+        self._bare = bare
 
     def run(self) -> None:
         stream = str(self._table["stream"][0].as_py())
@@ -231,7 +250,7 @@ class _RedriveFile:
         dead = 0
         try:
             for folder, type_, found, _ in rows.content:
-                names = batch.own_names if type_ is not None else OwnNames()
+                names = batch.own_names if type_ not in (None, OTHER) else batch.dead_letters.own_names
                 # Numbers of the redriven batch are places in the file.
                 places = found.column(names.seq).to_numpy()
                 if type_ is None:
@@ -258,6 +277,9 @@ class _RedriveFile:
         raws: list[Any] = self._table["raw"].to_pylist()
         reasons: list[Any] = self._table["reason"].to_pylist()
         errors: list[Any] = self._table["error"].to_pylist()
+        # An element of a message is decoded as the only one of another.
+        for i in np.flatnonzero(self._items.is_valid()) if self._bare else ():
+            raws[i] = b"[%b]" % raws[i]
         start = 0
         while start < len(raws):
             stop, size = start, 0
@@ -283,10 +305,13 @@ class _RedriveFile:
             yield f"{folder}/{name}", everything[names == name]
 
     def _restore(self, batch: pa.RecordBatch, names: OwnNames, places: Any) -> pa.RecordBatch:
-        """The rows with seq, epoch and received_at of their dead letters."""
+        """The rows with seq, epoch, received_at and item of their dead letters."""
         source = self._table.take(pa.array(places))
         columns = list(batch.columns)
         for own in ("seq", "epoch", "received_at"):
             i = batch.schema.get_field_index(getattr(names, own))
             columns[i] = source[own].combine_chunks().cast(batch.schema.field(i).type)
+        if names.item is not None:
+            i = batch.schema.get_field_index(names.item)
+            columns[i] = pc.coalesce(self._items.take(pa.array(places)), columns[i])
         return pa.RecordBatch.from_arrays(columns, schema=batch.schema)

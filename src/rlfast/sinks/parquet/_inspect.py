@@ -65,7 +65,7 @@ class StreamReport(msgspec.Struct, frozen=True):
     hole_list: tuple[tuple[int, int], ...]
     """First and last missing number of each hole, inclusive; the first `MAX_HOLES` of them."""
     duplicates: int
-    """Rows whose sequence number another row has, too."""
+    """Rows whose sequence number, and element of a message, another row has, too."""
 
 
 class UnreadableFile(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ class DatasetReport(msgspec.Struct, frozen=True):
 
     @property
     def healthy(self) -> bool:
-        """Whether all files can be read, and no sequence number occurs twice."""
+        """Whether all files can be read, and no message occurs twice."""
         return not self.unreadable and not any(stream.duplicates for stream in self.streams.values())
 
 
@@ -291,7 +291,7 @@ def _check_streams(out: Path, parts: Iterable[_Part]) -> tuple[dict[str, StreamR
     for stream, found in sorted(by_stream.items()):
         check = _SequenceCheck()
         for group in _overlapping(found):
-            check.add(_read_seqs(out, group, unreadable))
+            check.add(*_read_places(out, group, unreadable))
         if check.messages:
             reports[stream] = check.report()
     return reports, unreadable
@@ -311,18 +311,29 @@ def _overlapping(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
         yield group
 
 
-def _read_seqs(out: Path, parts: Iterable[_Part], unreadable: list[UnreadableFile]) -> Any:
+def _read_places(out: Path, parts: Iterable[_Part], unreadable: list[UnreadableFile]) -> tuple[Any, Any]:
+    """Sequence number of each row, sorted, and which element of its message it is; -1: the whole message."""
     import numpy as np
 
-    columns = []
+    seqs, items = [], []
     for part in parts:
+        name = "item" if part.folder == DEAD_LETTERS else part.stored.names.item
         try:
-            columns.append(_read_column(part.path, part.stored.names.seq).to_numpy())
+            seqs.append(_read_column(part.path, part.stored.names.seq).to_numpy())
+            if name is not None and name in part.schema.names:
+                items.append(_read_column(part.path, name).fill_null(-1).to_numpy())
+            else:
+                items.append(np.full(len(seqs[-1]), -1, np.int32))
         except _READ_ERRORS as error:
+            del seqs[len(items) :]
             unreadable.append(_unreadable(part.path, out, error))
-    seqs = np.concatenate(columns) if columns else np.zeros(0, np.int64)
-    seqs.sort(kind="stable")  # Runs that are sorted already: a merge.
-    return seqs
+    seq = np.concatenate(seqs) if seqs else np.zeros(0, np.int64)
+    item = np.concatenate(items) if items else np.zeros(0, np.int32)
+    if (item < 0).all():
+        seq.sort(kind="stable")  # Runs that are sorted already: a merge.
+        return seq, item
+    order = np.lexsort((item, seq))
+    return seq[order], item[order]
 
 
 class _SequenceCheck:
@@ -337,8 +348,8 @@ class _SequenceCheck:
         self._duplicates = 0
         self._list: list[tuple[int, int]] = []
 
-    def add(self, seqs: Any) -> None:
-        """Take the next sorted numbers, which lie behind those before."""
+    def add(self, seqs: Any, items: Any) -> None:
+        """Take the next sorted numbers, which lie behind those before, and elements of their messages."""
         import numpy as np
 
         if len(seqs) == 0:
@@ -348,7 +359,7 @@ class _SequenceCheck:
             self._last = self._first - 1
         self.messages += len(seqs)
         steps = np.diff(seqs, prepend=self._last)
-        self._duplicates += int((steps <= 0).sum())
+        self._duplicates += int(((steps == 0) & (np.diff(items, prepend=-2) == 0)).sum())
         after = np.flatnonzero(steps > 1)
         self._holes += len(after)
         self._missing += int((steps[after] - 1).sum())

@@ -186,7 +186,8 @@ def unify(files: Iterable[tuple[pa.Schema, OwnNames]]) -> UnifiedSchema:
         for key, field in zip(column_keys(schema, names), schema, strict=True):
             found.setdefault(key, []).append(field)
     keys = sorted(found, key=lambda key: (key[0] == "field", False) if key != EXTRA else (True, True))
-    names = own_names(name for kind, name in keys if kind == "field")
+    in_json = [name for kind, name in keys if kind == "field"]
+    names = own_names(in_json, splits=("own", "item") in found)
     wanted = [getattr(names, name) if kind == "own" else name for kind, name in keys]
     fields = []
     for key, name in zip(keys, distinct_names(wanted), strict=True):
