@@ -418,8 +418,7 @@ def test_a_stale_lock_is_taken_over(tmp_path: Path) -> None:
         assert json.loads((tmp_path / OWNER).read_text())["work"] == "the next one"
 
 
-# -- captures that begin where others ended
-# --------------------------------------------------------------------
+# -- captures that begin where others ended ------------------------------------------------------------------
 
 
 async def run(out: Path, *messages: bytes, **settings: Any) -> Any:

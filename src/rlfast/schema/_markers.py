@@ -72,11 +72,11 @@ EpochNanos: TypeAlias = Annotated[int | float | str, Meta(extra={"rlfast": "epoc
 
 
 def DecimalText(precision: int, scale: int) -> Any:  # noqa: N802 (stands where a type stands)
-    """A Decimal of at most `precision` digits, `scale` of them behind the point: ``price: DecimalText(18,
-    8)``.
+    """A Decimal of at most `precision` digits, `scale` of them behind the point.
 
-    JSON holds it as text or as a number. In columns it is a decimal128, or from 39 digits on a decimal256; a
-    value with more digits, before or behind the point, makes the event a dead letter. Nothing is rounded.
+    ``price: DecimalText(18, 8)``. JSON holds it as text or as a number. In columns it is a decimal128, or
+    from 39 digits on a decimal256; a value with more digits, before or behind the point, makes the event a
+    dead letter. Nothing is rounded.
 
     Raises:
         ValueError: `precision` is not from 1 to 76, or `scale` not from 0 to `precision`.

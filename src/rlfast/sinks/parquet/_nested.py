@@ -28,9 +28,7 @@ def _fields(kind: Any) -> list[Any]:
 
 
 def type_name(kind: Any) -> str:
-    """The type as text, without what readers can do without: names of items, and that a text is a
-    dictionary.
-    """
+    """The type as text, without what readers can do without: names of items, that a text is a dictionary."""
     if pa.types.is_dictionary(kind):
         return type_name(kind.value_type)
     if isinstance(kind, pa.JsonType):
