@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import duckdb
 import msgspec
@@ -20,6 +20,7 @@ from wsserver import Peer, frame, serve
 
 from rlfast import CaptureError, UUIDStr, connect
 from rlfast.capture import capture, compact, inspect_dataset, next_seq, redrive, resume
+from rlfast.schema import Int32, UInt32, UInt64
 from rlfast.schema._names import OwnNames, own_names
 from rlfast.sinks import ParquetOptions, ParquetSink
 from rlfast.sinks.parquet._layout import LONGEST_FOLDER
@@ -303,6 +304,8 @@ def test_changed_types_become_one_schema_where_that_loses_nothing(tmp_path: Path
     [
         (({"x": 1}, point(x=int)), ({"x": "a"}, point(x=str)), "column x is "),
         (({"x": 2**53 + 1}, point(x=int)), ({"x": 0.5}, point(x=float)), "column x: .*9007199254740993"),
+        (({"x": -1}, point(x=int)), ({"x": 2**64 - 1}, point(x=UInt64)), "column x: .*-1"),
+        (({"x": 2**63}, point(x=UInt64)), ({"x": 1}, point(x=int)), "column x: .*9223372036854775808"),
     ],
 )
 def test_what_would_lose_something_is_left(tmp_path: Path, first: Any, second: Any, reason: str) -> None:
@@ -315,6 +318,44 @@ def test_what_would_lose_something_is_left(tmp_path: Path, first: Any, second: A
     assert name == "Point"
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(text)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "type_"),
+    [
+        (int, Annotated[int, msgspec.Meta(ge=0)], pa.uint64()),
+        (UInt64, int, pa.int64()),
+        (UInt64, UInt32, pa.uint64()),
+        (Int32, UInt64, pa.uint64()),
+    ],
+)
+def test_integers_beside_unsigned_ones_become_what_the_newest_are(
+    tmp_path: Path, first: Any, second: Any, type_: Any
+) -> None:
+    """In every place; and a capture goes on with the newest type."""
+
+    def event(integer: Any) -> Any:
+        return point(x=integer, several=list[integer], by=dict[str, integer | None])
+
+    old, new = event(first), event(second)
+    rows = [
+        {"x": value, "several": [value, 0], "by": {"a": None, "b": value}} for value in (7, 2**31, 2**32 - 1)
+    ]
+    rows = rows[: 1 if first is Int32 else 3]
+    capture_all(tmp_path, payloads(*rows), old)
+    with pytest.raises(CaptureError, match="Point: x is .*int.* there and u?int.* now"):
+        capture_all(tmp_path, payloads(*rows), new)
+    capture_all(tmp_path, payloads(*rows), new, ParquetOptions(schema_change="allow"))
+    (changes,) = inspect_dataset(tmp_path).schemas.values()
+    assert [change.partition(" ")[0] for change in changes] == ["x", "several", "by"]
+    assert compact(tmp_path, unify=True).left == ()
+    table = pq.read_table(tmp_path / "type=Point", partitioning=None)
+    x, several, by = (table.schema.field(name).type for name in ("x", "several", "by"))
+    assert (x, several.value_type, by.item_type) == (type_, type_, type_)
+    assert [dict(row, by=dict(row["by"])) for row in table.select(list(rows[0])).to_pylist()] == rows * 2
+    if type_ == pa.uint64() and second is not UInt32:
+        capture_all(tmp_path, payloads({"x": 2**64 - 1, "several": [], "by": {}}), new)
+        assert inspect_dataset(tmp_path).schemas == {}
 
 
 def test_partitions_move_with_their_names(tmp_path: Path) -> None:
@@ -333,7 +374,7 @@ def test_partitions_move_with_their_names(tmp_path: Path) -> None:
 
 ARROW = st.sampled_from(
     [
-        *(pa.int64(), pa.int32(), pa.uint32(), pa.float64(), pa.utf8(), pa.bool_()),
+        *(pa.int64(), pa.int32(), pa.uint32(), pa.uint64(), pa.float64(), pa.utf8(), pa.bool_()),
         *(pa.timestamp("us", "UTC"), pa.timestamp("ns", "UTC")),
         *(pa.dictionary(pa.int32(), pa.utf8()), pa.list_(pa.utf8())),
     ]

@@ -173,9 +173,9 @@ def unlike_files(
 def unify(files: Iterable[tuple[pa.Schema, OwnNames]]) -> UnifiedSchema:
     """Return the schema that all files, the newest last, can be converted to without a loss.
 
-    Columns that some files do not have are null there; integers become int64, or float64 beside floats
-    (`convert` refuses an integer that float64 does not hold); times get the finest unit; UUIDs beside text
-    become text.
+    Columns that some files do not have are null there; integers become int64, or uint64 where the newest file
+    has that, or float64 beside floats (`convert` refuses an integer that has no place there); times get the
+    finest unit; UUIDs beside text become text.
 
     Raises:
         UnlikeColumnsError: a column has types that do not go together.
@@ -198,6 +198,7 @@ def unify(files: Iterable[tuple[pa.Schema, OwnNames]]) -> UnifiedSchema:
 
 
 def _common(name: str, types: list[Any]) -> Any:
+    """The type that all of them, the newest first, become."""
     first = types[0]
     if all(kind == first for kind in types):
         return first
@@ -206,8 +207,8 @@ def _common(name: str, types: list[Any]) -> Any:
     if all(type_name(kind) == type_name(first) for kind in plain):
         return first
     if all(map(pa.types.is_integer, plain)):
-        if pa.uint64() not in plain:
-            return pa.int64()
+        unsigned = first == pa.uint64() or all(map(pa.types.is_unsigned_integer, plain))
+        return pa.uint64() if unsigned and pa.uint64() in plain else pa.int64()
     elif all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in plain):
         return pa.float64()
     elif all(map(pa.types.is_timestamp, plain)):
