@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import polars
+import pytest
 from streams import FakeTiming
 from wsserver import BINARY, TEXT, Peer, frame, serve
 
 import rlfast
 from rlfast import ConnectionOptions
 from rlfast.capture import CaptureOptions, capture
+from rlfast.sinks import ParquetOptions, ParquetSink
 
 GOOD = b'{"type":"heartbeat","timestamp":"t"}'
 UUID = b"0b4f6a2e-3c1d-4f5a-9b8c-7d6e5f4a3b2c"
@@ -89,3 +92,26 @@ async def test_messages_of_other_kinds_are_kept_as_they_are(tmp_path: Path) -> N
     ]
     texts = [text.encode() for text in table["json"].to_list()]
     assert texts == [*OTHER[:4], b'"pong"']
+
+
+@pytest.mark.parametrize("partition_by", [None, "hour"])
+async def test_arrays_without_an_element_are_kept(
+    tmp_path: Path, partition_by: Literal["hour"] | None
+) -> None:
+    """And a batch may have nothing else."""
+
+    async def only(peer: Peer) -> None:
+        await peer.write(frame(b"[]"), frame(b" [ ] "))
+        await peer.close(1000)
+
+    async with serve(only) as server:
+        ws = rlfast.connect(server.url, type=list[rlfast.AgentEvent], backoff=None)
+        sink = ParquetSink(tmp_path / "events", ParquetOptions(partition_by=partition_by))
+        summary = await capture(ws, sink)
+    assert (summary.events, summary.dead_letters, summary.error) == (0, 0, None)
+    (path,) = (tmp_path / "events" / "_other").rglob("*.parquet")
+    columns = ["seq", "item", "reason", "json"]
+    assert polars.read_parquet(path, hive_partitioning=False, columns=columns).rows() == [
+        (0, None, "an empty array", "[]"),
+        (1, None, "an empty array", " [ ] "),
+    ]

@@ -5,6 +5,7 @@ The compiled decoder takes the usual event, and msgspec decodes the rest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -42,6 +43,18 @@ _DEAD_LETTERS = (
 
 
 _OTHER = (Column("reason", kinds.UTF8), Column("json", kinds.JSON))
+
+
+def _split_some(reference: Reference) -> Callable[[Any], list[bytes]]:
+    """What splits a message, where one without events is to be in a table all the same."""
+
+    def split(payload: Any) -> list[bytes]:
+        events = reference.split(payload)
+        if not events:
+            raise NoEventError("an empty array")
+        return events
+
+    return split
 
 
 def own_columns(names: OwnNames, *, nullable_item: bool = False) -> tuple[Column, ...]:
@@ -148,7 +161,7 @@ class BatchAssembler:
             self._dead_letters,
             self._refuse,
             DeadLetter,
-            reference.split if plan.splits else None,
+            (_split_some(reference) if other else reference.split) if plan.splits else None,
         )
 
     def _refuse(self, error: Exception, raw: bytes) -> DeadLetter | OtherMessage:

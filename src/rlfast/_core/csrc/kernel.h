@@ -272,8 +272,9 @@ static int rl_array_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
         return rl_undo_rows(d);
     }
     p = rl_skip_space(p + 1);
+    /* Without an element it is a message of another kind, or none at all. */
     if (*p == ']')
-        return p + 1 == end ? RL_TAKEN : RL_FALLBACK;
+        return RL_FALLBACK;
     for (;;) {
         p = rl_inner_event(d, p, in, arrival, item++);
         if (p == NULL || p >= end)
