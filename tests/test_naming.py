@@ -58,6 +58,7 @@ def test_no_name_of_ours_is_that_of_a_field(fields: list[str]) -> None:
 def test_the_later_of_two_names_that_differ_in_case_gets_a_number() -> None:
     assert distinct_names(["t", "T", "p"]) == ["t", "T_1", "p"]
     assert distinct_names(["T", "t", "T_1", "tt"]) == ["T", "t_2", "T_1", "tt"]
+    assert distinct_names(["", "_1", "a"]) == ["_2", "_1", "a"]
 
 
 @given(NAMES)

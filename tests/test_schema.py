@@ -452,6 +452,19 @@ def test_a_type_that_holds_itself_is_json_inside_itself() -> None:
     assert batch.dead_letters.num_rows == 1
 
 
+@pytest.mark.parametrize("key", ['a"', "a\\b", "\0", "new\nline"])
+def test_a_key_that_is_no_name_of_a_field(key: str) -> None:
+    """Keys of a TypedDict may be what fields of a msgspec.Struct may not."""
+    odd = TypedDict("odd", {key: int, "b": int})  # type: ignore[misc]
+    assert plan_of(odd).kind is kinds.JSON
+    batch = assemble(
+        msgspec.defstruct("Row", [("odd", odd)]), [msgspec.json.encode({"odd": {key: 1, "b": 2}})]
+    )
+    assert batch["Row"]["odd"].tolist() == [msgspec.json.encode({key: 1, "b": 2}).decode()]
+    with pytest.raises(UnsupportedFieldError, match="odd has the key"):
+        compile_plan(odd)
+
+
 def test_nesting_is_bounded() -> None:
     annotation: Any = int
     for _ in range(100):

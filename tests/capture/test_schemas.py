@@ -168,8 +168,17 @@ def test_names_that_differ_in_case_are_told_and_numbered(
 
     with caplog.at_level(logging.WARNING, "rlfast.capture"):
         capture_all(tmp_path, payloads({"t": 1, "T": 2, "p": 0.5}), Trade)
-    assert "fields of Trade differ in case only; as columns T is T_1" in caplog.text
+    assert "fields of Trade have other names as columns: T is T_1" in caplog.text
     assert duckdb.sql(f"select t, T_1, p from '{tmp_path}/type=Trade/*.parquet'").fetchall() == [(1, 2, 0.5)]
+
+
+def test_an_empty_name_is_a_number(tmp_path: Path) -> None:
+    """DuckDB reads no file with a struct all of whose fields have empty names."""
+    inside = msgspec.defstruct("Inside", [("i", int, msgspec.field(name=""))])
+    event = msgspec.defstruct("Event", [("e", inside), ("i", list[inside], msgspec.field(name=""))])  # type: ignore[valid-type]
+    capture_all(tmp_path, payloads({"e": {"": 1}, "": [{"": 2}]}), event)
+    read = duckdb.sql(f"select e, _1 from '{tmp_path}/type=Event/*.parquet'").fetchall()
+    assert read == [({"_1": 1}, [{"_1": 2}])]
 
 
 def test_a_capture_says_when_ours_step_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ kept as the JSON text that it is.
 from __future__ import annotations
 
 import enum
+import re
 import types
 import typing
 from typing import Annotated, Any, Union
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Union
 import msgspec
 from msgspec import inspect
 
+from rlfast.errors import UnsupportedFieldError
 from rlfast.schema import kinds
 from rlfast.schema._defaults import Default, default_of
 from rlfast.schema._limits import Limits, limits_of, only_msgspec_can_check
@@ -24,6 +26,9 @@ __all__ = ["STRUCTS", "Accepts", "Column", "column_of", "loosened", "struct_colu
 
 MAX_DEPTH = 32
 """Levels of columns inside a column; what is deeper is JSON text."""
+
+_NO_NAME = re.compile(r'["\\\x00-\x1f]')
+"""What a key of a TypedDict may have, and a field of a struct, as which it is decoded, may not."""
 
 
 class Accepts(enum.IntFlag):
@@ -336,9 +341,21 @@ def _takes_others(cls: type[enum.Enum]) -> bool:
 
 
 def struct_column(info: Any, name: str, depth: int = 0, around: tuple[Any, ...] = ()) -> Column | None:
-    """The column of a struct, with one child for each field; None if it holds itself, or nothing."""
+    """The column of a struct, with one child for each field; None: it is JSON text.
+
+    It is if it holds itself, or nothing, or a key that is no name.
+
+    Raises:
+        UnsupportedFieldError: the event itself has such a key.
+    """
     cls = info.cls
-    if cls in around or not info.fields:
+    odd = next((field.encode_name for field in info.fields if _NO_NAME.search(field.encode_name)), None)
+    if odd is not None and not depth:
+        raise UnsupportedFieldError(
+            f"{cls.__name__} has the key {odd!r}: no column has a quote, a backslash or a control character "
+            "in its name"
+        )
+    if cls in around or not info.fields or odd is not None:
         return None if depth else _struct(info, name, (), False)
     children = field_columns(info, depth + 1, (*around, cls))
     return _struct(info, name, children, True)

@@ -6,7 +6,7 @@ Two rules, applied to every table and folder that rlfast writes:
   ``rlfast_``: beside a field ``seq`` our column is ``rlfast_seq``, beside a field ``type`` the folders are
   ``rlfast_type=…``. It holds for all tables of a union, so that a column has one meaning in all of them.
 - **Files have no two names that differ in case only**, because DuckDB and Spark do not tell them apart: the
-  later one gets ``_1``, ``_2``, …, as DuckDB itself would have it. See `distinct_names`.
+  later one gets ``_1``, ``_2``, …, as DuckDB itself would have it; nor an empty one. See `distinct_names`.
 
 Names are compared without regard to case for both.
 """
@@ -76,7 +76,8 @@ def own_names(fields: Iterable[str], *, splits: bool = False) -> OwnNames:
 def distinct_names(names: Iterable[str]) -> list[str]:
     """Return the names, in order, with a number behind those that differ from an earlier one in case only.
 
-    ``["t", "T", "p"]`` gives ``["t", "T_1", "p"]``.
+    And behind one that is empty, because DuckDB takes a struct with no other name for a tuple, and fails.
+    ``["t", "T", ""]`` gives ``["t", "T_1", "_1"]``.
     """
     wanted = list(names)
     taken = {name.lower() for name in wanted}
@@ -84,7 +85,7 @@ def distinct_names(names: Iterable[str]) -> list[str]:
     found = []
     for name in wanted:
         number, free = 0, name
-        while free.lower() in used or (number and free.lower() in taken):
+        while not free or free.lower() in used or (number and free.lower() in taken):
             number += 1
             free = f"{name}_{number}"
         used.add(free.lower())

@@ -93,7 +93,7 @@ def with_leaves(array: Any, convert: Callable[[Any], Any]) -> Any:
 
 
 def distinct_type(kind: Any) -> Any:
-    """The type with names in its structs that do not differ in case only."""
+    """The type with names in its structs as files have them: none is empty, and none differs in case only."""
     if pa.types.is_list(kind):
         return pa.list_(kind.value_field.with_type(distinct_type(kind.value_type)))
     if pa.types.is_map(kind):

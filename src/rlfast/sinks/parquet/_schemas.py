@@ -87,7 +87,7 @@ def check_columns(dataset: DatasetFolder, decoding: Decoding, options: ParquetOp
         pairs = zip(table.column_names, columns, strict=True)
         renamed = [f"{field} is {column}" for field, column in pairs if field != column]
         if renamed:
-            _log.warning("fields of %s differ in case only; as columns %s", name, ", ".join(renamed))
+            _log.warning("fields of %s have other names as columns: %s", name, ", ".join(renamed))
     own = {new for table in tables.values() for new in msgspec.structs.astuple(table.own_names) if new}
     stepped = sorted(own - {"item", *msgspec.structs.astuple(OwnNames())})
     if stepped:
