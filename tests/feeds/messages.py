@@ -729,3 +729,138 @@ S["jupyter"] = [
         1,
     )
 ]
+
+# 16 Nostr: arrays whose first element is the tag; an event inside, with tags as arrays of any length
+ne = {"id": "ab" * 32, "pubkey": "cd" * 32, "created_at": 1700000001, "kind": 1, "sig": "ef" * 64}
+S["nostr"] = [
+    J(m)
+    for m in [
+        ["EVENT", "s1", {**ne, "tags": [], "content": "gm \U0001f31e\n\t"}],
+        ["EVENT", "s1", {**ne, "tags": [["e", "ff" * 32, "wss://relay", "reply"], ["p"], []], "content": ""}],
+        ["EVENT", "s1", {**ne, "kind": 30023, "tags": [["d", ""]], "content": "x" * 3000, "new": 1}, "more"],
+        ["EOSE", "s1"],
+        ["OK", "ab" * 32, True, ""],
+        ["OK", "ab" * 32, False, "duplicate: already have this event"],
+        ["OK", "ab" * 32, True],
+        ["COUNT", "s2", {"count": 238}],
+    ]
+]
+
+# 17 Discord gateway: an integer is the tag, and `d` is of another type in each
+S["discord"] = [
+    J(m)
+    for m in [
+        {"t": None, "s": None, "op": 10, "d": {"heartbeat_interval": 41250, "_trace": ["[]"]}},
+        {"op": 11},
+        {"op": 11, "d": None},
+        {
+            "t": "MESSAGE_CREATE",
+            "s": 3,
+            "op": 0,
+            "d": {"id": "1199", "content": "\U0001f44b", "author": {"bot": True}},
+        },
+        {"t": "RESUMED", "s": 9, "op": 0, "d": None},
+        {"op": 9, "d": False},
+        {"op": 1, "d": 251},
+        {"op": 1, "d": None},
+    ]
+]
+
+# 18 GitHub webhooks, forwarded: keys that may be absent
+gu = {"login": "octo", "id": 1}
+S["github"] = [
+    J(m)
+    for m in [
+        {
+            "action": "opened",
+            "issue": {
+                "number": 1,
+                "title": "Bug \U0001f41e",
+                "user": gu,
+                "labels": [],
+                "created_at": "2024-05-01T10:00:00Z",
+                "closed_at": None,
+            },
+        },
+        {
+            "action": "closed",
+            "issue": {
+                "number": 2,
+                "title": "",
+                "user": None,
+                "labels": [{"name": "bug", "color": "f00"}, {"name": "x", "default": True}],
+                "created_at": "2024-05-01T12:00:00+02:00",
+                "closed_at": "2024-05-02T00:00:00.5Z",
+                "assignees": [{**gu, "site_admin": False, "type": "User"}],
+            },
+            "changes": {"title": {"from": "x"}, "number": {"from": 3}},
+            "sender": gu,
+        },
+    ]
+]
+
+# 19 OpenSky: rows as arrays, with nulls, of which the last element is a later addition
+S["opensky"] = [
+    J(m)
+    for m in [
+        {
+            "time": 1458564121,
+            "states": [
+                ["3c6444", "DLH9LF  ", 1458564120, 6.1546, False, None],
+                ["a", None, 1, None, True, [1, 2], 7],
+            ],
+        },
+        {"time": 1458564131, "states": None},
+        {"time": 1458564141.7, "states": []},
+    ]
+]
+
+# 20 sensors behind an MQTT bridge: everything optional, numbers that are texts at times
+S["sensors"] = [
+    '{"sensorId":"s","value":null}',
+    '{"sensorId":"\u00e9","value":-0.0,"raw":"AAEC/w==","quality":0,"sampledAt":"1969-12-31T23:59:59.999999",'
+    '"lasted":"PT1H0.5S","day":"2024-02-29","at":"23:59:59.5","serial":"NaN","number":"NaN","level":100,'
+    '"total":18446744073709551615,"odd value":1e300,"tags":["a","b"],"position":[1,2.5,null],'
+    '"history":{"1":1.5,"-2":0}}',
+    '{"sensorId":"s","value":5e-324,"sampledAt":"2024-01-01T00:00:00+14:00","lasted":"-P1D",'
+    '"serial":12345678901234567890123,"number":7,"at":"10:00:00-05:00"}',
+    '{"sensorId":"s","value":1,"serial":null,"tags":[],"position":null,"new":{"a":[1]}}',
+    '{"status":"offline"}',
+]
+
+# 21 Polymarket: arrays of tagged objects, empty ones too; ids of 76 digits
+pid = "6581861" + "1" * 69
+S["polymarket"] = [
+    J(m)
+    for m in [
+        [
+            {
+                "event_type": "book",
+                "asset_id": pid,
+                "bids": [{"price": ".48", "size": "30"}, {"price": "0.49", "size": "20"}],
+                "asks": [],
+                "timestamp": "1757908892351",
+            }
+        ],
+        [],
+        [
+            {
+                "event_type": "last_trade_price",
+                "asset_id": pid,
+                "price": "0.456",
+                "side": "BUY",
+                "fee_rate_bps": "0",
+                "timestamp": "1750428146322",
+            },
+            {"event_type": "tick_size_change", "asset_id": pid},
+            {
+                "event_type": "last_trade_price",
+                "asset_id": pid,
+                "price": "0.456789",
+                "side": "SELL",
+                "fee_rate_bps": "-5",
+                "timestamp": 1750428146322,
+            },
+        ],
+    ]
+]
