@@ -99,18 +99,18 @@ cdef inline PyObject* _zone(uint64_t packed) noexcept:
 
 cdef PyObject* _moment(const Token* token) noexcept:
     """A new datetime or time; see token_values.h for what the bits mean."""
-    cdef int64_t date = token.of.integer >> 40
-    cdef int64_t clock = token.of.integer & 0xFFFFFFFFFF
-    cdef int micros = <int>(clock % 1000000)
-    cdef int seconds = <int>(clock // 1000000)
+    cdef uint64_t bits = <uint64_t>token.of.integer
+    cdef int hour = <int>(bits >> 32 & 31)
+    cdef int minute = <int>(bits >> 26 & 63)
+    cdef int second = <int>(bits >> 20 & 63)
+    cdef int micros = <int>(bits & 0xFFFFF)
     cdef PyObject* zone = _zone(token.size)
     if zone == NULL:
         return NULL
     if token.kind == RL_TOKEN_TIME:
-        return _time(seconds // 3600, seconds // 60 % 60, seconds % 60, micros, zone)
+        return _time(hour, minute, second, micros, zone)
     return _datetime(
-        <int>(date >> 9), <int>(date >> 5 & 15), <int>(date & 31),
-        seconds // 3600, seconds // 60 % 60, seconds % 60, micros, zone)
+        <int>(bits >> 49), <int>(bits >> 45 & 15), <int>(bits >> 40 & 31), hour, minute, second, micros, zone)
 
 
 cdef PyObject* _uuid(const Token* token) noexcept:

@@ -56,18 +56,21 @@ RL_INLINE int rl_read_clock(const uint8_t *p, const uint8_t *end, int digits, rl
         return 0;
     p += 8;
     if (p < end && *p == '.') {
+        static const int64_t powers[RL_NANO_DIGITS + 1] =
+            {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
         const uint8_t *first = ++p;
-        int n = 0;
-        for (; p < end && rl_is_digit(*p) && n < digits; n++)
-            clock->fraction = 10 * clock->fraction + (*p++ - '0');
+        uint64_t fraction = 0;
+        p = rl_digits(p, end, &fraction);
         if (p == first)
             return 0;
-        for (; n < digits; n++)
-            clock->fraction *= 10;
-        if (p < end && rl_is_digit(*p))
-            clock->fraction += *p >= '5';
-        while (p < end && rl_is_digit(*p))
-            p++;
+        if (RL_LIKELY(p - first <= digits))
+            clock->fraction = (int64_t)fraction * powers[digits - (p - first)];
+        else {
+            int n;
+            for (n = 0; n < digits; n++)
+                clock->fraction = 10 * clock->fraction + (first[n] - '0');
+            clock->fraction += first[n] >= '5';
+        }
     }
     clock->has_zone = p < end;
     if (p == end || *p == 'Z' || *p == 'z')
