@@ -3,7 +3,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from cpython.object cimport PyObject
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 from rlfast._core.plan cimport RL_TOKEN_ASCII, Token
 
@@ -15,9 +15,11 @@ cdef extern from "csrc/string_table.h" nogil:
     Digest rl_digest_text(const uint8_t* text, size_t n, uint64_t seed, const uint8_t* begin)
     uint32_t rl_spread(Digest digest, const uint64_t* seed, int shift)
 
+cdef extern from "csrc/new_objects.h":
+    PyObject* rl_new_ascii(const uint8_t* text, size_t n) noexcept
+
 cdef extern from "Python.h":
     void* PyUnicode_DATA(PyObject* text)
-    PyObject* PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)   # new, or NULL with an exception set
     void _incref "Py_INCREF"(PyObject* o)
     void _xdecref "Py_XDECREF"(PyObject* o)
 
@@ -52,13 +54,9 @@ cdef PyObject* odd_text(const Token* token) noexcept
 
 cdef inline PyObject* new_text(const Token* token) noexcept:
     """A new reference to the str of a token, which is a text; NULL with an exception set."""
-    cdef PyObject* made
     if token.kind != RL_TOKEN_ASCII or token.size < 2:
         return odd_text(token)
-    made = PyUnicode_New(<Py_ssize_t>token.size, 127)
-    if made != NULL:
-        memcpy(PyUnicode_DATA(made), token.of.text, token.size)
-    return made
+    return rl_new_ascii(token.of.text, token.size)
 
 
 cdef inline void _keep(Recent* slot, Digest digest, const Token* token, PyObject* made) noexcept:
