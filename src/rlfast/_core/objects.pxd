@@ -16,7 +16,9 @@ cdef extern from "csrc/string_table.h" nogil:
     uint32_t rl_spread(Digest digest, const uint64_t* seed, int shift)
 
 cdef extern from "csrc/new_objects.h":
+    # Each returns a new reference, or NULL with an exception set.
     PyObject* rl_new_ascii(const uint8_t* text, size_t n) noexcept
+    PyObject* rl_new_list(size_t n) noexcept
 
 cdef extern from "Python.h":
     void* PyUnicode_DATA(PyObject* text)

@@ -5,7 +5,7 @@ cimport cython
 from cpython.object cimport PyTypeObject
 from libc.stdint cimport uint32_t
 
-from rlfast._core.objects cimport LONG, field_text, field_texts, new_text
+from rlfast._core.objects cimport LONG, field_text, field_texts, new_text, rl_new_list
 from rlfast._core.plan cimport (
     RL_TOKEN_ABSENT, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_FALSE, RL_TOKEN_INTEGER, RL_TOKEN_JSON, RL_TOKEN_LIST,
     RL_TOKEN_LISTED, RL_TOKEN_MAP, RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_STRUCT, RL_TOKEN_TRUE, RL_TOKEN_UTF8,
@@ -181,11 +181,10 @@ cdef class StructDecoder(ObjectDecoder):
         cdef Py_ssize_t i
         cdef const Token* item = token.of.inside
         cdef PyObject* value
-        cdef PyObject* made = PyList_New(n)
-        if made == NULL or n == 0:
-            return made
         # It grows with its items, because the code of others may see it.
-        Py_SET_SIZE(made, 0)
+        cdef PyObject* made = rl_new_list(<size_t>n)
+        if made == NULL:
+            return NULL
         for i in range(n):
             value = _made(self, node.item, item)
             if value == NULL:

@@ -7,7 +7,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from rlfast._core.columns cimport Buffer, StringTable, random_seed, table_add, table_clear, table_free
-from rlfast._core.objects cimport new_text, recent_texts, text_object
+from rlfast._core.objects cimport new_text, recent_texts, rl_new_list, text_object
 from rlfast._core.plan cimport (
     Field, KernelEntry, RL_FOLLOWERS, RL_MAX_DEPTH, RL_TOKEN_ARRAY, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_INTEGER,
     RL_TOKEN_KEY, RL_TOKEN_NEW_KEY, RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_OBJECT, RL_TOKEN_OPEN_ARRAY,
@@ -24,7 +24,6 @@ cdef extern from "Python.h":
     # Each returns a new reference, or NULL with an exception set.
     PyObject* PyLong_FromLongLong(long long value)
     PyObject* PyFloat_FromDouble(double value)
-    PyObject* PyList_New(Py_ssize_t size)
     PyObject* PyDict_New()
     int PyList_SetSlice(PyObject* items, Py_ssize_t low, Py_ssize_t high, PyObject* replacement)
     const Py_ssize_t PY_SSIZE_T_MAX
@@ -34,6 +33,7 @@ cdef extern from "Python.h":
     PyObject* PyDict_SetDefault(PyObject* mapping, PyObject* key, PyObject* value)
     Py_ssize_t PyObject_Hash(PyObject* o)
     void PyList_SET_ITEM(PyObject* items, Py_ssize_t index, PyObject* item)
+    void Py_SET_SIZE(PyObject* o, Py_ssize_t size)
     void _incref "Py_INCREF"(PyObject* o)
     void _decref "Py_DECREF"(PyObject* o)
     void _xdecref "Py_XDECREF"(PyObject* o)
@@ -62,11 +62,12 @@ cdef struct Outside:
 
 cdef PyObject* _list_of(const Token* values, size_t n) noexcept:
     """A new list that takes over the references, or NULL with an exception set; then they stay where they are."""
-    cdef PyObject* made = PyList_New(<Py_ssize_t>n)
+    cdef PyObject* made = rl_new_list(n)
     cdef size_t i
     if made != NULL:
         for i in range(n):
             PyList_SET_ITEM(made, <Py_ssize_t>i, <PyObject*>values[i].of.object)
+        Py_SET_SIZE(made, <Py_ssize_t>n)
     return made
 
 

@@ -60,4 +60,27 @@ static inline PyObject *rl_new_ascii(const uint8_t *text, size_t n)
 #endif
 }
 
+/* An empty list with room for n items, to be written from the first on, with Py_SET_SIZE behind each. */
+static inline PyObject *rl_new_list(size_t n)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject *made = PyList_New((Py_ssize_t)n);
+    if (made != NULL)
+        Py_SET_SIZE(made, 0);
+    return made;
+#else
+    PyObject *made = PyList_New(0), **items;
+    if (made == NULL || n == 0)
+        return made;
+    items = (PyObject **)PyMem_Malloc(n * sizeof *items);
+    if (items == NULL) {
+        Py_DECREF(made);
+        return PyErr_NoMemory();
+    }
+    ((PyListObject *)made)->ob_item = items;
+    ((PyListObject *)made)->allocated = (Py_ssize_t)n;
+    return made;
+#endif
+}
+
 #endif
