@@ -49,14 +49,24 @@ cdef class RecentTexts:
     cdef void clear(self) noexcept
 
 
+cdef PyObject* one_character[128]   # of ASCII; owned, and never freed
+
 cdef RecentTexts recent_texts()
 cdef RecentTexts field_texts()
 cdef PyObject* odd_text(const Token* token) noexcept
 
 
+cdef inline PyObject* single(const Token* token) noexcept:
+    """A new reference to the str of a text of one byte."""
+    _incref(one_character[token.of.text[0]])
+    return one_character[token.of.text[0]]
+
+
 cdef inline PyObject* new_text(const Token* token) noexcept:
     """A new reference to the str of a token, which is a text; NULL with an exception set."""
-    if token.kind != RL_TOKEN_ASCII or token.size < 2:
+    if token.size == 1:
+        return single(token)
+    if token.kind != RL_TOKEN_ASCII or token.size == 0:
         return odd_text(token)
     return rl_new_ascii(token.of.text, token.size)
 
@@ -76,6 +86,8 @@ cdef inline PyObject* text_object(RecentTexts recent, const Token* token, const 
     cdef Digest digest
     cdef Recent* slot
     cdef PyObject* made
+    if token.size == 1:
+        return single(token)
     if token.size > SHORT:
         return new_text(token)
     digest = rl_digest_text(token.of.text, token.size, 0, begin)
@@ -97,6 +109,8 @@ cdef inline PyObject* field_text(RecentTexts recent, const Token* token, const u
     cdef Digest digest
     cdef Recent* slot
     cdef PyObject* made
+    if token.size == 1:
+        return single(token)
     if token.size > LONG or (token.size > SHORT and token.kind != RL_TOKEN_ASCII):
         return new_text(token)
     if luck[0] < 0:

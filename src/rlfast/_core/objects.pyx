@@ -5,13 +5,25 @@ cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 
 from rlfast._core.columns cimport random_seed
-from rlfast._core.plan cimport RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, rl_unescape_all
+from rlfast._core.plan cimport RL_TOKEN_ESCAPED, rl_unescape_all
 
 cdef extern from "Python.h":
     # Each returns a new reference, or NULL with an exception set.
-    PyObject* PyUnicode_FromKindAndData(int kind, const void* data, Py_ssize_t size)
+    PyObject* PyUnicode_FromOrdinal(int code)
     PyObject* PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
     PyObject* PyErr_NoMemory()
+
+
+cdef int _keep_single_characters() except -1:
+    cdef int code
+    for code in range(128):
+        one_character[code] = PyUnicode_FromOrdinal(code)
+        if one_character[code] == NULL:
+            raise MemoryError
+    return 0
+
+
+_keep_single_characters()
 
 
 cdef PyObject* odd_text(const Token* token) noexcept:
@@ -19,9 +31,6 @@ cdef PyObject* odd_text(const Token* token) noexcept:
     cdef const char* text = <const char*>token.of.text
     cdef PyObject* made
     cdef char* plain
-    if token.kind == RL_TOKEN_ASCII:
-        # Texts that short are kept by the interpreter.
-        return PyUnicode_FromKindAndData(1, text, <Py_ssize_t>token.size)
     if token.kind != RL_TOKEN_ESCAPED:
         return PyUnicode_DecodeUTF8(text, <Py_ssize_t>token.size, NULL)
     plain = <char*>PyMem_Malloc(token.size + 4)

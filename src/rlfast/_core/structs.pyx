@@ -5,7 +5,7 @@ cimport cython
 from cpython.object cimport PyTypeObject
 from libc.stdint cimport uint32_t
 
-from rlfast._core.objects cimport LONG, field_text, field_texts, new_text, rl_new_list
+from rlfast._core.objects cimport LONG, field_text, field_texts, new_text, rl_new_list, single
 from rlfast._core.plan cimport (
     RL_TOKEN_ABSENT, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_FALSE, RL_TOKEN_INTEGER, RL_TOKEN_JSON, RL_TOKEN_LIST,
     RL_TOKEN_LISTED, RL_TOKEN_MAP, RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_STRUCT, RL_TOKEN_TRUE, RL_TOKEN_UTF8,
@@ -83,6 +83,8 @@ cdef PyObject* _text(StructDecoder self, Node* node, const Token* token) noexcep
 cdef inline PyObject* _made(StructDecoder self, Node* node, const Token* token) noexcept:
     """`_value`, with fewer calls for what is frequent."""
     if token.kind == RL_TOKEN_ASCII:
+        if token.size == 1:
+            return single(token)
         if node.luck < 0 or token.size > LONG:
             # Nothing more is asked of field_text.
             node.luck += node.luck < 0
