@@ -2,7 +2,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from libc.string cimport memcmp
 
 from rlfast._core.plan cimport RL_TOKEN_ASCII, Token
@@ -19,6 +19,8 @@ cdef extern from "csrc/new_objects.h":
     # Each returns a new reference, or NULL with an exception set.
     PyObject* rl_new_ascii(const uint8_t* text, size_t n) noexcept
     PyObject* rl_new_list(size_t n) noexcept
+    PyObject* rl_new_untracked(PyTypeObject* type) noexcept
+    bint rl_is_plain_type(PyTypeObject* type) noexcept
 
 cdef extern from "Python.h":
     void* PyUnicode_DATA(PyObject* text)

@@ -47,6 +47,7 @@ cdef struct Shape:
     Node* nodes             # owned; one for each field but the tag
     uint32_t n_nodes
     bint collected          # whether the garbage collector knows such objects
+    bint is_plain           # see rl_is_plain_type
     PyObject* post_init     # callable, or NULL
 
 

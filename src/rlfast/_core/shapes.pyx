@@ -5,6 +5,7 @@ cimport cython
 from libc.stdlib cimport calloc, free
 
 from rlfast._core.columns cimport random_seed, table_add, table_free
+from rlfast._core.objects cimport rl_is_plain_type
 from rlfast._core.plan cimport Type
 
 cdef extern from "structmember.h":
@@ -155,6 +156,7 @@ cdef int _fill_shapes(Node* node, Types* types, object parts) except -1:
         if shape.made != MADE_FIXED_TUPLE and shape.made != MADE_TYPED_DICT:
             shape.type = <PyTypeObject*>part.made
             shape.collected = PyType_HasFeature(shape.type, Py_TPFLAGS_HAVE_GC)
+            shape.is_plain = rl_is_plain_type(shape.type)
         if part.post_init is not None:
             shape.post_init = <PyObject*>part.post_init
         shape.nodes = <Node*>calloc(<size_t>len(part.children) + 1, sizeof(Node))

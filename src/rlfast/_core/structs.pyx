@@ -5,7 +5,7 @@ cimport cython
 from cpython.object cimport PyTypeObject
 from libc.stdint cimport uint32_t
 
-from rlfast._core.objects cimport LONG, field_text, field_texts, new_text, rl_new_list, single
+from rlfast._core.objects cimport LONG, field_text, field_texts, new_text, rl_new_list, rl_new_untracked, single
 from rlfast._core.plan cimport (
     RL_TOKEN_ABSENT, RL_TOKEN_ASCII, RL_TOKEN_ESCAPED, RL_TOKEN_FALSE, RL_TOKEN_INTEGER, RL_TOKEN_JSON, RL_TOKEN_LIST,
     RL_TOKEN_LISTED, RL_TOKEN_MAP, RL_TOKEN_NULL, RL_TOKEN_NUMBER, RL_TOKEN_STRUCT, RL_TOKEN_TRUE, RL_TOKEN_UTF8,
@@ -26,6 +26,7 @@ cdef extern from "Python.h":
     bint PyType_HasFeature(PyTypeObject* type, unsigned long feature)
     bint PyTuple_CheckExact(PyObject* o)
     bint PyObject_GC_IsTracked(PyObject* o)
+    void PyObject_GC_Track(void* op)
     void PyObject_GC_UnTrack(void* op)
     PyObject* Py_None
     PyObject* Py_True
@@ -275,7 +276,7 @@ cdef class StructDecoder(ObjectDecoder):
         return made
 
     cdef PyObject* _struct(self, Shape* shape, const Token* tokens) noexcept:
-        cdef PyObject* made = _alloc(shape.type, 0)
+        cdef PyObject* made = rl_new_untracked(shape.type) if shape.is_plain else _alloc(shape.type, 0)
         cdef PyObject* value
         cdef Node* node = shape.nodes
         cdef uint32_t i
@@ -290,12 +291,15 @@ cdef class StructDecoder(ObjectDecoder):
             (<PyObject**>(<char*>made + node.offset))[0] = value
             holds = holds or _may_hold(value)
             node += 1
+        # As msgspec does: what holds no container cannot be part of a cycle.
+        if shape.is_plain:
+            if holds:
+                PyObject_GC_Track(made)
+        elif shape.collected and not holds:
+            PyObject_GC_UnTrack(made)
         if shape.post_init != NULL and self._call_post_init(shape.post_init, made) != 0:
             _decref(made)
             return NULL
-        if shape.collected and not holds:
-            # As msgspec does: what holds no container cannot be part of a cycle.
-            PyObject_GC_UnTrack(made)
         return made
 
     cdef int _call_post_init(self, PyObject* post_init, PyObject* made) noexcept:

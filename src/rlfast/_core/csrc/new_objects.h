@@ -83,4 +83,20 @@ static inline PyObject *rl_new_list(size_t n)
 #endif
 }
 
+/* Whether objects of a type that the garbage collector knows are made by rl_new_untracked. */
+static inline int rl_is_plain_type(PyTypeObject *type)
+{
+    return PyType_IS_GC(type) && type->tp_alloc == PyType_GenericAlloc && type->tp_itemsize == 0
+        && type->tp_dictoffset == 0 && type->tp_weaklistoffset == 0;
+}
+
+/* What PyType_GenericAlloc makes, but the garbage collector does not see it yet. */
+static inline PyObject *rl_new_untracked(PyTypeObject *type)
+{
+    PyObject *made = PyObject_GC_New(PyObject, type);
+    if (made != NULL)
+        memset(made + 1, 0, (size_t)type->tp_basicsize - sizeof *made);
+    return made;
+}
+
 #endif
