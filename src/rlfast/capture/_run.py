@@ -140,11 +140,8 @@ def _load(out: Path | Sink) -> Sink:
         importlib.import_module(f"rlfast.capture.{name}")
     if isinstance(out, Sink):
         return out
-    from rlfast.sinks.parquet._rows import RowMaker
     from rlfast.sinks.parquet._sink import ParquetSink
 
-    # For its first array pyarrow loads pandas, if that is installed, which may take seconds.
-    RowMaker("")
     return ParquetSink(out)
 
 

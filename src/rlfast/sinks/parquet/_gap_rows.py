@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
+from rlfast._core.columns import ColumnBuilder
+from rlfast.decode._batch import EventTable
+from rlfast.schema import kinds
+from rlfast.schema._columns import Column
 from rlfast.sinks.parquet._arrow import pa
 from rlfast.websocket._gaps import Gap
 
-__all__ = ["GAPS_SCHEMA", "gap_rows"]
-
-_TIME = pa.timestamp("ns", "UTC")
-
-_FIELDS: list[pa.Field[Any]] = [
-    pa.field("stream", pa.utf8(), nullable=False),
-    pa.field("epoch", pa.int64(), nullable=False),
-    pa.field("last_seq", pa.int64(), nullable=False),
-    pa.field("disconnected_at", _TIME, nullable=False),
-    pa.field("reconnected_at", _TIME),
-    pa.field("reason", pa.utf8(), nullable=False),
-    pa.field("close_code", pa.int32()),
-    pa.field("close_reason", pa.utf8()),
-    pa.field("attempts", pa.int64(), nullable=False),
-]
+__all__ = ["gap_rows"]
 
 # Integers are signed: Spark's and Delta's formats have no others.
-GAPS_SCHEMA = pa.schema(_FIELDS)
-"""Columns: the connection that was lost; the last message before the gap (-1: none); from when to when, with
-null where no connection followed in that run; see `rlfast.Gap` for the reasons."""
+_COLUMNS = (
+    Column("epoch", kinds.INT64),
+    Column("last_seq", kinds.INT64),
+    Column("disconnected_at", kinds.TIMESTAMP),
+    Column("reconnected_at", kinds.TIMESTAMP, nullable=True),
+    Column("reason", kinds.UTF8),
+    Column("close_code", kinds.INT32, nullable=True),
+    Column("close_reason", kinds.UTF8, nullable=True),
+    Column("attempts", kinds.INT64),
+)
 
 
 def gap_rows(stream: str, gaps: Iterable[Gap]) -> pa.RecordBatch:
-    """Return gaps as rows with `GAPS_SCHEMA`."""
-    rows = [
-        {
-            "stream": stream,
-            "epoch": gap.epoch,
-            "last_seq": gap.last_seq,
-            "disconnected_at": gap.disconnected_at,
-            "reconnected_at": gap.reconnected_at,
-            "reason": gap.reason,
-            "close_code": gap.close_code,
-            "close_reason": gap.close_reason,
-            "attempts": gap.attempts,
-        }
-        for gap in gaps
-    ]
-    return pa.RecordBatch.from_pylist(rows, schema=GAPS_SCHEMA)
+    """Return gaps as rows: the stream; the connection that was lost; the last message before the gap
+    (-1: none); from when to when, with null where no connection followed in that run; see `rlfast.Gap` for
+    the reasons.
+
+    They are made without `pyarrow.array`, which loads pandas where that is installed.
+    """
+    of_stream = ColumnBuilder(Column("stream", kinds.UTF8))
+    builders = [ColumnBuilder(column) for column in _COLUMNS]
+    for gap in gaps:
+        of_stream.push(stream)
+        for builder in builders:
+            builder.push(getattr(gap, builder.name))
+    columns = [builder.finish() for builder in (of_stream, *builders)]
+    return pa.record_batch(EventTable("_gaps", columns[0].length, columns))

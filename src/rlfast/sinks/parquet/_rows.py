@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from rlfast._core.columns import ColumnBuilder
+from rlfast.decode._batch import EventTable
+from rlfast.schema import kinds
+from rlfast.schema._columns import Column
 from rlfast.schema._names import OwnNames, distinct_names
 from rlfast.sinks._base import Rows
 from rlfast.sinks.parquet._arrow import pa
@@ -21,7 +25,7 @@ from rlfast.sinks.parquet._layout import DEAD_LETTERS, type_folder
 from rlfast.sinks.parquet._nested import distinct_type, retyped
 
 if TYPE_CHECKING:
-    from rlfast.decode._batch import EventBatch, EventTable
+    from rlfast.decode._batch import EventBatch
 
 __all__ = [
     "RowMaker",
@@ -80,8 +84,10 @@ class RowMaker:
 
     def __init__(self, stream: str) -> None:
         """Keep the name of the stream."""
-        self._stream = pa.array([stream], pa.utf8())
-        self._zeros = np.zeros(0, dtype=np.int32)
+        # Not `pyarrow.array`, which loads pandas where that is installed: a tenth of a second at least.
+        name = ColumnBuilder(Column("stream", kinds.CATEGORY, categories=(stream,)))
+        name.push(stream)
+        self._stream = pa.record_batch(EventTable("", 1, [name.finish()]))[0][0]
         self._schemas: dict[str | None, pa.Schema] = {}
 
     def make(
@@ -123,7 +129,7 @@ class RowMaker:
         # All files of a table have one schema, however the texts of a batch happened to be.
         batch = pa.record_batch(table.with_plain_text())
         columns: list[Any] = batch.columns
-        columns.insert(STREAM_COLUMN, self._stream_column(batch.num_rows))
+        columns.insert(STREAM_COLUMN, pa.repeat(self._stream, batch.num_rows))
         schema = self._schemas.get(type_)
         if schema is None:
             names = table.own_names
@@ -141,8 +147,3 @@ class RowMaker:
             )
         columns = [retyped(column, field.type) for column, field in zip(columns, schema, strict=True)]
         return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-    def _stream_column(self, rows: int) -> pa.DictionaryArray[Any, Any]:
-        if len(self._zeros) < rows:
-            self._zeros = np.zeros(rows, dtype=np.int32)
-        return pa.DictionaryArray.from_arrays(self._zeros[:rows], self._stream)
