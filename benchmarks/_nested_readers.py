@@ -71,8 +71,9 @@ class Columns:
             self.blocks.append(block)
 
     def __call__(self) -> None:
-        for _ in self.batches():
-            pass
+        for batch in self.batches():
+            # Before the next one is begun, as the C++ peer clears its columns.
+            del batch
 
     def batches(self) -> Iterator[EventBatch]:
         """Decode all messages once."""

@@ -525,6 +525,59 @@ def test_table_holds_exactly_the_rows_that_fit(rows: list[tuple[Any, ...]]) -> N
     assert builder.num_rows == 0
 
 
+# -- memory of batches that nobody reads any more --------------------------------------------------------
+
+
+def addresses(batch: pa.RecordBatch) -> dict[str, list[int]]:
+    """Of the offsets and values of each column; the bitmap of nulls comes first."""
+    buffers = {name: batch.column(name).buffers()[1:] for name in batch.schema.names}
+    return {name: [each.address for each in found if each is not None] for name, found in buffers.items()}
+
+
+def test_memory_of_a_batch_is_taken_again_once_it_is_dropped() -> None:
+    builder = events()
+    seen = []
+    for _ in range(6):
+        builder.reuse()
+        for seq in range(1000):
+            builder.push_row(row(), seq, 1, seq, '{"x":1}')
+        # Only now the one before it is dropped, so that two take turns.
+        batch = record_batch(builder)
+        seen.append(addresses(batch))
+    # The first ones are not yet as large as one of this size is expected to be.
+    assert seen[2] == seen[4] != seen[3] == seen[5]
+
+
+@given(
+    batches=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.none() | st.text(max_size=9), st.integers(1, 50)), max_size=90),
+            st.booleans(),
+        ),
+        max_size=6,
+    )
+)
+@settings(deadline=None, max_examples=100)
+def test_batches_that_are_held_stay_as_they_are_whatever_is_dropped(
+    batches: list[tuple[list[tuple[str | None, int]], bool]],
+) -> None:
+    attributes = ["id", "from_", "count", "tags"]
+    builder = TableBuilder("events", own_columns(OwnNames()), FIELDS, EXTRA, attributes, adaptive=True)
+    held = []
+    for runs, holds in batches:
+        values = [(text, count, [text or ""] * (count % 3)) for text, count in runs for _ in range(count)]
+        builder.reuse()
+        for seq, (text, count, tags) in enumerate(values):
+            builder.push_row(row(from_=text, count=count, tags=tags), seq, 1, seq)
+        batch = record_batch(builder)
+        if holds:
+            held.append((batch, values))
+    for batch, values in held:
+        columns = [batch.column(name).to_pylist() for name in ("from", "count", "tags")]
+        assert list(zip(*columns, strict=True)) == values
+        assert batch.column("seq").to_pylist() == list(range(len(values)))
+
+
 # -- dictionaries: fixed words, and text columns that adapt ----------------------------------------------
 
 LONG_TEXTS = st.sampled_from(

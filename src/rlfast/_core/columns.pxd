@@ -46,6 +46,8 @@ cdef extern from "csrc/column.h" nogil:
         int64_t length
         int64_t null_count
         int64_t capacity
+        int64_t expected
+        size_t expected_size
         Buffer validity
         Buffer offsets
         Buffer data
@@ -72,13 +74,22 @@ cdef uint64_t random_seed() except? 0
 cdef int check(int result) except -1
 
 
+cdef class SpareBuffer:
+    cdef Buffer buffer          # owned, freed in __dealloc__
+
+    cdef void leave(self, uint8_t* data, size_t capacity) noexcept
+    cdef void take(self, Buffer* buffer) noexcept
+
+
 cdef class OwnedBuffer:
     cdef:
-        uint8_t* data           # owned, freed in __dealloc__
+        uint8_t* data           # owned, left to `spare` or freed in __dealloc__
+        size_t capacity
+        SpareBuffer spare       #: SpareBuffer | None
         readonly Py_ssize_t nbytes
 
     @staticmethod
-    cdef OwnedBuffer adopt(Buffer* buffer, size_t size)
+    cdef OwnedBuffer adopt(Buffer* buffer, size_t size, SpareBuffer spare)
 
     @staticmethod
     cdef OwnedBuffer copy(const Buffer* buffer, size_t least)
@@ -115,6 +126,8 @@ cdef class ColumnBuilder:
         int _layout                         # that every batch starts with, and the encoding
         int _encoding
         int _declared
+        SpareBuffer _spare_offsets          # of batches that nobody reads any more
+        SpareBuffer _spare_data
         list _children                      #: list[ColumnBuilder]
         tuple _attributes                   #: tuple[str, ...], of a mirror, one for each child
         object _choices                     #: tuple[int, ...] | None
@@ -128,6 +141,7 @@ cdef class ColumnBuilder:
     cdef int append_nulls(self, int64_t count) except -1
     cdef int truncate(self, int64_t length) noexcept
     cdef void _begin(self) noexcept
+    cdef void reuse(self) noexcept
     cdef int _fix_strings(self, object categories) except -1
     cdef int _add_children(self, object spec) except -1
     cdef int _reserve_row(self) except -1

@@ -8,6 +8,9 @@ from rlfast.schema._columns import Column
 __pyx_capi__: dict[str, object]
 
 @final
+class SpareBuffer: ...
+
+@final
 class OwnedBuffer(Buffer):
     @property
     def nbytes(self) -> int: ...

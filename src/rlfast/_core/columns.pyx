@@ -57,23 +57,52 @@ cdef uint64_t random_seed() except? 0:
 
 
 @cython.final
+cdef class SpareBuffer:
+    """Memory of a batch that nobody reads any more, for the next one.
+
+    An allocator would give much of it back to the operating system, batch after batch, and to get it anew, page by
+    page, can take as long as decoding what is written there.
+    """
+
+    cdef void leave(self, uint8_t* data, size_t capacity) noexcept:
+        """Take over memory; the larger one is kept if there is some already."""
+        if self.buffer.capacity < capacity:
+            self.buffer.data, data = data, self.buffer.data
+            self.buffer.capacity = capacity
+        free(data)
+
+    cdef void take(self, Buffer* buffer) noexcept:
+        """Move the memory, if there is any, to a buffer that has none."""
+        if buffer.data == NULL:
+            buffer[0] = self.buffer
+            memset(&self.buffer, 0, sizeof(Buffer))
+
+    def __dealloc__(self):
+        free(self.buffer.data)
+
+
+@cython.final
+@cython.no_gc
 cdef class OwnedBuffer:
-    """Read-only bytes of a finished column. Owns its memory and frees it once no view of it lives."""
+    """Read-only bytes of a finished column. Owns its memory until no view of it lives."""
 
     @staticmethod
-    cdef OwnedBuffer adopt(Buffer* buffer, size_t size):
-        """Move the first `size` bytes out of `buffer`, which is empty afterwards."""
+    cdef OwnedBuffer adopt(Buffer* buffer, size_t size, SpareBuffer spare):
+        """Move the first `size` bytes out of `buffer`, which is empty afterwards; at last they are left to `spare`."""
         cdef OwnedBuffer owned = OwnedBuffer.__new__(OwnedBuffer)
         cdef uint8_t* shrunk
         if buffer.data == NULL:
             # A null pointer is not a valid buffer for every consumer, not even at length zero.
             check(rl_buffer_reserve(buffer, 1))
-        elif buffer.capacity - size > 4096 + size // 4:
+        elif buffer.capacity - size > 4096 + size // 2:
             # A realloc to a smaller size that fails leaves everything as it is.
             shrunk = <uint8_t*>realloc(buffer.data, size if size else 1)
             if shrunk != NULL:
                 buffer.data = shrunk
+                buffer.capacity = size if size else 1
         owned.data = buffer.data
+        owned.capacity = buffer.capacity
+        owned.spare = spare
         owned.nbytes = <Py_ssize_t>size
         memset(buffer, 0, sizeof(Buffer))
         return owned
@@ -85,10 +114,13 @@ cdef class OwnedBuffer:
         cdef int64_t zeros = 0
         memset(&own, 0, sizeof(Buffer))
         check(rl_buffer_append(&own, buffer.data, buffer.size) if buffer.size else rl_buffer_append(&own, &zeros, least))
-        return OwnedBuffer.adopt(&own, own.size)
+        return OwnedBuffer.adopt(&own, own.size, None)
 
     def __dealloc__(self):
-        free(self.data)
+        if self.spare is None:
+            free(self.data)
+        else:
+            self.spare.leave(self.data, self.capacity)
 
     def __len__(self):
         return self.nbytes
@@ -147,8 +179,8 @@ cdef class ColumnData:
                     self.validity.data if self.null_count else NULL,
                     <const int32_t*>self.dictionary.offsets.data, self.dictionary.data.data, &offsets, &data)
             check(result)
-            out.offsets = OwnedBuffer.adopt(&offsets, offsets.size)
-            out.data = OwnedBuffer.adopt(&data, data.size)
+            out.offsets = OwnedBuffer.adopt(&offsets, offsets.size, None)
+            out.data = OwnedBuffer.adopt(&data, data.size, None)
         finally:
             free(offsets.data)
             free(data.data)
@@ -179,6 +211,8 @@ cdef class ColumnBuilder:
         self._layout = self._declared = <int>kind.layout
         self._encoding = RL_PLAIN
         self._children = []
+        self._spare_offsets = SpareBuffer.__new__(SpareBuffer)
+        self._spare_data = SpareBuffer.__new__(SpareBuffer)
         self.column.width = <size_t>kind.width
         if kind.layout == RL_DICTIONARY:
             self._encoding = RL_STRING_TABLE if spec.categories is None else RL_FIXED
@@ -237,6 +271,14 @@ cdef class ColumnBuilder:
         if self._layout == RL_DICTIONARY:
             self.column.width = sizeof(int32_t)
         self.column.length = self.column.null_count = self.column.capacity = 0
+
+    cdef void reuse(self) noexcept:
+        """Before the first row: have the memory of a batch that nobody reads any more."""
+        if self.column.capacity == 0:
+            self._spare_offsets.take(&self.column.offsets)
+            self._spare_data.take(&self.column.data)
+            for builder in self._children:
+                (<ColumnBuilder>builder).reuse()
 
     def __dealloc__(self):
         free(self.column.validity.data)
@@ -423,8 +465,8 @@ cdef class ColumnBuilder:
         out.format = b"u"
         out.children = []
         out.length = self.strings.count
-        out.offsets = OwnedBuffer.adopt(&self.strings.offsets, self.strings.offsets.size)
-        out.data = OwnedBuffer.adopt(&self.strings.data, self.strings.data.size)
+        out.offsets = OwnedBuffer.adopt(&self.strings.offsets, self.strings.offsets.size, None)
+        out.data = OwnedBuffer.adopt(&self.strings.data, self.strings.data.size, None)
         table_clear(&self.strings)
         return out
 
@@ -439,6 +481,9 @@ cdef class ColumnBuilder:
             check(rl_column_reserve(c, 1))
             check(rl_make_plain(c, rows))
         check(rl_column_reserve(c, 1))
+        # The next batch is likely to be as large.
+        c.expected = rows + rows // 8
+        c.expected_size = c.data.size + c.data.size // 8 if c.layout == RL_BYTES else 0
         if c.layout == RL_CHILDREN:
             for builder in self._children:
                 child = <ColumnBuilder>builder
@@ -456,15 +501,15 @@ cdef class ColumnBuilder:
         if c.layout == RL_DICTIONARY:
             out.dictionary = self._dictionary()
         if c.null_count != 0:
-            out.validity = OwnedBuffer.adopt(&c.validity, <size_t>((rows + 7) >> 3))
+            out.validity = OwnedBuffer.adopt(&c.validity, <size_t>((rows + 7) >> 3), None)
         if rl_has_offsets(c):
-            out.offsets = OwnedBuffer.adopt(&c.offsets, <size_t>(rows + 1) * sizeof(int32_t))
+            out.offsets = OwnedBuffer.adopt(&c.offsets, <size_t>(rows + 1) * sizeof(int32_t), self._spare_offsets)
         if c.layout == RL_BYTES:
-            out.data = OwnedBuffer.adopt(&c.data, c.data.size)
+            out.data = OwnedBuffer.adopt(&c.data, c.data.size, self._spare_data)
         elif c.layout == RL_BITS:
-            out.data = OwnedBuffer.adopt(&c.data, <size_t>((rows + 7) >> 3))
+            out.data = OwnedBuffer.adopt(&c.data, <size_t>((rows + 7) >> 3), self._spare_data)
         elif c.width != 0:
-            out.data = OwnedBuffer.adopt(&c.data, <size_t>rows * c.width)
+            out.data = OwnedBuffer.adopt(&c.data, <size_t>rows * c.width, self._spare_data)
         if c.validity.data != NULL:
             # Nulls that were all taken back.
             free(c.validity.data)

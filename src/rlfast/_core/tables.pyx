@@ -59,6 +59,11 @@ cdef class TableBuilder:
         """The column of field number `index`."""
         return <ColumnBuilder>self._columns[self._n_own + index]
 
+    def reuse(self):
+        """Before the first row: have the memory of a batch that nobody reads any more."""
+        for column in self._columns:
+            (<ColumnBuilder>column).reuse()
+
     cdef void sync(self) noexcept:
         """Tell the columns about rows that the compiled decoder has added."""
         cdef uint32_t i

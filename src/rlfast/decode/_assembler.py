@@ -219,6 +219,9 @@ class BatchAssembler:
 
     def begin(self, spans: list[Span]) -> None:
         """Prepare to decode the spans, piece by piece, by `decoder`; `end` must follow."""
+        if self._first_seq < 0:
+            for builder in self._builders:
+                builder.reuse()
         self._spans = spans
         self.decoder.begin(spans)
 

@@ -40,6 +40,8 @@ typedef struct rl_column {
     int64_t length;     /* of a child: rows that it has; of a table's column: set from outside */
     int64_t null_count;
     int64_t capacity;   /* rows that there is room for */
+    int64_t expected;   /* rows of a child, and bytes of text, that room is made for at first: see rl_rows.expected */
+    size_t expected_size;
     rl_buffer validity; /* bitmap, least significant bit first; no memory until the first null */
     rl_buffer offsets;  /* int32, of RL_BYTES and RL_OFFSETS */
     rl_buffer data;     /* values, codes, bits, or bytes; `size` counts only where offsets point into it */
@@ -115,7 +117,7 @@ RL_INLINE int rl_grow_validity(rl_column *c, int64_t rows)
 /* Make room for `rows` rows in all; the column is as it was when that fails. Children get theirs when they are written. */
 RL_NOINLINE int rl_column_reserve(rl_column *c, int64_t rows)
 {
-    int first = c->offsets.data == NULL;
+    int first = c->capacity == 0;
     if (rows <= c->capacity)
         return RL_OK;
     if (c->validity.data != NULL && rl_grow_validity(c, rows) != RL_OK)
@@ -199,7 +201,11 @@ RL_NOINLINE int rl_put_nulls(rl_column *c, int64_t row, int64_t count)
 /* Before row `row` of a child is written: have it there, and the nulls that it lacks before it. */
 RL_NOINLINE int rl_catch_up(rl_column *c, int64_t row)
 {
-    int64_t rows = row + 1 > 2 * c->capacity ? row + 1 : 2 * c->capacity;
+    int64_t rows = 2 * c->capacity;
+    if (rows < row + 1)
+        rows = row + 1;
+    if (rows < c->expected)
+        rows = c->expected;
     if (row >= c->capacity && rl_column_reserve(c, rows > 64 ? rows : 64) != RL_OK)
         return RL_NO_MEMORY;
     if (rl_put_nulls(c, c->length, row - c->length) != RL_OK)
@@ -244,12 +250,24 @@ RL_INLINE void rl_put_integer(rl_column *c, int64_t row, uint64_t value)
     }
 }
 
+RL_NOINLINE int rl_grow_text(rl_column *c, size_t extra)
+{
+    size_t more = c->expected_size > c->data.size ? c->expected_size - c->data.size : 0;
+    return rl_buffer_grow(&c->data, more > extra ? more : extra);
+}
+
+/* Make room for `n` more bytes of text, and the slack. */
+RL_INLINE int rl_text_room(rl_column *c, size_t n)
+{
+    return RL_LIKELY(n + RL_TEXT_SLACK <= c->data.capacity - c->data.size) ? RL_OK : rl_grow_text(c, n + RL_TEXT_SLACK);
+}
+
 /* Bytes of text behind `data`, ended by an offset in `offsets[at]`. */
 RL_INLINE int rl_put_bytes(rl_column *c, int32_t *end, const uint8_t *text, size_t n, const uint8_t *text_end)
 {
     if (RL_UNLIKELY(c->data.size + n > INT32_MAX))
         return RL_TOO_BIG;
-    if (rl_buffer_reserve(&c->data, n + RL_TEXT_SLACK) != RL_OK)
+    if (rl_text_room(c, n) != RL_OK)
         return RL_NO_MEMORY;
     rl_copy_short(c->data.data + c->data.size, text, n, text_end);
     c->data.size += n;
@@ -288,20 +306,17 @@ RL_NOINLINE int rl_gather_text(
 /* Store the first `rows` rows of an adaptive column as plain text. It is as it was when memory fails. */
 RL_NOINLINE int rl_make_plain(rl_column *c, int64_t rows)
 {
-    rl_buffer offsets = {0}, data = {0};
-    int result = rl_gather_text(
-        (const int32_t *)c->data.data, rows, c->validity.data, (const int32_t *)c->strings->offsets.data,
-        c->strings->data.data, &offsets, &data);
-    if (result == RL_OK && rl_grow_to(&offsets, (size_t)(c->capacity + 1) * sizeof(int32_t)) != RL_OK)
-        result = RL_NO_MEMORY;
-    if (result != RL_OK) {
-        rl_buffer_free(&offsets);
-        rl_buffer_free(&data);
+    rl_buffer codes = {0};
+    int result = RL_NO_MEMORY;
+    /* The texts take the place of the codes. */
+    if (rl_buffer_append(&codes, c->data.data, (size_t)rows * sizeof(int32_t)) == RL_OK
+        && rl_grow_to(&c->offsets, (size_t)(c->capacity + 1) * sizeof(int32_t)) == RL_OK)
+        result = rl_gather_text(
+            (const int32_t *)codes.data, rows, c->validity.data, (const int32_t *)c->strings->offsets.data,
+            c->strings->data.data, &c->offsets, &c->data);
+    rl_buffer_free(&codes);
+    if (result != RL_OK)
         return result;
-    }
-    rl_buffer_free(&c->data);
-    c->data = data;
-    c->offsets = offsets;
     c->layout = RL_BYTES;
     c->encoding = RL_PLAIN;
     c->width = 0;

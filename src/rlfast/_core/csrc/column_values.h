@@ -141,7 +141,7 @@ RL_INLINE int rl_put_parsed(rl_decoder *d, const rl_field *f, int64_t row, rl_sp
     case RL_BASE64:
         if (text.size % 4 != 0)
             return 0;
-        if (rl_buffer_reserve(&f->column->data, text.size + RL_TEXT_SLACK) != RL_OK) {
+        if (rl_text_room(f->column, text.size) != RL_OK) {
             d->no_memory = 1;
             return 0;
         }
