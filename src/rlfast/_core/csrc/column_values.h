@@ -20,27 +20,27 @@ RL_INLINE const uint8_t *rl_take_text(
 }
 
 RL_NOINLINE const uint8_t *rl_slow_text_value(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const uint8_t *q, rl_input in)
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const uint8_t *q, const rl_input *in)
 {
     rl_input around;
     rl_span text;
-    p = rl_slow_string(d, p, q, in, &text, &around);
+    p = rl_slow_string(d, p, q, *in, &text, &around);
     return p == NULL ? NULL : rl_take_text(d, f, row, text.text, text.size, around, p);
 }
 
 RL_INLINE const uint8_t *rl_text_value(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
-    const uint8_t *q = rl_scan(++p, in);
-    if (RL_LIKELY(q < in.end && *q == '"'))
-        return rl_take_text(d, f, row, p, (size_t)(q - p), in, q + 1);
+    const uint8_t *q = rl_scan(++p, *in);
+    if (RL_LIKELY(q < in->end && *q == '"'))
+        return rl_take_text(d, f, row, p, (size_t)(q - p), *in, q + 1);
     return rl_slow_text_value(d, f, row, p, q, in);
 }
 
 /* JSON's null at p, where the field takes it; returns the place behind it. */
-RL_INLINE const uint8_t *rl_null_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_INLINE const uint8_t *rl_null_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
-    if (f->nullable && in.end - p >= 4 && memcmp(p, "null", 4) == 0)
+    if (f->nullable && in->end - p >= 4 && memcmp(p, "null", 4) == 0)
         return rl_checked(d, rl_put_null(f->column, row), p + 4);
     return NULL;
 }
@@ -65,23 +65,23 @@ RL_INLINE int rl_accepted(uint8_t accepts, const uint8_t *p, size_t n)
     return accepts & RL_ACCEPT_INTEGER;
 }
 
-static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, rl_input in);
+static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, const rl_input *in);
 
 /* Any JSON, kept as the text that it is. */
-RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     const uint8_t *after = f->n_parts != 0 ? rl_part_value(d, f, p, in) : NULL;
     int checked = after != NULL;
     if (!checked)
         after = rl_skip_value(d, p, in, RL_MAX_DEPTH);
     /* A container may have taken the last byte of the input. */
-    if (after == NULL || after >= in.end)
+    if (after == NULL || after >= in->end)
         return NULL;
     if (RL_UNLIKELY(*p == 'n') && f->nullable)
         return rl_checked(d, rl_put_null(f->column, row), after);
     if (!checked && !rl_accepted(f->accepts, p, (size_t)(after - p)))
         return NULL;
-    return rl_checked(d, rl_put_text(f->column, row, p, (size_t)(after - p), in), after);
+    return rl_checked(d, rl_put_text(f->column, row, p, (size_t)(after - p), *in), after);
 }
 
 /* A value that JSON has as a string: dates, numbers as text, and so on. Whether `text` is one. */
@@ -158,20 +158,20 @@ RL_INLINE int rl_put_parsed(rl_decoder *d, const rl_field *f, int64_t row, rl_sp
 }
 
 RL_NOINLINE const uint8_t *rl_parsed_value(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_input around;
     rl_span text;
     if (*p == '"') {
-        p = rl_string(d, p + 1, in, &text, &around);
+        p = rl_string(d, p + 1, *in, &text, &around);
         return p != NULL && rl_put_parsed(d, f, row, text, around) ? p : NULL;
     }
     if (f->kind == RL_DECIMAL_TEXT || f->kind == RL_DECIMAL128 || f->kind == RL_DECIMAL256) {
         text.text = p;
-        p = rl_skip_number(p, in.end);
+        p = rl_skip_number(p, in->end);
         if (p != NULL) {
             text.size = (size_t)(p - text.text);
-            return rl_put_parsed(d, f, row, text, in) ? p : NULL;
+            return rl_put_parsed(d, f, row, text, *in) ? p : NULL;
         }
         p = text.text;
     }
@@ -181,14 +181,14 @@ RL_NOINLINE const uint8_t *rl_parsed_value(
 /* Seconds, or parts of them, since 1970: as integer, number or text; the fraction is cut off, towards the past. A time
    that is not one of 64 bits in microseconds is none: readers of files have all times in these. */
 RL_NOINLINE const uint8_t *rl_epoch_value(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     int quoted = *p == '"', fraction = 0;
     int64_t integer;
     const int64_t most = f->kind == RL_EPOCH_SECONDS  ? INT64_MAX / 1000000
                          : f->kind == RL_EPOCH_MILLIS ? INT64_MAX / 1000
                                                       : INT64_MAX;
-    const uint8_t *q = rl_parse_int64(p + quoted, in.end, &integer);
+    const uint8_t *q = rl_parse_int64(p + quoted, in->end, &integer);
     if (q == NULL)
         return rl_null_value(d, f, row, p, in);
     if (integer > most || integer < -most)
@@ -208,7 +208,7 @@ RL_NOINLINE const uint8_t *rl_epoch_value(
 
 /* An integer that is not of 64 bits, or one of a few. */
 RL_NOINLINE const uint8_t *rl_integer_value(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     int64_t integer = 0;
     uint64_t unsigned_integer = 0;
@@ -216,14 +216,14 @@ RL_NOINLINE const uint8_t *rl_integer_value(
     if (*p == 'n')
         return rl_null_value(d, f, row, p, in);
     if (f->kind == RL_UINT64) {
-        p = rl_parse_uint64(p, in.end, &unsigned_integer);
+        p = rl_parse_uint64(p, in->end, &unsigned_integer);
         if (p == NULL || (f->limited
                 && (unsigned_integer < (uint64_t)f->int_min
                     || (f->multiple_of != 0 && unsigned_integer % (uint64_t)f->multiple_of != 0))))
             return NULL;
     }
     else {
-        p = rl_parse_int64(p, in.end, &integer);
+        p = rl_parse_int64(p, in->end, &integer);
         if (p == NULL || !rl_in_range(f, integer))
             return NULL;
         unsigned_integer = (uint64_t)integer;
@@ -237,13 +237,13 @@ RL_NOINLINE const uint8_t *rl_integer_value(
 }
 
 RL_NOINLINE const uint8_t *rl_float32_value(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     double number;
     float narrow;
     if (*p == 'n')
         return rl_null_value(d, f, row, p, in);
-    p = rl_parse_double(p, in.end, d->powers, &number);
+    p = rl_parse_double(p, in->end, d->powers, &number);
     if (p == NULL || !(number > -3.4e38 && number < 3.4e38)
         || (f->limited && !(number >= f->float_min && number <= f->float_max)))
         return NULL;

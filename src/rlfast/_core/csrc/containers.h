@@ -18,7 +18,7 @@ RL_INLINE int rl_in_bounds(const rl_field *f, int64_t items)
 
 /* The items of a list, the first of which, or the closing bracket, is at p; `kind` is that of the items. */
 RL_INLINE const uint8_t *rl_items(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in, int kind, rl_path *here)
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in, int kind, rl_path *here)
 {
     const rl_field *item = f->item;
     rl_column *child = item->column;
@@ -34,7 +34,7 @@ RL_INLINE const uint8_t *rl_items(
             /* These two are decided here, because they are most. */
             if (kind == RL_UTF8 && RL_LIKELY(*p == '"'))
                 p = rl_text_value(d, item, at, p, in);
-            else if (kind == RL_UUID && RL_LIKELY(*p == '"' && in.end - p >= 38 && p[37] == '"'))
+            else if (kind == RL_UUID && RL_LIKELY(*p == '"' && in->end - p >= 38 && p[37] == '"'))
                 p = rl_parse_uuid(p + 1, rl_uuid_place(child, at)) ? p + 38 : NULL;
             else
                 p = rl_value(d, NULL, item, at, p, in);
@@ -56,18 +56,18 @@ RL_INLINE const uint8_t *rl_items(
     return p;
 }
 
-RL_NOINLINE const uint8_t *rl_text_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_NOINLINE const uint8_t *rl_text_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     return rl_items(d, f, row, p, in, RL_UTF8, NULL);
 }
 
-RL_NOINLINE const uint8_t *rl_uuid_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_NOINLINE const uint8_t *rl_uuid_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     return rl_items(d, f, row, p, in, RL_UUID, NULL);
 }
 
 /* Items that may hold unknown fields, whose path is kept. */
-RL_NOINLINE const uint8_t *rl_other_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+RL_NOINLINE const uint8_t *rl_other_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_path name = {d->path, {NULL, 0}, 0}, here = {&name, {NULL, 0}, 0};
     if (f->key != NULL)
@@ -80,7 +80,7 @@ RL_NOINLINE const uint8_t *rl_other_list(rl_decoder *d, const rl_field *f, int64
     return p;
 }
 
-static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     if (RL_UNLIKELY(*p != '['))
         return rl_null_value(d, f, row, p, in);
@@ -89,7 +89,7 @@ static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t ro
         : f->item->kind == RL_UUID ? rl_uuid_list(d, f, row, p, in)
         : rl_other_list(d, f, row, p, in);
     /* The input's last byte closes the event, and is not the list's. */
-    return p != NULL && p < in.end ? p : NULL;
+    return p != NULL && p < in->end ? p : NULL;
 }
 
 /* -- maps: the entries are a struct of key and value ---------------------------------------------------------------- */
@@ -134,7 +134,7 @@ RL_NOINLINE int rl_distinct_keys(rl_decoder *d, const rl_column *keys, int64_t f
     return 1;
 }
 
-static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_column *entries = f->column->children[0], *keys = entries->children[0];
     rl_path here = {d->path, {NULL, 0}, 0};
@@ -150,7 +150,7 @@ static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row
             const uint8_t *start = p + 1;
             if (RL_UNLIKELY(*p != '"' || at == INT32_MAX))
                 return NULL;
-            p = rl_string(d, start, in, &key, &around);
+            p = rl_string(d, start, *in, &key, &around);
             if (p == NULL)
                 return NULL;
             if (rl_ready(entries, at) != RL_OK || rl_ready(keys, at) != RL_OK)
@@ -187,15 +187,15 @@ static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row
 /* -- structs -------------------------------------------------------------------------------------------------------- */
 
 /* The type of the object whose members are from p on, by its tag, which is not the first one; NULL: to be asked. */
-RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const uint8_t *p, rl_input in)
+RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const uint8_t *p, const rl_input *in)
 {
     /* Without the colon, before which there may be spaces. */
     size_t name_size = types->tag_key.key_size - 1;
     rl_input around;
     rl_span name;
-    while (p < in.end && *p == '"') {
-        int is_tag = (size_t)(in.end - p) > name_size && rl_same(p, types->tag_key.key, name_size);
-        p = rl_string(d, p + 1, in, &name, &around);
+    while (p < in->end && *p == '"') {
+        int is_tag = (size_t)(in->end - p) > name_size && rl_same(p, types->tag_key.key, name_size);
+        p = rl_string(d, p + 1, *in, &name, &around);
         if (p == NULL)
             return NULL;
         p = rl_skip_space(p);
@@ -203,9 +203,9 @@ RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const ui
             return NULL;
         p = rl_skip_space(p + 1);
         if (is_tag)
-            return rl_read_tag(types, p, in);
+            return rl_read_tag(types, p, *in);
         p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
-        if (p == NULL || p >= in.end)
+        if (p == NULL || p >= in->end)
             return NULL;
         p = rl_skip_space(p);
         if (*p != ',')
@@ -217,7 +217,7 @@ RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const ui
 
 /* An array's elements to the fields of type t, in their order, from number `n` on. */
 RL_INLINE const uint8_t *rl_elements(
-    rl_decoder *d, const rl_type *t, int64_t row, const uint8_t *p, rl_input in, uint64_t object, uint32_t n, int to)
+    rl_decoder *d, const rl_type *t, int64_t row, const uint8_t *p, const rl_input *in, uint64_t object, uint32_t n, int to)
 {
     rl_path here = {d->path, {NULL, 0}, 0};
     uint32_t i = 0;
@@ -272,10 +272,10 @@ RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t
     start->n = 0;
     p = rl_skip_space(p + 1);
     if (types->has_tag) {
-        int first = types->is_array || rl_match(p, start->in, &types->tag_key);
+        int first = types->is_array || rl_match(p, *start->in, &types->tag_key);
         if (first && !types->is_array)
             p = rl_skip_space(p + types->tag_key.key_size);
-        t = first ? rl_read_tag(types, p, start->in) : rl_find_type(d, types, p, start->in);
+        t = first ? rl_read_tag(types, p, *start->in) : rl_find_type(d, types, p, start->in);
         if (t == NULL)
             return NULL;
         if (first) {
@@ -289,12 +289,11 @@ RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t
     return RL_UNLIKELY(t->always_fallback) ? NULL : t;
 }
 
-static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_start start;
     rl_type *t;
     start.in = in;
-    start.around = NULL;
     t = rl_begin_struct(d, f->types, p, &start);
     if (RL_UNLIKELY(t == NULL))
         return NULL;
@@ -313,7 +312,7 @@ static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t 
 }
 
 /* What an envelope has inside, into the row of the table. */
-static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_path name = {d->path, rl_name_of(f), 0}, here = {&name, {NULL, 0}, d->item};
     int is_list = f->accepts == RL_ACCEPT_ARRAY;
@@ -327,7 +326,6 @@ static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t r
     if (*p != (f->types->is_array ? '[' : '{'))
         return NULL;
     start.in = in;
-    start.around = NULL;
     t = rl_begin_struct(d, f->types, p, &start);
     if (t == NULL)
         return NULL;
@@ -335,7 +333,7 @@ static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t r
     p = f->types->is_array ? rl_elements(d, t, row, start.p, in, start.object, start.n, RL_TO_ROW)
         : rl_members(d, t, row, NULL, start, RL_TO_ROW);
     d->path = name.outer;
-    if (p == NULL || p >= in.end)
+    if (p == NULL || p >= in->end)
         return NULL;
     if (is_list) {
         d->element = p;
@@ -345,7 +343,7 @@ static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t r
 }
 
 /* The value at p, which only one of the parts of JSON text can check; returns the place behind it. */
-static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, rl_input in)
+static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, const rl_input *in)
 {
     const rl_field *part = f->parts, *end = part + f->n_parts;
     int n_unknown = d->n_unknown;
@@ -367,7 +365,7 @@ static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint
 }
 
 /* Values that are not decided in rl_value. */
-static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_path here = {d->path, {NULL, 0}, 0};
     uint8_t open = '{';
@@ -412,7 +410,7 @@ static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t 
     }
     p = f->kind == RL_MAP ? rl_map_value(d, f, row, p, in) : rl_struct_value(d, f, row, p, in);
     d->path = here.outer;
-    return p != NULL && p < in.end ? p : NULL;
+    return p != NULL && p < in->end ? p : NULL;
 }
 
 #endif

@@ -6,12 +6,12 @@
 
 #include "column_values.h"
 
-static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in);
-static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, rl_input in);
+static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
+static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
 
 /* Write the value at p at row `row`; returns the place behind it. */
 RL_INLINE const uint8_t *rl_value(
-    rl_decoder *d, const rl_type *t, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_type *t, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     int64_t integer;
     double number;
@@ -19,7 +19,7 @@ RL_INLINE const uint8_t *rl_value(
     case RL_UUID:
         if (RL_UNLIKELY(*p != '"'))
             break;
-        if (in.end - p < 38 || p[37] != '"' || !rl_parse_uuid(p + 1, rl_uuid_place(f->column, row)))
+        if (in->end - p < 38 || p[37] != '"' || !rl_parse_uuid(p + 1, rl_uuid_place(f->column, row)))
             return NULL;
         return p + 38;
     case RL_UTF8:
@@ -30,7 +30,7 @@ RL_INLINE const uint8_t *rl_value(
     case RL_INT64:
         if (RL_UNLIKELY(*p == 'n'))
             break;
-        p = rl_parse_int64(p, in.end, &integer);
+        p = rl_parse_int64(p, in->end, &integer);
         if (p == NULL || !rl_in_range(f, integer))
             return NULL;
         rl_put_int64(f->column, row, integer);
@@ -38,17 +38,17 @@ RL_INLINE const uint8_t *rl_value(
     case RL_FLOAT64:
         if (RL_UNLIKELY(*p == 'n'))
             break;
-        p = rl_parse_double(p, in.end, d->powers, &number);
+        p = rl_parse_double(p, in->end, d->powers, &number);
         if (p == NULL || (f->limited && !(number >= f->float_min && number <= f->float_max)))
             return NULL;
         rl_put_double(f->column, row, number);
         return p;
     case RL_BOOL:
-        if (in.end - p >= 4 && memcmp(p, "true", 4) == 0) {
+        if (in->end - p >= 4 && memcmp(p, "true", 4) == 0) {
             rl_set_bit(&f->column->data, row, 1);
             return p + 4;
         }
-        if (in.end - p >= 5 && memcmp(p, "false", 5) == 0) {
+        if (in->end - p >= 5 && memcmp(p, "false", 5) == 0) {
             rl_set_bit(&f->column->data, row, 0);
             return p + 5;
         }
@@ -56,7 +56,7 @@ RL_INLINE const uint8_t *rl_value(
     case RL_LIST:
         return rl_list_value(d, f, row, p, in);
     case RL_TAG:
-        return rl_match(p, in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
+        return rl_match(p, *in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
     default:
         return rl_nested_value(d, f, row, p, in);
     }
@@ -65,7 +65,7 @@ RL_INLINE const uint8_t *rl_value(
 
 /* The same for a child, which counts the row. */
 RL_INLINE const uint8_t *rl_child_value(
-    rl_decoder *d, const rl_type *t, const rl_field *f, int64_t row, const uint8_t *p, rl_input in)
+    rl_decoder *d, const rl_type *t, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     if (f->column == NULL)
         return rl_value(d, t, f, row, p, in);
@@ -125,7 +125,7 @@ static uint8_t *rl_write_path(uint8_t *out, const rl_path *path)
  * Where the event is not that object, or the name begins with a slash, a pointer stands for the name. Without a name
  * it is an element, and the path is all. */
 RL_NOINLINE const uint8_t *rl_keep_unknown(
-    rl_decoder *d, rl_span name, uint64_t object, const uint8_t *p, rl_input in)
+    rl_decoder *d, rl_span name, uint64_t object, const uint8_t *p, const rl_input *in)
 {
     const uint8_t *value = p;
     const rl_path *path;
@@ -143,7 +143,7 @@ RL_NOINLINE const uint8_t *rl_keep_unknown(
             return NULL;
     p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
     /* An unknown value may end with a bracket, and take the last one of the input. */
-    if (p == NULL || p >= in.end)
+    if (p == NULL || p >= in->end)
         return NULL;
     if (d->n_unknown == 0)
         d->unknown.size = 0;
@@ -203,7 +203,8 @@ RL_NOINLINE int rl_fill_absent(rl_decoder *d, const rl_type *t, int64_t row, uin
             break;
         case RL_ABSENT_DEFAULT:
             in = rl_input_of(f->default_json, f->default_json + f->default_size + 1);
-            p = child ? rl_child_value(d, t, f, row, f->default_json, in) : rl_value(d, t, f, row, f->default_json, in);
+            p = child ? rl_child_value(d, t, f, row, f->default_json, &in)
+                : rl_value(d, t, f, row, f->default_json, &in);
             if (p != f->default_json + f->default_size)
                 return RL_FALLBACK;
             break;

@@ -60,25 +60,28 @@ RL_INLINE int rl_trim(const uint8_t **p, const uint8_t **end, uint8_t open, uint
 }
 
 /* The type of the event in [p, end), and where its members, or elements, begin; NULL: to be asked. */
-RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_start *start)
+RL_INLINE rl_type *rl_begin_event(
+    rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_input *in, rl_start *start)
 {
     rl_types *types = &d->root;
     rl_type *t = types->types;
     if (RL_UNLIKELY(types->is_array)) {
         if (!rl_trim(&p, &end, '[', ']'))
             return NULL;
-        start->in = rl_input_of(p, end);
+        *in = rl_input_of(p, end);
+        start->in = in;
         return rl_begin_struct(d, types, p, start);
     }
     if (RL_UNLIKELY(!rl_trim(&p, &end, '{', '}')))
         return NULL;
-    start->in = rl_input_of(p, end);
+    *in = rl_input_of(p, end);
+    start->in = in;
     start->n = 0;
     p = rl_skip_space(p + 1);
     start->object = ++d->event;
-    if (types->has_tag && RL_LIKELY(rl_match(p, start->in, &types->tag_key))) {
+    if (types->has_tag && RL_LIKELY(rl_match(p, *in, &types->tag_key))) {
         p = rl_skip_space(p + types->tag_key.key_size);
-        t = rl_read_tag(types, p, start->in);
+        t = rl_read_tag(types, p, *in);
         if (RL_UNLIKELY(t == NULL))
             return NULL;
         p += t->tag_value.key_size;
@@ -88,7 +91,7 @@ RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t
     }
     else {
         if (types->has_tag) {
-            t = rl_guess_type(types, p, start->in);
+            t = rl_guess_type(types, p, *in);
             if (t == NULL)
                 return NULL;
         }
@@ -102,25 +105,25 @@ RL_INLINE rl_type *rl_begin_event(rl_decoder *d, const uint8_t *p, const uint8_t
 RL_INLINE int rl_event_token(rl_decoder *d, const uint8_t *p, const uint8_t *end)
 {
     rl_token *token = rl_take_tokens(d, 1), *tokens;
+    rl_input in;
     rl_start start;
     rl_type *t;
-    start.around = &start.in;
     if (RL_UNLIKELY(d->value != NULL)) {
         int open = d->value->kind == RL_MAP ? '{' : '[';
         if (!rl_trim(&p, &end, (uint8_t)open, (uint8_t)(open + 2)))
             return 0;
-        start.in = rl_input_of(p, end);
-        return (open == '{' ? rl_map_token : rl_list_token)(d, d->value, token, p, &start.in) == end;
+        in = rl_input_of(p, end);
+        return (open == '{' ? rl_map_token : rl_list_token)(d, d->value, token, p, &in) == end;
     }
-    t = rl_begin_event(d, p, end, &start);
+    t = rl_begin_event(d, p, end, &in, &start);
     if (RL_UNLIKELY(t == NULL))
         return 0;
     tokens = rl_struct_tokens(d, &d->root, t, token);
     if (RL_UNLIKELY(tokens == NULL))
         return 0;
     if (RL_UNLIKELY(d->root.is_array))
-        return rl_element_tokens(d, t, tokens, start.p, &start.in) == start.in.end;
-    return rl_members(d, t, 0, tokens, start, RL_TO_TOKENS) == start.in.end;
+        return rl_element_tokens(d, t, tokens, start.p, &in) == in.end;
+    return rl_members(d, t, 0, tokens, start, RL_TO_TOKENS) == in.end;
 }
 
 /* See rl_reader. */
@@ -211,17 +214,17 @@ static int rl_undo_rows(rl_decoder *d)
 
 RL_INLINE int rl_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
 {
+    rl_input in;
     rl_start start;
     rl_type *t;
     int64_t row;
-    start.around = NULL;
-    t = rl_begin_event(d, p, end, &start);
+    t = rl_begin_event(d, p, end, &in, &start);
     if (RL_UNLIKELY(t == NULL))
         return RL_FALLBACK;
     row = rl_begin_row(d, t);
     if (RL_UNLIKELY(row < 0))
         return RL_FALLBACK;
-    if (RL_UNLIKELY(rl_members(d, t, row, NULL, start, RL_TO_ROW) != start.in.end)
+    if (RL_UNLIKELY(rl_members(d, t, row, NULL, start, RL_TO_ROW) != in.end)
         || RL_UNLIKELY(rl_end_row(d, t, row, arrival, 0) != RL_TAKEN))
         return rl_undo_row(t->rows, row);
     return RL_TAKEN;
@@ -229,7 +232,7 @@ RL_INLINE int rl_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, cons
 
 /* An event somewhere in a message that is an array, or that is one itself; NULL: to be asked. */
 static const uint8_t *rl_inner_event(
-    rl_decoder *d, const uint8_t *p, rl_input in, const rl_arrival *arrival, int64_t item)
+    rl_decoder *d, const uint8_t *p, const rl_input *in, const rl_arrival *arrival, int64_t item)
 {
     rl_types *types = &d->root;
     rl_start start;
@@ -238,7 +241,6 @@ static const uint8_t *rl_inner_event(
     if (*p != (types->is_array ? '[' : '{'))
         return NULL;
     start.in = in;
-    start.around = NULL;
     t = rl_begin_struct(d, types, p, &start);
     if (t == NULL)
         return NULL;
@@ -267,7 +269,7 @@ static int rl_array_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     in = rl_input_of(p, end);
     rl_keep_rows(d);
     if (!d->splits) {
-        if (rl_inner_event(d, p, in, arrival, 0) == end)
+        if (rl_inner_event(d, p, &in, arrival, 0) == end)
             return RL_TAKEN;
         return rl_undo_rows(d);
     }
@@ -276,7 +278,7 @@ static int rl_array_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     if (*p == ']')
         return RL_FALLBACK;
     for (;;) {
-        p = rl_inner_event(d, p, in, arrival, item++);
+        p = rl_inner_event(d, p, &in, arrival, item++);
         if (p == NULL || p >= end)
             break;
         p = rl_skip_space(p);
@@ -294,7 +296,7 @@ static int rl_array_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
 }
 
 /* What is inside of the envelope that begins at p, an event or an array of them; NULL: to be asked. */
-static const uint8_t *rl_find_inside(rl_decoder *d, const uint8_t *p, rl_input in)
+static const uint8_t *rl_find_inside(rl_decoder *d, const uint8_t *p, const rl_input *in)
 {
     uint32_t level;
     for (level = 0; level < d->n_events_at; level++) {
@@ -304,10 +306,10 @@ static const uint8_t *rl_find_inside(rl_decoder *d, const uint8_t *p, rl_input i
         if (*p != '{')
             return NULL;
         p = rl_skip_space(p + 1);
-        while (!rl_match(p, in, wanted)) {
+        while (!rl_match(p, *in, wanted)) {
             if (*p != '"')
                 return NULL;
-            p = rl_string(d, p + 1, in, &name, &around);
+            p = rl_string(d, p + 1, *in, &name, &around);
             if (p == NULL)
                 return NULL;
             p = rl_skip_space(p);
@@ -317,7 +319,7 @@ static const uint8_t *rl_find_inside(rl_decoder *d, const uint8_t *p, rl_input i
             if (name.size == wanted->key_size - 3 && rl_same(name.text, wanted->key + 1, name.size))
                 goto found;
             p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
-            if (p == NULL || p >= in.end)
+            if (p == NULL || p >= in->end)
                 return NULL;
             p = rl_skip_space(p);
             if (*p != ',')
@@ -332,13 +334,12 @@ found:;
 
 /* The envelope at p, of type `outer`, with the event at `event`, into a row; NULL: to be asked. */
 static const uint8_t *rl_envelope_row(
-    rl_decoder *d, rl_type *outer, const uint8_t *p, const uint8_t *event, rl_input in, const rl_arrival *arrival)
+    rl_decoder *d, rl_type *outer, const uint8_t *p, const uint8_t *event, const rl_input *in, const rl_arrival *arrival)
 {
     rl_start start;
     rl_type *t;
     int64_t row;
     start.in = in;
-    start.around = NULL;
     if (*event != (outer->events->is_array ? '[' : '{'))
         return NULL;
     t = rl_begin_struct(d, outer->events, event, &start);
@@ -363,30 +364,31 @@ static const uint8_t *rl_envelope_row(
 static int rl_envelope_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
 {
     const uint8_t *event;
+    rl_input in;
     rl_start start;
     rl_type *outer;
     if (!rl_trim(&p, &end, '{', '}'))
         return RL_FALLBACK;
-    start.in = rl_input_of(p, end);
-    start.around = NULL;
+    in = rl_input_of(p, end);
+    start.in = &in;
     outer = rl_begin_struct(d, &d->root, p, &start);
     if (outer == NULL)
         return RL_FALLBACK;
     rl_keep_rows(d);
     d->item = 0;
     if (outer->events == NULL)
-        return rl_inner_event(d, p, start.in, arrival, 0) == end ? RL_TAKEN : rl_undo_rows(d);
-    event = rl_find_inside(d, p, start.in);
+        return rl_inner_event(d, p, &in, arrival, 0) == end ? RL_TAKEN : rl_undo_rows(d);
+    event = rl_find_inside(d, p, &in);
     if (event == NULL)
         return RL_FALLBACK;
     if (!d->splits)
-        return rl_envelope_row(d, outer, p, event, start.in, arrival) == end ? RL_TAKEN : rl_undo_rows(d);
+        return rl_envelope_row(d, outer, p, event, &in, arrival) == end ? RL_TAKEN : rl_undo_rows(d);
     d->array = event;
-    d->array_end = *event == '[' ? rl_skip_value(d, event, start.in, RL_MAX_DEPTH) : NULL;
+    d->array_end = *event == '[' ? rl_skip_value(d, event, &in, RL_MAX_DEPTH) : NULL;
     if (d->array_end == NULL || d->array_end >= end)
         return RL_FALLBACK;
     event = rl_skip_space(event + 1);
-    while (*event != ']' && rl_envelope_row(d, outer, p, event, start.in, arrival) == end) {
+    while (*event != ']' && rl_envelope_row(d, outer, p, event, &in, arrival) == end) {
         d->item++;
         event = rl_skip_space(d->element);
         if (*event != ',')
@@ -418,7 +420,7 @@ static int rl_value_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     if (row < 0)
         return RL_FALLBACK;
     in = rl_input_of(d->items.data, d->items.data + d->items.size);
-    if (rl_value(d, t, t->fields, row, in.begin, in) != in.end - 1 || rl_end_row(d, t, row, arrival, 0) != RL_TAKEN)
+    if (rl_value(d, t, t->fields, row, in.begin, &in) != in.end - 1 || rl_end_row(d, t, row, arrival, 0) != RL_TAKEN)
         return rl_undo_row(t->rows, row);
     return RL_TAKEN;
 }
@@ -429,7 +431,7 @@ static int rl_untyped_event(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     rl_rows *table = d->untyped;
     rl_column *json = table->columns[table->n_columns - 1];
     rl_input in = rl_input_of(p, end);
-    const uint8_t *q = rl_skip_value(d, rl_skip_space_to(p, end), in, RL_MAX_DEPTH);
+    const uint8_t *q = rl_skip_value(d, rl_skip_space_to(p, end), &in, RL_MAX_DEPTH);
     int64_t row = table->rows;
     int result;
     if (q == NULL || rl_skip_space_to(q, end) != end)

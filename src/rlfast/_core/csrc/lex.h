@@ -177,8 +177,8 @@ RL_INLINE const uint8_t *rl_skip_string(rl_decoder *d, const uint8_t *p, const r
     return RL_LIKELY(q < in->end && *q == '"') ? q + 1 : rl_slow_string(d, p, q, *in, &text, &around);
 }
 
-/* See rl_skip_value. Without a copy of `in` for each value, which would cost more than most values. */
-static const uint8_t *rl_skip_inner(rl_decoder *d, const uint8_t *p, const rl_input *in, int depth)
+/* The place behind the JSON value at p, or NULL. */
+static const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, const rl_input *in, int depth)
 {
     const uint8_t *end = in->end;
     uint8_t open, close;
@@ -216,7 +216,7 @@ static const uint8_t *rl_skip_inner(rl_decoder *d, const uint8_t *p, const rl_in
         if (p < end && *p == '"')
             p = rl_skip_string(d, p + 1, in);
         else
-            p = rl_skip_inner(d, p, in, depth - 1);
+            p = rl_skip_value(d, p, in, depth - 1);
         if (p == NULL)
             return NULL;
         p = rl_skip_space_to(p, end);
@@ -228,13 +228,6 @@ static const uint8_t *rl_skip_inner(rl_decoder *d, const uint8_t *p, const rl_in
             return NULL;
         p = rl_skip_space_to(p + 1, end);
     }
-}
-
-/* The place behind the JSON value at p, or NULL. */
-RL_INLINE const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, rl_input in, int depth)
-{
-    rl_input here = in;
-    return rl_skip_inner(d, p, &here, depth);
 }
 
 #endif

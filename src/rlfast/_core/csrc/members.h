@@ -43,8 +43,7 @@ RL_INLINE rl_type *rl_read_tag(const rl_types *types, const uint8_t *p, rl_input
 /* Where an object's members begin: at `p`, or, if `previous` is the tag, behind its value. */
 typedef struct {
     const uint8_t *p;
-    rl_input in;
-    const rl_input *around; /* of tokens: the same, where it stays */
+    const rl_input *in;
     rl_field *previous;
     uint64_t object;        /* number of the object, which marks the fields that it has */
     uint32_t n;             /* members of the type that were read */
@@ -59,8 +58,8 @@ RL_INLINE const uint8_t *rl_members(
     rl_decoder *d, const rl_type *t, int64_t row, rl_token *tokens, rl_start start, int to)
 {
     const uint8_t *p = start.p;
-    rl_input in = start.in;
-    const rl_input *around = start.around;
+    const rl_input *around = start.in;
+    rl_input in = *around;
     rl_field *previous = start.previous, *f;
     uint64_t object = start.object;
     uint32_t n = start.n;
@@ -82,8 +81,8 @@ RL_INLINE const uint8_t *rl_members(
             if (found < 0) {
                 if (!t->keeps_unknown)
                     return NULL;
-                p = to == RL_TO_TOKENS ? rl_skip_value(d, p, in, RL_MAX_DEPTH)
-                    : rl_keep_unknown(d, name, object, p, in);
+                p = to == RL_TO_TOKENS ? rl_skip_value(d, p, around, RL_MAX_DEPTH)
+                    : rl_keep_unknown(d, name, object, p, around);
                 /* An unknown value may end with a brace, and take the object's own. */
                 if (p == NULL || p >= in.end)
                     return NULL;
@@ -101,8 +100,8 @@ RL_INLINE const uint8_t *rl_members(
         }
         n++;
         p = to == RL_TO_TOKENS ? rl_value_token(d, t, f, &tokens[f - t->fields], p, in, around)
-            : to == RL_TO_CHILD ? rl_child_value(d, t, f, row, p, in)
-            : rl_value(d, t, f, row, p, in);
+            : to == RL_TO_CHILD ? rl_child_value(d, t, f, row, p, around)
+            : rl_value(d, t, f, row, p, around);
         if (RL_UNLIKELY(p == NULL))
             return NULL;
         previous = f;

@@ -72,7 +72,7 @@ RL_INLINE const uint8_t *rl_element_tokens(
             i++;
         }
         else
-            p = t->keeps_unknown ? rl_inside(rl_skip_inner(d, p, around, RL_MAX_DEPTH), around) : NULL;
+            p = t->keeps_unknown ? rl_inside(rl_skip_value(d, p, around, RL_MAX_DEPTH), around) : NULL;
         if (RL_UNLIKELY(p == NULL))
             return NULL;
         if (RL_UNLIKELY(*p <= ' '))
@@ -119,8 +119,7 @@ static const uint8_t *rl_struct_token(
     rl_token *tokens;
     rl_start start;
     const rl_type *t;
-    start.in = *around;
-    start.around = around;
+    start.in = around;
     t = rl_begin_struct(d, f->types, p, &start);
     if (RL_UNLIKELY(t == NULL))
         return NULL;
