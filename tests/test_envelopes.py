@@ -159,7 +159,7 @@ def test_an_array_inside_of_an_envelope_becomes_rows(kernel: str | None) -> None
         {"seq": 1, "item": 2, "t": 6, "p": 3.0, "_extra": '{"sent":"now"}'},
     ]
     assert found["status"] == [{"seq": 3, "item": 0, "text": "up", "_extra": None}]
-    assert [(row["seq"], row["item"]) for row in found["_other"]] == [(6, None)]
+    assert [(row["seq"], row["item"]) for row in found["_other"]] == [(2, None), (6, None)]
     assert [(row["seq"], row["item"]) for row in found[""]] == [(1, 1), (4, 0), (5, None)]
     # The message with this event alone, so that it can be decoded again.
     assert json.loads(found[""][0]["raw"]) == {

@@ -7,7 +7,7 @@ lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Union
 
 import msgspec
@@ -47,8 +47,8 @@ class Reference:
         self.plan: ColumnPlan = plan_of(decoding)
         self.tags = msgspec.structs.replace(tagging(decoding.type), in_list=False)
         self.mirrors: dict[type, int] = {}
-        self.decode = decoding.repairing(self._decode)
-        self.split = decoding.repairing(self._split)
+        self.decode: Callable[[Any], tuple[Any, str | None]] = decoding.repairing(self._decode)
+        self.split: Callable[[Any], list[bytes]] = decoding.repairing(self._split)
         self._is_strict = decoding.strict
         self._prepare(decoding)
 
