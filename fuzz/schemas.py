@@ -124,6 +124,11 @@ class Kinds(msgspec.Struct):
     any: Any = None
     either: int | str | None = None
     anything: list[Any] | dict[str, Any] | None = None
+    dozens: Annotated[int, msgspec.Meta(multiple_of=12)] | None = None
+    few: Annotated[set[str], msgspec.Meta(min_length=1, max_length=2)] | None = None
+    status: Leaf | str | None = None
+    prices: list[float] | float | None = None
+    shapes: Circle | Line | dict[str, list[Leaf]] | Colour | None = None
 
 
 class Point(msgspec.Struct, array_like=True):

@@ -96,6 +96,8 @@ def structs(draw: st.DrawFn, tag: Any = None, tag_field: str | None = None) -> t
     namespace = {}
     if draw(st.integers(0, 9)) == 0:
         namespace["__post_init__"] = _refuse_long
+    # msgspec 0.22 does not recognise a tag field, or a tag, that is not ASCII until it was encoded once.
+    msgspec.json.encode((tag_field, tag))
     return msgspec.defstruct(
         f"Struct{tag if tag is None else abs(hash(tag)) % 1000}",
         fields,

@@ -219,6 +219,24 @@ def is_made(field: FieldNode) -> bool:
     )
 
 
+def test_only_what_python_code_must_make_is_left_to_it() -> None:
+    class Made(msgspec.Struct):
+        at: int
+        words: list[str] = []
+        by: dict[str, int] = msgspec.field(default_factory=dict)
+        kinds: set[str] = msgspec.field(default_factory=set)
+        numbers: list[Any] = msgspec.field(default_factory=lambda: [1, {"a": 2}])
+        leaf: Leaf = msgspec.field(default_factory=Leaf)
+
+    raws = [b'{"at":1,"numbers":[1e1]}', b'{"at":2,"numbers": [ ] ,"x":1}', b'{"at":3}', b'{"at":"x"}']
+    batch, fast = decoded(Made, raws)
+    assert fast == 2
+    assert batch["Made"]["numbers"].tolist() == [["1e1"], [], ["1", '{"a":2}']]
+    assert batch["Made"]["_extra"].tolist() == [None, '{"x":1}', None]
+    check_equal(Made, raws)
+    check_equal(list[Made], [b"[" + b",".join(raws) + b"]"])
+
+
 def struct_around(node: Node) -> StructNode:
     inner = msgspec.defstruct("Inner", [("x", node.annotation)])
     return StructNode(inner, [FieldNode("x", "x", node)])

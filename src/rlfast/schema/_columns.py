@@ -60,6 +60,7 @@ class Column(msgspec.Struct, frozen=True):
         required: of a field: whether an object must hold it.
         default_is_null, default_json, default_value: what it stands for if an object does not hold it.
             Without them only msgspec can tell.
+        default_is_made: whether Python code makes that, anew for each object.
         limits: what a value must lie between.
         categories: the only texts that occur.
         choices: the only integers that occur.
@@ -85,6 +86,7 @@ class Column(msgspec.Struct, frozen=True):
     default_is_null: bool = False
     default_json: bytes | None = None
     default_value: float | None = None
+    default_is_made: bool = False
     limits: Limits | None = None
     categories: tuple[str, ...] | None = None
     choices: tuple[int, ...] | None = None
@@ -105,6 +107,11 @@ class Column(msgspec.Struct, frozen=True):
     def is_remade(self) -> bool:
         """Whether this column, or one inside it, is `remade`."""
         return self.remade or any(child.is_remade for child in self.children)
+
+    @property
+    def has_made_defaults(self) -> bool:
+        """Whether a field inside this column has a default that is made by Python code."""
+        return any(child.default_is_made or child.has_made_defaults for child in self.children)
 
     @property
     def physical_children(self) -> tuple[Column, ...]:
@@ -400,7 +407,7 @@ def _with_default(column: Column, required: bool, default: Default) -> Column:
         "default_is_null": default.is_null,
         "default_json": default.json,
         "default_value": default.number,
-        "remade": column.remade or default.is_made,
+        "default_is_made": default.is_made,
     }
     if default.is_odd:
         # msgspec does not check defaults: one that is none of the texts takes them away from the column.

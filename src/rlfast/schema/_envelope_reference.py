@@ -8,7 +8,7 @@ import msgspec
 
 from rlfast.schema._decoding import Decoding, kept
 from rlfast.schema._plan import TablePlan
-from rlfast.schema._reference import Reference, attribute, encoded
+from rlfast.schema._reference import Mirrors, Reference, attribute
 from rlfast.schema._tags import Tagging, tagging
 
 __all__ = ["EnvelopeReference", "NoEventError", "reference_of"]
@@ -29,14 +29,12 @@ class _Table(NamedTuple):
 
     Attributes:
         plan: of the table.
-        strict, lenient, remaking: decoders, as those of a `Reference`.
+        mirrors: decoders of the messages.
         row: class of the rows, whose attributes are the columns.
     """
 
     plan: TablePlan
-    strict: msgspec.json.Decoder[Any]
-    lenient: msgspec.json.Decoder[Any]
-    remaking: msgspec.json.Decoder[Any]
+    mirrors: Mirrors
     row: Any
 
 
@@ -54,14 +52,10 @@ class EnvelopeReference(Reference):
         # By the envelope's tag, then by the class of the event.
         self._tables: dict[object, dict[Any, _Table]] = {}
         for i, plan in enumerate(self.plan.tables):
-            mine = [(i, plan)]
-            decoders = (
-                self._decoder(mine, strict=True),
-                self._decoder(mine),
-                self._decoder(mine, takes_null=True),
-            )
             row = msgspec.defstruct("Row", [attribute(j) for j in range(len(plan.fields))])
-            self._tables.setdefault(plan.column.tag, {})[plan.struct] = _Table(plan, *decoders, row)
+            self._tables.setdefault(plan.column.tag, {})[plan.struct] = _Table(
+                plan, self._decoders([(i, plan)]), row
+            )
         self.mirrors = {
             table.row: self.plan.tables.index(table.plan)
             for tables in self._tables.values()
@@ -69,14 +63,10 @@ class EnvelopeReference(Reference):
         }
 
     def _decode(self, payload: Any) -> tuple[Any, str | None]:
-        table = self._table_of(self._judge.decode(payload))
-        if table.plan.column.is_remade:
-            known = encoded(self._judge.decode(payload))
-            return _flat(table, table.remaking.decode(known)), self._extra(payload)
-        try:
-            return _flat(table, table.strict.decode(payload)), None
-        except msgspec.ValidationError:
-            return _flat(table, table.lenient.decode(payload)), self._extra(payload)
+        message = self._judge.decode(payload)
+        table = self._table_of(message)
+        row, extra = self._row(table.mirrors, message, payload, table.plan.column.is_remade)
+        return _flat(table, row), extra
 
     def _table_of(self, message: Any) -> _Table:
         """The table of a message with one event. Raises ValidationError if it has none."""

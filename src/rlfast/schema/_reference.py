@@ -8,7 +8,8 @@ lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Union
+from contextlib import suppress
+from typing import Any, NamedTuple, Union
 
 import msgspec
 
@@ -20,12 +21,26 @@ from rlfast.schema._plan import ColumnPlan, TablePlan
 from rlfast.schema._pointer import pointer_name
 from rlfast.schema._tags import tagging
 
-__all__ = ["Reference", "attribute", "encoded"]
+__all__ = ["Mirrors", "Reference", "attribute"]
 
 
 def attribute(index: int) -> str:
     """Name of field number `index` in a mirror."""
     return f"f{index}"
+
+
+class Mirrors(NamedTuple):
+    """Decoders for structs that mirror columns.
+
+    Attributes:
+        strict: refuses unknown fields.
+        lenient: skips them.
+        remaking: of what Python code has made of an event.
+    """
+
+    strict: msgspec.json.Decoder[Any]
+    lenient: msgspec.json.Decoder[Any]
+    remaking: msgspec.json.Decoder[Any]
 
 
 class Reference:
@@ -50,21 +65,26 @@ class Reference:
         self.decode: Callable[[Any], tuple[Any, str | None]] = decoding.repairing(self._decode)
         self.split: Callable[[Any], list[bytes]] = decoding.repairing(self._split)
         self._is_strict = decoding.strict
+        self._makes_defaults = any(table.column.has_made_defaults for table in self.plan.tables)
         self._prepare(decoding)
 
     def _prepare(self, decoding: Decoding) -> None:
         # Of one event: the elements of an array are decoded one by one.
         self._judge = decoding.decoder(Union[tuple(table.struct for table in self.plan.tables)])  # noqa: UP007
         self._remade = {table.struct for table in self.plan.tables if table.column.is_remade}
-        tables = list(enumerate(self.plan.tables))
-        self._strict = self._decoder(tables, strict=True)
-        self._lenient = self._decoder(tables)
-        self._remaking = self._decoder(tables, takes_null=True)
+        self._mirrors = self._decoders(list(enumerate(self.plan.tables)))
+
+    def _decoders(self, tables: list[tuple[int, TablePlan]]) -> Mirrors:
+        """What decodes messages to rows of some tables."""
+        return Mirrors(
+            self._decoder(tables, strict=True),
+            self._decoder(tables),
+            self._decoder(tables, takes_null=True),
+        )
 
     def _decoder(
         self, tables: list[tuple[int, TablePlan]], *, strict: bool = False, takes_null: bool = False
     ) -> msgspec.json.Decoder[Any]:
-        """What decodes messages to rows of some tables; if `strict`, only those without unknown fields."""
         mirrors = {_mirror(table.column, strict, takes_null): index for index, table in tables}
         self.mirrors.update(mirrors)
         return msgspec.json.Decoder(Union[tuple(mirrors)], strict=self._is_strict)  # noqa: UP007
@@ -75,13 +95,25 @@ class Reference:
     def _decode(self, payload: Any) -> tuple[Any, str | None]:
         event = self._judge.decode(payload)
         # A TypedDict is no class of its values.
-        if self._remade and (len(self.plan.tables) == 1 or type(event) in self._remade):
-            return self._remaking.decode(self._row_of(encoded(event))), self._extra(payload)
-        row = self._row_of(payload)
+        remade = self._remade and (len(self.plan.tables) == 1 or type(event) in self._remade)
+        return self._row(self._mirrors, event, payload, bool(remade))
+
+    def _row(self, mirrors: Mirrors, event: Any, payload: Any, remade: bool) -> tuple[Any, str | None]:
+        """See `decode`; `remade`: whether Python code decides what columns of the event hold."""
+        if not remade:
+            row = self._row_of(payload)
+            with suppress(msgspec.ValidationError):
+                return mirrors.strict.decode(row), None
+            try:
+                return mirrors.lenient.decode(row), self._extra(payload)
+            except msgspec.ValidationError:
+                if not self._makes_defaults:
+                    raise
         try:
-            return self._strict.decode(row), None
-        except msgspec.ValidationError:
-            return self._lenient.decode(row), self._extra(payload)
+            known = msgspec.json.encode(event)
+        except TypeError as error:
+            raise ValueError(f"what Python code made of the event has no JSON: {error}") from None
+        return mirrors.remaking.decode(self._row_of(known)), self._extra(payload)
 
     def _row_of(self, event: Any) -> Any:
         """The JSON of a valid event as the mirrors have it: an array around what is no struct."""
@@ -95,24 +127,17 @@ class Reference:
         return msgspec.json.encode(found).decode() if found else None
 
 
-def encoded(event: Any) -> bytes:
-    try:
-        return msgspec.json.encode(event)
-    except TypeError as error:
-        raise ValueError(f"what Python code made of the event has no JSON: {error}") from None
-
-
 # -- mirrors -------------------------------------------------------------------------------------------------
 
 
 def _mirror(column: Column, strict: bool, takes_null: bool) -> Any:
     """The struct that mirrors a struct's column; with `takes_null`, of JSON that has None where a default is
-    None.
+    None, and whatever else a default is.
     """
     fields: list[Any] = []
     for i, child in enumerate(column.children):
         type_ = _stored(child, strict, takes_null)
-        if child.required:
+        if child.required or (child.default_is_made and not takes_null):
             fields.append((attribute(i), type_))
         elif child.default_json is None:
             fields.append(
