@@ -237,6 +237,26 @@ def test_only_what_python_code_must_make_is_left_to_it() -> None:
     check_equal(list[Made], [b"[" + b",".join(raws) + b"]"])
 
 
+class Post(msgspec.Struct):
+    id: int
+    shared: Post | None = None
+    replies: list[Post] = []
+
+
+def test_what_holds_itself_is_compiled_to_the_first_level() -> None:
+    raws = [
+        b'{"id":1,"shared":{"id":2,"x":[3]}}',
+        b'{"id":1,"replies":[{"id":2},{"id":3}]}',
+        b'{"id":1,"shared":{"id":2,"shared":{"id":3}}}',
+        b'{"id":1,"shared":{"id":"2"}}',
+    ]
+    batch, fast = decoded(Post, raws)
+    assert fast == 2
+    assert batch["Post"]["shared"].tolist()[0] == '{"id":2,"x":[3]}'
+    assert batch["Post"]["_extra"].tolist() == [None] * 3
+    check_equal(Post, raws)
+
+
 def struct_around(node: Node) -> StructNode:
     inner = msgspec.defstruct("Inner", [("x", node.annotation)])
     return StructNode(inner, [FieldNode("x", "x", node)])

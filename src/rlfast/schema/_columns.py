@@ -31,6 +31,13 @@ _NO_NAME = re.compile(r'["\\\x00-\x1f]')
 """What a key of a TypedDict may have, and a field of a struct, as which it is decoded, may not."""
 
 
+MAX_STRUCTS_AROUND = 3
+"""Structs around JSON text that is checked without msgspec.
+
+Structs that hold each other in unions could have any number of columns for it.
+"""
+
+
 class Accepts(enum.IntFlag):
     """What a JSON text may be without a closer look: the bits of `rl_field.accepts` in _core/csrc/plan.h."""
 
@@ -500,7 +507,12 @@ def _accepted(member: inspect.Type) -> Accepts:
 
 def _part(info: inspect.Type, depth: int, around: tuple[Any, ...]) -> Column | None:
     """The column that checks what is one of a type among others."""
+    if len(around) > MAX_STRUCTS_AROUND:
+        return None
     column = _plain_column(info, None, None, "", depth + 1, around)
+    if column is None and len(around) == 1:
+        # What holds itself is checked once inside itself, as a message that is shared; deeper by msgspec.
+        column = _plain_column(info, None, None, "", depth + 1, (None,))
     if column is None and isinstance(info, inspect.StructType) and not info.fields:
         column = _struct(info, "", (), True)
     if column is None or column.kind in (kinds.JSON, kinds.DECIMAL_TEXT):
