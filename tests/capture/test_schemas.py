@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import duckdb
 import msgspec
@@ -219,6 +219,7 @@ OLD = point(x=int, y=str)
         (point(x=float, y=str), "x is int64 there and double now"),
         (point(x=int, y=str, z=int), "z is new"),
         (point(x=int), "y is gone"),
+        (point(x=int, y=Any), "y is string there and json now"),
         (point(x=int, y=str, type=str), "type is new"),
     ],
 )
@@ -273,6 +274,26 @@ def test_order_and_nulls_are_no_change(tmp_path: Path, type_: Any) -> None:
     assert (report.events, report.schemas) == (3, {})
 
 
+@pytest.mark.parametrize("unify", [False, True])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_text_that_becomes_one_of_a_few_is_no_change(tmp_path: Path, turn: int, unify: bool) -> None:
+    """It is a dictionary from then on, for Arrow alone."""
+
+    def event(text: Any) -> Any:
+        inside = msgspec.defstruct("Inside", [("z", text | None)])
+        return point(x=text, y=list[text], by=dict[str, inside])
+
+    row = {"x": "a", "y": ["a", "b"], "by": {"k": {"z": None}, "l": {"z": "b"}}}
+    for type_ in (event(str), event(Literal["a", "b"]))[::turn]:
+        capture_all(tmp_path, payloads(row, row), type_)
+    assert inspect_dataset(tmp_path).schemas == {}
+    report = compact(tmp_path, unify=unify)
+    assert (report.merged, report.written, report.left) == (2, 1, ())
+    read = pq.read_table(tmp_path / "type=Point", partitioning=None).select(list(row)).to_pylist()
+    assert [{**found, "by": dict(found["by"])} for found in read] == [row] * 4
+    assert compact(tmp_path, unify=unify).merged == 0
+
+
 def test_changed_types_become_one_schema_where_that_loses_nothing(tmp_path: Path) -> None:
     types: list[Any] = [
         OLD,
@@ -313,6 +334,7 @@ def test_changed_types_become_one_schema_where_that_loses_nothing(tmp_path: Path
     [
         (({"x": 1}, point(x=int)), ({"x": "a"}, point(x=str)), "column x is "),
         (({"x": 2**53 + 1}, point(x=int)), ({"x": 0.5}, point(x=float)), "column x: .*9007199254740993"),
+        (({"x": "a"}, point(x=str)), ({"x": "a"}, point(x=Any)), "column x is json and string"),
         (({"x": -1}, point(x=int)), ({"x": 2**64 - 1}, point(x=UInt64)), "column x: .*-1"),
         (({"x": 2**63}, point(x=UInt64)), ({"x": 1}, point(x=int)), "column x: .*9223372036854775808"),
     ],

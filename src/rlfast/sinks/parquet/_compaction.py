@@ -196,17 +196,20 @@ def _place(part: _Part, target: UnifiedSchema | None) -> str:
 
 
 def _merge(dataset: DatasetFolder, merge: _Merge, options: ParquetOptions) -> int:
-    parts = merge.parts
+    parts, target = merge.parts, merge.target
     out = dataset.path
+    if target is None and any(part.schema != parts[0].schema for part in parts):
+        # Text, and the same as a dictionary: one schema to readers, but not to Arrow.
+        target = unify_schemas((part.schema, part.footer.names) for part in parts)
     rewrite = Rewrite(dataset, parts[0].footer.stream, "compaction", options)
     try:
         file = rewrite.write(
             merge.place,
-            (batch for part in parts for batch in _batches(out, part, merge.target)),
+            (batch for part in parts for batch in _batches(out, part, target)),
             parts[0].footer.first_seq,
             max(part.footer.last_seq for part in parts),
         )
-        schema = parts[0].file.schema if merge.target is None else schema_fingerprint(merge.target.schema)
+        schema = parts[0].file.schema if target is None else schema_fingerprint(target.schema)
         if file.rows != sum(part.file.rows for part in parts) or file.schema != schema:
             raise CaptureError(f"{file.final} would not hold what {parts[0].file.path} and others do")
     except BaseException:

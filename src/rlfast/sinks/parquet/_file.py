@@ -13,7 +13,7 @@ from xxhash import xxh3_64
 from rlfast.sinks._files import ensure_folder, temporary_name, write_all
 from rlfast.sinks.parquet._arrow import pa, pc, pq
 from rlfast.sinks.parquet._column_types import UUID_KEY, as_written, encoding_of
-from rlfast.sinks.parquet._nested import leaves, type_name
+from rlfast.sinks.parquet._nested import column_type, leaves
 from rlfast.sinks.parquet._options import ParquetOptions
 
 __all__ = ["ROW_GROUP_ROWS", "ParquetFile", "schema_fingerprint"]
@@ -164,7 +164,7 @@ class ParquetFile:
 
 def schema_fingerprint(schema: pa.Schema) -> str:
     """XXH3, 64 bits, of the names, types and nullability of all columns, in hexadecimal digits."""
-    fields = [f"{field.name}\0{type_name(field.type)}\0{field.nullable}\n" for field in schema]
+    fields = [f"{field.name}\0{column_type(field)}\0{field.nullable}\n" for field in schema]
     return xxh3_64("".join(fields).encode()).hexdigest()
 
 

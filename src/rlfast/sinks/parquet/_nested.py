@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rlfast.schema._names import distinct_names
 from rlfast.sinks.parquet._arrow import pa, pc
 
-__all__ = ["distinct_type", "leaves", "retyped", "type_name", "with_leaves"]
+__all__ = ["column_type", "distinct_type", "leaves", "plain_text", "retyped", "type_name", "with_leaves"]
+
+_OUR_JSON = re.compile(r"_extra|rlfast_extra(_[0-9]+)?|json")
+"""Columns of JSON that early files have as plain text. That of a field is another thing: it is no JSON."""
 
 # Types and arrays are Any below: which attributes one has depends on its Arrow type, which is known at run
 # time.
@@ -32,8 +36,7 @@ def type_name(kind: Any) -> str:
     if pa.types.is_dictionary(kind):
         return type_name(kind.value_type)
     if isinstance(kind, pa.JsonType):
-        # Text that is known to be JSON.
-        return type_name(kind.storage_type)
+        return "json"
     if not _is_nested(kind):
         return str(kind)
     inside = [f"{type_name(field.type)}{'' if field.nullable else ' not null'}" for field in _fields(kind)]
@@ -41,6 +44,26 @@ def type_name(kind: Any) -> str:
         inside = [f"{field.name}: {text}" for field, text in zip(_fields(kind), inside, strict=True)]
     head = "list" if pa.types.is_list(kind) else "map" if pa.types.is_map(kind) else "struct"
     return f"{head}<{', '.join(inside)}>"
+
+
+def plain_text(kind: Any) -> Any:
+    """The type with its dictionaries as what is in them, at every level."""
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(plain_text(kind.value_type)))
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_field, kind.item_field.with_type(plain_text(kind.item_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(plain_text(field.type)) for field in _fields(kind)])
+    return kind
+
+
+def column_type(field: Any) -> str:
+    """The type of a file's column as text, see `type_name`; of our own JSON as it is in early files."""
+    if isinstance(field.type, pa.JsonType) and _OUR_JSON.fullmatch(field.name):
+        return type_name(field.type.storage_type)
+    return type_name(field.type)
 
 
 def leaves(path: str, array: Any) -> Iterator[tuple[str, Any]]:

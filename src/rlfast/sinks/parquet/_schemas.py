@@ -27,7 +27,7 @@ from rlfast.sinks.parquet._dataset import DatasetFolder
 from rlfast.sinks.parquet._file import schema_fingerprint
 from rlfast.sinks.parquet._layout import DEAD_LETTERS, type_folder
 from rlfast.sinks.parquet._manifest import Manifest
-from rlfast.sinks.parquet._nested import type_name
+from rlfast.sinks.parquet._nested import column_type, plain_text, type_name
 from rlfast.sinks.parquet._options import ParquetOptions, Timestamps, UUIDFormat
 from rlfast.sinks.parquet._rows import STREAM_COLUMN, RowMaker
 
@@ -131,7 +131,7 @@ def column_changes(old: pa.Schema, new: pa.Schema) -> list[str]:
 
 
 def _types(schema: pa.Schema) -> dict[str, str]:
-    return {field.name: type_name(field.type) for field in schema}
+    return {field.name: column_type(field) for field in schema}
 
 
 def unlike_files(
@@ -193,7 +193,10 @@ def unify(files: Iterable[tuple[pa.Schema, OwnNames]]) -> UnifiedSchema:
     for key, name in zip(keys, distinct_names(wanted), strict=True):
         kinds = found[key]
         nullable = any(field.nullable for field in kinds) or len(kinds) < len(every)
-        fields.append(pa.field(name, _common(name, [field.type for field in kinds]), nullable))
+        types = [field.type for field in kinds]
+        # Our own JSON, which is plain text in early files.
+        is_json = pa.json_() in types and len(set(map(column_type, kinds))) == 1
+        fields.append(pa.field(name, pa.json_() if is_json else _common(name, types), nullable))
     return UnifiedSchema(pa.schema(fields), names, keys)
 
 
@@ -202,7 +205,7 @@ def _common(name: str, types: list[Any]) -> Any:
     first = types[0]
     if all(kind == first for kind in types):
         return first
-    plain = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in types]
+    plain = [plain_text(kind) for kind in types]
     first = plain[0]
     if all(type_name(kind) == type_name(first) for kind in plain):
         return first
@@ -226,7 +229,7 @@ def _common(name: str, types: list[Any]) -> Any:
         return pa.map_(pa.utf8(), pa.field("value", _common(name, [v.type for v in values]), nullable))
     elif all(map(pa.types.is_struct, plain)):
         return _common_struct(name, plain)
-    texts = " and ".join(dict.fromkeys(str(kind) for kind in plain))
+    texts = " and ".join(dict.fromkeys(map(type_name, plain)))
     raise UnlikeColumnsError(f"column {name} is {texts}")
 
 
