@@ -33,6 +33,7 @@ from rlfast.schema import (
     UInt64,
     UUIDStr,
 )
+from rlfast.schema._decoding import Decoding
 
 
 class Colour(enum.Enum):
@@ -219,6 +220,29 @@ class Row(msgspec.Struct, array_like=True):
     points: list[Point] = []
 
 
+class Stream(msgspec.Struct):
+    """An envelope."""
+
+    name: str
+    data: Bid | Ask | Halt
+    point: Point | None = None
+    price: int = 0
+
+
+class Inside(msgspec.Struct, rename={"events": "a/b"}):
+    events: list[Row]
+    n: int | None = None
+
+
+class Around(msgspec.Struct, tag_field="type", tag="rows"):
+    inside: Inside | None = None
+    words: list[str] = []
+
+
+class Other(msgspec.Struct, tag_field="type", tag="other"):
+    text: str
+
+
 SCHEMAS: tuple[Any, ...] = (
     *(AgentEvent, Wide, One | Twelve | Minus, Small, None, Empty),
     *(
@@ -231,5 +255,11 @@ SCHEMAS: tuple[Any, ...] = (
         Data,
         list[Bid | Ask | Halt],
         list[Row],
+    ),
+    *(
+        Decoding(Stream, events_at="/data"),
+        Decoding(Around | Other, events_at="/inside/a~1b"),
+        Decoding(Small, strict=False, nan="null", surrogates="replace"),
+        dict[str, list[Leaf]],
     ),
 )

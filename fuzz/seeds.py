@@ -11,9 +11,27 @@ from fuzz.schemas import SCHEMAS
 HERE = Path(__file__).resolve().parent
 A = "0b5c6f0e-6e55-4e6c-a9a5-4f5a0f6f1c11"
 B = "8E5A3C2B-09D4-4A57-9A35-3B0B7F0D2E22"
-(AGENT, WIDE, TAGGED, SMALL, UNTYPED, EMPTY, KINDS, DEEP, EVENTS, ROW, ORDERS, SHAPES, DATA, BOOK, ROWS) = (
-    range(len(SCHEMAS))
-)
+(
+    AGENT,
+    WIDE,
+    TAGGED,
+    SMALL,
+    UNTYPED,
+    EMPTY,
+    KINDS,
+    DEEP,
+    EVENTS,
+    ROW,
+    ORDERS,
+    SHAPES,
+    DATA,
+    BOOK,
+    ROWS,
+    STREAM,
+    AROUND,
+    LENIENT,
+    MAPS,
+) = range(len(SCHEMAS))
 
 AGENT_EVENTS = [
     {"type": "connected", "agent_id": A, "timestamp": "2026-01-01T00:00:00Z"},
@@ -127,6 +145,23 @@ def seeds() -> dict[str, bytes]:
         b'{ "kind" : -7 }',
         b'{"x":1,"y":"a","kind":1}',
     )
+    order = {"side": "bid", "price": "1.50", "sizes": [1]}
+    add("envelope", STREAM, compact({"name": "a", "data": order, "point": [1], "new": 0}))
+    add(
+        "envelope-dumps",
+        STREAM,
+        json.dumps({"data": {"price": 1, "side": "ask", "x": 2}, "name": "é"}).encode(),
+    )
+    inside = {"n": 1, "a/b": [[1, None, [[2]]], [2, {"a/b~": "x", "y": 1}], ["?"]], "z": {}}
+    add("envelope-rows", AROUND, compact({"type": "rows", "inside": inside, "words": ["a"]}))
+    add(
+        "envelope-other",
+        AROUND,
+        compact({"type": "other", "text": "a"}),
+        compact({"inside": inside, "type": "rows"}),
+    )
+    add("lenient", LENIENT, b'{"a":"1","b":"\\ud800"}', b'{"a":1,"b":NaN}', b'{"a":1,"x":-Infinity}')
+    add("maps", MAPS, b'{"k":[{"a/b~":null,"n":3}],"":[]}', b"{}")
     add("small", SMALL, b'{"a":1}', b'{"b":null,"a":2}', b'{"a":3,"b":"\\u0062"}', b'{"a":1}}')
     add("untyped", UNTYPED, b'{"a":[1,-2.5e+10,true,false,null,"x\\n",{"b":[]}]}', b'"s"', b" [ ] ", b"nul")
     add(

@@ -28,6 +28,7 @@ import msgspec
 
 from fuzz.schemas import SCHEMAS
 from rlfast.decode._assembler import BatchAssembler
+from rlfast.schema._decoding import Decoding
 from rlfast.schema._slots import struct_decoder
 
 cdef extern from *:
@@ -52,7 +53,8 @@ cdef class Pair:
 
     def __init__(self, type_):
         self.objects = ValueDecoder() if type_ is None else struct_decoder(type_)
-        self.decode_object = (msgspec.json.Decoder() if type_ is None else msgspec.json.Decoder(type_)).decode
+        decoding = Decoding.of(type_)
+        self.decode_object = (msgspec.json.Decoder() if type_ is None else decoding.decoder(decoding.type)).decode
         fast, slow = BatchAssembler(type_), BatchAssembler(type_, None)
         self.plan = fast.decoder.plan
         self.fast = fast._builders
