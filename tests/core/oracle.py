@@ -148,14 +148,17 @@ def integer(bits: int, signed: bool, type_: pa.DataType) -> Scalar:
 
 
 def epoch(unit: str) -> Scalar:
+    # Of those that count in more than microseconds, which these hold.
+    most = (2**63 - 1) // {"s": 1_000_000, "ms": 1000}.get(unit, 1)
     samples = pushed_as(
-        INT64S,
+        INT64S if unit in ("us", "ns") else st.integers(-most, most) | st.sampled_from([-most, most]),
         lambda n: raw(str(n)),
         lambda n: raw_text(str(n)),
         lambda n: raw(f"{n}.0") if n % 2 else raw(f"{n}e0"),
         lambda n: raw_text(f"{n}.9" if n > 0 else f"{n}.0"),
     )
     refused = tuple(map(raw, ('"x"', '""', "true", '"nan"', '"1_0"', "9223372036854775808", '"-1e30"', "[]")))
+    refused += (raw(str(most + 1)), raw_text(f"-{most + 2}.5"))
     return Scalar(lambda c: samples, refused, lambda c: pa.timestamp(unit, "UTC"), pa.int64())
 
 
