@@ -65,25 +65,6 @@ RL_INLINE int rl_accepted(uint8_t accepts, const uint8_t *p, size_t n)
     return accepts & RL_ACCEPT_INTEGER;
 }
 
-static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, const rl_input *in);
-
-/* Any JSON, kept as the text that it is. */
-RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
-{
-    const uint8_t *after = f->n_parts != 0 ? rl_part_value(d, f, p, in) : NULL;
-    int checked = after != NULL;
-    if (!checked)
-        after = rl_skip_value(d, p, in, RL_MAX_DEPTH);
-    /* A container may have taken the last byte of the input. */
-    if (after == NULL || after >= in->end)
-        return NULL;
-    if (RL_UNLIKELY(*p == 'n') && f->nullable)
-        return rl_checked(d, rl_put_null(f->column, row), after);
-    if (!checked && !rl_accepted(f->accepts, p, (size_t)(after - p)))
-        return NULL;
-    return rl_checked(d, rl_put_text(f->column, row, p, (size_t)(after - p), *in), after);
-}
-
 /* A value that JSON has as a string: dates, numbers as text, and so on. Whether `text` is one. */
 RL_INLINE int rl_put_parsed(rl_decoder *d, const rl_field *f, int64_t row, rl_span text, rl_input around)
 {

@@ -289,7 +289,7 @@ RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t
     return RL_UNLIKELY(t->always_fallback) ? NULL : t;
 }
 
-static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+RL_INLINE const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_start start;
     rl_type *t;
@@ -343,7 +343,7 @@ static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t r
 }
 
 /* The value at p, which only one of the parts of JSON text can check; returns the place behind it. */
-static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, const rl_input *in)
+RL_NOINLINE const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, const rl_input *in)
 {
     const rl_field *part = f->parts, *end = part + f->n_parts;
     int n_unknown = d->n_unknown;
@@ -362,6 +362,23 @@ static const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint
     d->n_unknown = n_unknown;
     d->unknown.size = unknown_size;
     return p;
+}
+
+/* Any JSON, kept as the text that it is. */
+RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+{
+    const uint8_t *after = f->n_parts != 0 ? rl_part_value(d, f, p, in) : NULL;
+    int checked = after != NULL;
+    if (!checked)
+        after = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+    /* A container may have taken the last byte of the input. */
+    if (after == NULL || after >= in->end)
+        return NULL;
+    if (RL_UNLIKELY(*p == 'n') && f->nullable)
+        return rl_checked(d, rl_put_null(f->column, row), after);
+    if (!checked && !rl_accepted(f->accepts, p, (size_t)(after - p)))
+        return NULL;
+    return rl_checked(d, rl_put_text(f->column, row, p, (size_t)(after - p), *in), after);
 }
 
 /* Values that are not decided in rl_value. */
