@@ -35,6 +35,12 @@ int main(void)
             text[i] = draw(40) ? 'a' + (uint8_t)draw(26) : (uint8_t)odd[draw(11)];
         if (OPERATIONS.scan(text, text + at, text + n) != scalar.scan(text, text + at, text + n))
             fail("scan", text, n);
+        if (n >= 32) {
+            uint8_t *copy = malloc(32);
+            if (OPERATIONS.short_text(text, copy) != scalar.short_text(text, copy) || memcmp(text, copy, 32) != 0)
+                fail("short_text", text, 32);
+            free(copy);
+        }
         for (int i = 0; i < 36; i++)
             id[i] = (uint8_t)hex[draw(22)];
         id[8] = id[13] = id[18] = id[23] = '-';

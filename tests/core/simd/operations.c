@@ -11,6 +11,11 @@ static ptrdiff_t scan(const uint8_t *begin, const uint8_t *p, const uint8_t *end
     return rl_scan(p, rl_input_of(begin, end)) - begin;
 }
 
+static int short_text(const uint8_t *p, uint8_t *out)
+{
+    return rl_short_text(p, out);
+}
+
 static int match(const uint8_t *p, const uint8_t *key, size_t size)
 {
     rl_field field = {0};
@@ -26,4 +31,4 @@ static int uuid(const uint8_t *p, uint8_t *out)
     return rl_parse_uuid(p, out);
 }
 
-const operations OPERATIONS = {RL_SIMD, scan, match, uuid};
+const operations OPERATIONS = {RL_SIMD, scan, short_text, match, uuid};

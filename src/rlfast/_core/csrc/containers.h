@@ -16,58 +16,127 @@ RL_INLINE int rl_in_bounds(const rl_field *f, int64_t items)
     return !f->limited || (items >= f->length_min && items <= f->length_max);
 }
 
-/* The items of a list, the first of which, or the closing bracket, is at p; `kind` is that of the items. */
-RL_INLINE const uint8_t *rl_items(
-    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in, int kind, rl_path *here)
+/* The end of a list whose items are rows [first, end) of the child; p is behind its bracket. The input's last byte closes
+ * the event, and is not the list's. */
+RL_INLINE const uint8_t *rl_end_list(
+    const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in, int64_t first, int64_t end)
 {
-    const rl_field *item = f->item;
-    rl_column *child = item->column;
-    int64_t first = child->length, at = first;
-    if (*p == ']')
-        p++;
-    else
-        for (;;) {
-            if (RL_UNLIKELY(at == INT32_MAX) || rl_ready(child, at) != RL_OK)
-                return rl_checked(d, at == INT32_MAX ? RL_TOO_BIG : RL_NO_MEMORY, p);
-            if (here != NULL)
-                here->index = at - first;
-            /* These two are decided here, because they are most. */
-            if (kind == RL_UTF8 && RL_LIKELY(*p == '"'))
-                p = rl_text_value(d, item, at, p, in);
-            else if (kind == RL_UUID && RL_LIKELY(*p == '"' && in->end - p >= 38 && p[37] == '"'))
-                p = rl_parse_uuid(p + 1, rl_uuid_place(child, at)) ? p + 38 : NULL;
-            else
-                p = rl_value(d, NULL, item, at, p, in);
-            if (RL_UNLIKELY(p == NULL))
-                return NULL;
-            child->length = ++at;
-            p = rl_skip_space(p);
-            if (*p == ']') {
-                p++;
-                break;
-            }
-            if (RL_UNLIKELY(*p != ','))
-                return NULL;
-            p = rl_skip_space(p + 1);
-        }
-    if (RL_UNLIKELY(!rl_in_bounds(f, at - first)))
+    if (RL_UNLIKELY(!rl_in_bounds(f, end - first)) || p >= in->end)
         return NULL;
-    rl_offsets(f->column)[row + 1] = (int32_t)at;
+    rl_offsets(f->column)[row + 1] = (int32_t)end;
     return p;
 }
 
-RL_NOINLINE const uint8_t *rl_text_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+/* The item at p to row `at`, the next one of the child, which counts it. */
+RL_INLINE const uint8_t *rl_item(
+    rl_decoder *d, const rl_field *item, int64_t at, const uint8_t *p, const rl_input *in, int kind)
 {
-    return rl_items(d, f, row, p, in, RL_UTF8, NULL);
+    rl_column *child = item->column;
+    if (RL_UNLIKELY(at == INT32_MAX) || rl_ready(child, at) != RL_OK)
+        return rl_checked(d, at == INT32_MAX ? RL_TOO_BIG : RL_NO_MEMORY, p);
+    /* Decided here, because there are many. */
+    if (kind == RL_UUID && RL_LIKELY(*p == '"' && in->end - p >= 38 && p[37] == '"'))
+        p = rl_parse_uuid(p + 1, rl_uuid_place(child, at)) ? p + 38 : NULL;
+    else
+        p = rl_value(d, NULL, item, at, p, in);
+    child->length = at + (p != NULL);
+    return p;
 }
 
-RL_NOINLINE const uint8_t *rl_uuid_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+/* The items of a list, the first of which, or the closing bracket, is at p; `kind` is theirs. */
+RL_INLINE const uint8_t *rl_items(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in, int kind, rl_path *here)
+{
+    int64_t first = f->item->column->length, at = first;
+    if (*p == ']')
+        return rl_end_list(f, row, p + 1, in, first, at);
+    for (;;) {
+        if (here != NULL)
+            here->index = at - first;
+        p = rl_item(d, f->item, at, p, in, kind);
+        if (RL_UNLIKELY(p == NULL))
+            return NULL;
+        at++;
+        p = rl_skip_space(p);
+        if (*p == ']')
+            return rl_end_list(f, row, p + 1, in, first, at);
+        if (RL_UNLIKELY(*p != ','))
+            return NULL;
+        p = rl_skip_space(p + 1);
+    }
+}
+
+/* Take what items there are at p that are short texts in ASCII, and for which there is room. Returns the place behind the
+ * last one and the spaces there, or p. */
+RL_INLINE const uint8_t *rl_short_texts(const rl_field *item, const uint8_t *p, const rl_input *in)
+{
+    rl_column *child = item->column;
+    const uint8_t *q = p;
+    int64_t at = child->length, room = child->capacity < INT32_MAX ? child->capacity : INT32_MAX;
+    size_t size = child->data.size, full = child->data.capacity < INT32_MAX ? child->data.capacity : INT32_MAX;
+    if (RL_UNLIKELY(child->encoding != RL_PLAIN || item->limited))
+        return p;
+    while (RL_LIKELY(*q == '"' && at < room && q < in->tail && full - size >= 2 * RL_TEXT_SLACK)) {
+        int n = rl_short_text(q + 1, child->data.data + size);
+        if (RL_UNLIKELY(n == RL_TEXT_SLACK || q[n + 1] != '"'))
+            break;
+        size += (size_t)n;
+        rl_offsets(child)[++at] = (int32_t)size;
+        p = rl_skip_space(q + n + 2);
+        if (*p != ',')
+            break;
+        q = rl_skip_space(p + 1);
+    }
+    child->length = at;
+    child->data.size = size;
+    return p;
+}
+
+/* The items of a list of text from the one at p on; `first` is the row of the child at which it begins. */
+RL_NOINLINE const uint8_t *rl_mixed_texts(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in, int64_t first)
+{
+    rl_column *child = f->item->column;
+    for (;;) {
+        const uint8_t *q = rl_short_texts(f->item, p, in);
+        if (q == p) {
+            q = rl_item(d, f->item, child->length, p, in, RL_UTF8);
+            if (q == NULL)
+                return NULL;
+            q = rl_skip_space(q);
+        }
+        if (*q == ']')
+            return rl_end_list(f, row, q + 1, in, first, child->length);
+        if (RL_UNLIKELY(*q != ','))
+            return NULL;
+        p = rl_skip_space(q + 1);
+    }
+}
+
+RL_NOINLINE const uint8_t *rl_text_list(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+{
+    int64_t first = f->item->column->length;
+    const uint8_t *q = rl_short_texts(f->item, p, in);
+    if (RL_LIKELY(*q == ']'))
+        return rl_end_list(f, row, q + 1, in, first, f->item->column->length);
+    if (q != p) {
+        if (*q != ',')
+            return NULL;
+        q = rl_skip_space(q + 1);
+    }
+    return rl_mixed_texts(d, f, row, q, in, first);
+}
+
+RL_NOINLINE const uint8_t *rl_uuid_list(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     return rl_items(d, f, row, p, in, RL_UUID, NULL);
 }
 
 /* Items that may hold unknown fields, whose path is kept. */
-RL_NOINLINE const uint8_t *rl_other_list(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+RL_NOINLINE const uint8_t *rl_other_list(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_path name = {d->path, {NULL, 0}, 0}, here = {&name, {NULL, 0}, 0};
     if (f->key != NULL)
@@ -80,16 +149,15 @@ RL_NOINLINE const uint8_t *rl_other_list(rl_decoder *d, const rl_field *f, int64
     return p;
 }
 
-static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+static const uint8_t *rl_list_value(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     if (RL_UNLIKELY(*p != '['))
         return rl_null_value(d, f, row, p, in);
     p = rl_skip_space(p + 1);
-    p = f->item->kind == RL_UTF8 ? rl_text_list(d, f, row, p, in)
+    return f->item->kind == RL_UTF8 ? rl_text_list(d, f, row, p, in)
         : f->item->kind == RL_UUID ? rl_uuid_list(d, f, row, p, in)
         : rl_other_list(d, f, row, p, in);
-    /* The input's last byte closes the event, and is not the list's. */
-    return p != NULL && p < in->end ? p : NULL;
 }
 
 /* -- maps: the entries are a struct of key and value ---------------------------------------------------------------- */

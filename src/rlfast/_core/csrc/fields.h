@@ -6,7 +6,8 @@
 
 #include "column_values.h"
 
-static const uint8_t *rl_list_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
+static const uint8_t *rl_list_value(
+    rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
 static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
 
 /* Write the value at p at row `row`; returns the place behind it. */

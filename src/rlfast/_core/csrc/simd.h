@@ -1,4 +1,4 @@
-/* The few operations on many bytes, for the instruction set that is compiled for: rl_scan, rl_match_long, rl_same.
+/* The few operations on many bytes, for the instruction set that is compiled for: rl_scan, rl_short_text, rl_match_long, rl_parse_uuid.
  * RL_SIMD_SCALAR and RL_SIMD_AVX2 ask for another one than what every processor of the architecture has. */
 #ifndef RLFAST_SIMD_H
 #define RLFAST_SIMD_H

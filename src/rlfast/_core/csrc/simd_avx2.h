@@ -33,6 +33,13 @@ RL_INLINE const uint8_t *rl_scan(const uint8_t *p, rl_input in)
     return stops != 0 ? p + rl_lowest_bit64(stops) : in.end;
 }
 
+RL_INLINE int rl_short_text(const uint8_t *p, uint8_t *out)
+{
+    __m256i v = _mm256_loadu_si256((const __m256i *)p);
+    _mm256_storeu_si256((__m256i *)out, v);
+    return rl_lowest_bit64(rl_stops(v) | (uint64_t)1 << 32);
+}
+
 RL_INLINE int rl_match_long(const uint8_t *p, const rl_field *f)
 {
     __m256i same =

@@ -42,6 +42,18 @@ RL_INLINE const uint8_t *rl_scan(const uint8_t *p, rl_input in)
     return stops != 0 ? p + rl_lowest_bit64(stops) / 4 : in.end;
 }
 
+RL_INLINE int rl_short_text(const uint8_t *p, uint8_t *out)
+{
+    uint8x16_t first = vld1q_u8(p), second = vld1q_u8(p + 16);
+    uint64_t stops = rl_stops(first);
+    vst1q_u8(out, first);
+    vst1q_u8(out + 16, second);
+    if (RL_LIKELY(stops != 0))
+        return rl_lowest_bit64(stops) / 4;
+    stops = rl_stops(second);
+    return stops != 0 ? 16 + rl_lowest_bit64(stops) / 4 : 32;
+}
+
 RL_INLINE int rl_match_long(const uint8_t *p, const rl_field *f)
 {
     return rl_same(p, f->key, f->key_size);

@@ -14,6 +14,14 @@ RL_INLINE const uint8_t *rl_scan(const uint8_t *p, rl_input in)
     return rl_scan_bytewise(p, in.end);
 }
 
+/* Copy 32 bytes, which can be read and written, and return how many of them come before the first that rl_scan would stop
+ * at. */
+RL_INLINE int rl_short_text(const uint8_t *p, uint8_t *out)
+{
+    memcpy(out, p, 32);
+    return (int)(rl_scan_bytewise(p, p + 32) - p);
+}
+
 /* Whether the key at p is the one that is expected; at least 32 bytes can be read. */
 RL_INLINE int rl_match_long(const uint8_t *p, const rl_field *f)
 {

@@ -34,6 +34,14 @@ RL_INLINE const uint8_t *rl_scan(const uint8_t *p, rl_input in)
     return stops != 0 ? p + rl_lowest_bit(stops) : in.end;
 }
 
+RL_INLINE int rl_short_text(const uint8_t *p, uint8_t *out)
+{
+    __m128i first = _mm_loadu_si128((const __m128i *)p), second = _mm_loadu_si128((const __m128i *)(p + 16));
+    _mm_storeu_si128((__m128i *)out, first);
+    _mm_storeu_si128((__m128i *)(out + 16), second);
+    return rl_lowest_bit64(rl_stops(first) | (uint64_t)rl_stops(second) << 16 | (uint64_t)1 << 32);
+}
+
 RL_INLINE int rl_match_long(const uint8_t *p, const rl_field *f)
 {
     __m128i a = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), _mm_loadu_si128((const __m128i *)f->text));
