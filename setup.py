@@ -55,6 +55,9 @@ else:
 if not MSVC:
     compile_args += ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
     compile_args += ["-Wno-cast-function-type", "-Wno-unused-function"]
+if sys.platform == "linux":
+    # A call of the interpreter goes there straight, and not by way of a table of jumps.
+    compile_args.append("-fno-plt")
 if COVERAGE:
     macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
 if SANITIZE:

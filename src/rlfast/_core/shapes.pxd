@@ -26,18 +26,19 @@ cdef enum Made:
 
 
 cdef struct Node:
-    # What a value becomes, parallel to an rl_field. It borrows references from the plan, which `NodeTree` keeps.
+    # What a value becomes, parallel to an rl_field. It borrows references from the plan, which `NodeTree` keeps. What most
+    # values ask for comes first, and the whole is small: the nodes of a large type shall stay in the nearest cache.
     Made made
-    Py_ssize_t offset       # in the struct that holds it, of the reference
     int luck                # of texts, see field_text
-    PyObject* name          # the attribute, or key
+    Py_ssize_t offset       # in the struct that holds it, of the reference
     PyObject* fallback      # what an absent field holds; NULL: what `factory` makes, or a new list without one
-    PyObject* factory
-    PyObject* decode        # of RL_TOKEN_JSON: callable, bytes -> object
-    PyObject** objects      # owned; one for each of the strings, or choices
-    StringTable strings     # owned; the only texts that occur, if there are any
     Node* item              # owned; of a list or a map
     Shape* shapes           # owned; of what has fields: in the order of the rl_types
+    PyObject** objects      # owned; one for each of the strings, or choices
+    StringTable* strings    # owned; the only texts that occur, or NULL
+    PyObject* name          # the attribute, or key
+    PyObject* factory
+    PyObject* decode        # of RL_TOKEN_JSON: callable, bytes -> object
     uint32_t n_shapes
 
 

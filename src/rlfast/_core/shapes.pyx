@@ -80,7 +80,9 @@ cdef Made _made_of_fields(object cls) except *:
 
 cdef void _free_node(Node* node) noexcept:
     cdef uint32_t i, j
-    table_free(&node.strings)
+    if node.strings != NULL:
+        table_free(node.strings)
+        free(node.strings)
     free(node.objects)
     if node.item != NULL:
         _free_node(node.item)
@@ -103,11 +105,14 @@ cdef int _list_objects(Node* node, object part) except -1:
         node.objects[code] = <PyObject*>value
     if part.categories is None:
         return 0
+    node.strings = <StringTable*>calloc(1, sizeof(StringTable))
+    if node.strings == NULL:
+        raise MemoryError
     node.strings.seed[0] = random_seed()
     node.strings.seed[1] = random_seed()
     for code, category in enumerate(part.categories):
         text = category.encode()
-        if table_add(&node.strings, text, <size_t>len(text)) != code:
+        if table_add(node.strings, text, <size_t>len(text)) != code:
             raise MemoryError
     return 0
 
@@ -126,7 +131,7 @@ cdef int _fill_node(Node* node, Field* field, object part) except -1:
     if part.objects:
         _list_objects(node, part)
         if part.categories is not None:
-            field.strings = &node.strings
+            field.strings = node.strings
     if field.item != NULL:
         node.item = <Node*>calloc(1, sizeof(Node))
         if node.item == NULL:
