@@ -256,8 +256,9 @@ cdef class ValueDecoder(ObjectDecoder):
         They are used up. `begin` is that of the payload. While it runs, nothing may be read.
         """
         cdef PyObject* made = self._build(<Token*>self.decoder.items.data + first, n, begin)
-        # Texts, whose end runs no code, whether an exception is set or not.
-        PyList_SetSlice(<PyObject*>self._loose, 0, PY_SSIZE_T_MAX, NULL)
+        if len(self._loose) != 0:
+            # Texts, whose end runs no code, whether an exception is set or not.
+            PyList_SetSlice(<PyObject*>self._loose, 0, PY_SSIZE_T_MAX, NULL)
         return made
 
     cdef void before_reading(self) noexcept:

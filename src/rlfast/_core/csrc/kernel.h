@@ -7,14 +7,30 @@
 #include "token_containers.h"
 #include "values.h"
 
-/* Guess the type of an object, whose members are from p on, by a tag that is not its first member. A wrong
- * guess does no harm: the tag is read again in its turn. */
-RL_NOINLINE rl_type *rl_guess_type(const rl_types *types, const uint8_t *p, rl_input in)
+/* The type of the tag's value, whose name may be at q: there is room for it, and more. Or NULL. */
+RL_INLINE rl_type *rl_type_at(const rl_types *types, const uint8_t *q, rl_input in)
 {
     /* Without the colon, before which there may be spaces. */
     size_t name_size = types->tag_key.key_size - 1;
-    const uint8_t *name = types->tag_key.key, *end = in.end, *q, *value;
+    if (!rl_same(q, types->tag_key.key, name_size))
+        return NULL;
+    q = rl_skip_space(q + name_size);
+    return *q == ':' ? rl_read_tag(types, rl_skip_space(q + 1), in) : NULL;
+}
+
+/* Guess the type of an object, whose members are from p on, by a tag that is not its first member. A wrong
+ * guess does no harm: the tag is read again in its turn. */
+RL_NOINLINE rl_type *rl_guess_type(rl_types *types, const uint8_t *p, rl_input in)
+{
+    size_t name_size = types->tag_key.key_size - 1;
+    const uint8_t *name = types->tag_key.key, *first = p, *end = in.end, *q, *value;
     rl_type *type;
+    /* Where it was the last time? What comes before a tag often has one size. */
+    if (types->tag_at != 0 && (size_t)(end - p) > types->tag_at + name_size) {
+        type = rl_type_at(types, p + types->tag_at, in);
+        if (type != NULL)
+            return type;
+    }
     /* The last member? Whatever its value is, a text or a number, it has no quotes inside. */
     q = end - 1;
     while (q > p && q[-1] <= ' ')
@@ -35,13 +51,10 @@ RL_NOINLINE rl_type *rl_guess_type(const rl_types *types, const uint8_t *p, rl_i
         q = (const uint8_t *)memchr(p, '"', (size_t)(end - p));
         if (q == NULL || (size_t)(end - q) <= name_size)
             return NULL;
-        if (rl_same(q, name, name_size)) {
-            value = rl_skip_space(q + name_size);
-            if (*value == ':') {
-                type = rl_read_tag(types, rl_skip_space(value + 1), in);
-                if (type != NULL)
-                    return type;
-            }
+        type = rl_type_at(types, q, in);
+        if (type != NULL) {
+            types->tag_at = (uint32_t)(q - first);
+            return type;
         }
         p = q + 1;
     }

@@ -164,6 +164,7 @@ typedef struct rl_types {
      * which `tag_mask` says. In a chain longer tags come first, because 1 is the beginning of 12, too. */
     rl_type *tags[64];
     uint32_t tag_mask;
+    uint32_t tag_at;        /* bytes before the tag among the members of the last object whose first one it was not */
 } rl_types;
 
 typedef struct {
