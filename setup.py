@@ -26,7 +26,7 @@ LIBRARIES = {"inflate": ["zlib"] if sys.platform == "win32" else ["z"]}
 if sys.platform == "win32":
     LIBRARIES["worker"] = ["ws2_32"]
 
-HEADERS = sorted(map(str, Path("src/rlfast/_core/csrc").glob("*.h")))
+HEADERS = sorted(map(str, Path("src/rlfast/_core").rglob("*.h")))
 
 
 def switch(name: str) -> bool:

@@ -15,7 +15,7 @@ cdef extern from "csrc/string_table.h" nogil:
     Digest rl_digest_text(const uint8_t* text, size_t n, uint64_t seed, const uint8_t* begin)
     uint32_t rl_spread(Digest digest, const uint64_t* seed, int shift)
 
-cdef extern from "csrc/new_objects.h":
+cdef extern from "new_objects.h":
     # Each returns a new reference, or NULL with an exception set.
     PyObject* rl_new_ascii(const uint8_t* text, size_t n) noexcept
     PyObject* rl_new_list(size_t n) noexcept
