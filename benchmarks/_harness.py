@@ -27,7 +27,7 @@ def environment() -> dict[str, str]:
     """The environment of every child: this tree's rlfast, if it is compiled, or the installed one."""
     source = ROOT / "src"
     # A tree that was not compiled in place would hide the rlfast that is installed.
-    compiled = any((source / "rlfast" / "_core").glob("wire.c*.*"))
+    compiled = any((source / "rlfast" / "_core").glob("columns.cp*"))
     paths = [str(source) if compiled else "", str(ROOT), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
 import pytest
+import test_nested
 from core.oracle import plain_values
 from equality import GENERAL, check_equal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nested_types import (
     FieldNode,
@@ -27,38 +27,21 @@ from nested_types import (
     payloads,
     pointer,
 )
+from test_nested import SETTINGS
 from websockets.asyncio.server import ServerConnection, serve
 
 import rlfast
 from rlfast._core.plan import KERNELS
-from rlfast._core.queue import BlockQueue
 from rlfast.capture import capture, open_dataset, recover
-from rlfast.decode._assembler import BatchAssembler
 from rlfast.decode._batch import EventBatch
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.schema._decoding import Decoding
 from rlfast.schema._envelope import plan_of
 
-EXAMPLES = int(os.environ.get("RLFAST_HYPOTHESIS_EXAMPLES", "150"))
-SETTINGS = settings(
-    deadline=None,
-    max_examples=10 * EXAMPLES,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
-)
-
 
 def decoded(decoding: Any, raws: list[bytes], kernel: str | None = "auto") -> tuple[EventBatch, int]:
-    """The batch, and how many of its messages the compiled decoder took."""
-    queue = BlockQueue(1 << 16, 1 << 30, 0)
-    queue.begin_epoch(1)
-    for raw in raws:
-        queue.feed(raw)
-    queue.end_of_read()
-    assembler = BatchAssembler(decoding, kernel, other=True)
-    while (block := queue.take_block()) is not None:
-        assembler.add(block, block.taken, block.count)
-        queue.give_back(block, block.count)
-    return assembler.finish(), assembler.num_fast
+    """The batch, with messages of other kinds, and how many the compiled decoder took."""
+    return test_nested.decoded(decoding, raws, kernel, other=True)
 
 
 def rows(batch: EventBatch) -> dict[str, list[dict[str, Any]]]:

@@ -6,10 +6,11 @@ import json
 import math
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
+import pytest
 from equality import check_equal, check_structs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ import rlfast
 from rlfast._core.plan import KERNELS
 from rlfast.capture import capture, open_dataset, redrive
 from rlfast.decode._messages import MessageDecoder
+from rlfast.errors import ConfigError
 from rlfast.schema._decoding import Decoding
 from rlfast.schema._repairs import repaired
 
@@ -59,6 +61,12 @@ def both(decoding: Decoding, raw: bytes) -> Any:
             held.pop("_extra")
             assert {name: [item] for name, item in msgspec.structs.asdict(value).items()} == held
     return value
+
+
+def test_a_type_that_msgspec_does_not_take_is_refused() -> None:
+    for type_ in (Annotated[int, msgspec.Meta(ge=2**64)], dict[str, int] | dict[str, str], 3):
+        with pytest.raises(ConfigError, match="type must be a type that msgspec can decode"):
+            Decoding(type_)
 
 
 # -- strict=False --------------------------------------------------------------------------------------------

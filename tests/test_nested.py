@@ -51,14 +51,16 @@ SETTINGS = settings(
 )
 
 
-def decoded(type_: Any, raws: list[bytes], kernel: str | None = "auto") -> tuple[EventBatch, int]:
+def decoded(
+    type_: Any, raws: list[bytes], kernel: str | None = "auto", *, other: bool = False
+) -> tuple[EventBatch, int]:
     """The batch, and how many of its messages the compiled decoder took."""
     queue = BlockQueue(1 << 16, 1 << 30, 0)
     queue.begin_epoch(1)
     for raw in raws:
         queue.feed(raw)
     queue.end_of_read()
-    assembler = BatchAssembler(type_, kernel)
+    assembler = BatchAssembler(type_, kernel, other=other)
     while (block := queue.take_block()) is not None:
         assembler.add(block, block.taken, block.count)
         queue.give_back(block, block.count)

@@ -70,7 +70,7 @@ class Decoding:
             return
         try:
             self.decoder(self.type)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             was = type(self.type).__name__
             raise ConfigError(
                 f"type must be a type that msgspec can decode, or None, not {was}"

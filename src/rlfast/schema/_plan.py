@@ -103,7 +103,7 @@ def compile_plan(type_: Any) -> ColumnPlan:
     try:
         whole = inspect.type_info(type_)
         msgspec.json.Decoder(type_)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UnsupportedFieldError(f"{type_!r} is not a type that msgspec can decode: {error}") from None
     info = present(whole)
     splits = isinstance(info, (inspect.ListType, inspect.VarTupleType)) and bool(_members(info.item_type))
