@@ -157,7 +157,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> dict[str, Any]:
     whole: dict[str, Any] = {"megabytes": 24, "capture_megabytes": 200, "rounds": 9}
     whole |= {"workloads": list(WORKLOADS), "only": NAMES}
-    quick = {**whole, "megabytes": 3, "capture_megabytes": 10, "rounds": 3}
+    quick = {**whole, "megabytes": 3, "capture_megabytes": 50, "rounds": 3}
     for name, value in (quick if options.quick else whole).items():
         if getattr(options, name, None) is None:
             setattr(options, name, value)

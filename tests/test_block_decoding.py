@@ -101,9 +101,9 @@ async def test_a_thread_ends_when_nobody_reads() -> None:
 
 
 async def test_a_job_goes_on_when_its_reader_is_cancelled() -> None:
-    queue = queue_of([KB] * 200_000)
+    queue = queue_of([KB] * 100_000)
     decoding = BlockDecoding(queue, BatchAssembler(AgentEvent))
-    decoding.start(200_000)
+    decoding.start(100_000)
     waiting = asyncio.create_task(decoding.finish())
     await asyncio.sleep(0)
     waiting.cancel()
@@ -116,10 +116,10 @@ async def test_a_job_goes_on_when_its_reader_is_cancelled() -> None:
     while decoding.running:
         await asyncio.sleep(0)
     # No job begins while nobody waits, so the rest is in the queue still.
-    assert 0 < decoding.assembler.num_rows == begun < 200_000
-    while decoding.start(200_000):
+    assert 0 < decoding.assembler.num_rows == begun < 100_000
+    while decoding.start(100_000):
         await decoding.finish()
-    assert decoding.assembler.num_rows == 200_000
+    assert decoding.assembler.num_rows == 100_000
     decoding.rest()
 
 

@@ -30,7 +30,7 @@ ROW_WEIGHT = 64
 class WriterThread:
     """A sink's writer on a thread of its own. Use it from one event loop.
 
-    pyarrow releases the GIL while it writes, so writing and receiving share two cores. The thread also
+    pyarrow releases the GIL while it encodes, so writing and receiving share the cores. The thread also
     watches the clock: what was written is committed when it is due, whether or not batches arrive.
 
     Owns the thread, from `start` to the end of `finish`, and the batches that wait.

@@ -8,8 +8,9 @@ from rlfast._core.queue import BlockQueue
 from rlfast.decode._assembler import SLOW_AT_ONCE, BatchAssembler, Span
 from rlfast.decode._thread import DecodeThread
 
-# A batch is full when it holds so much payload, so that large messages cannot make it unbounded.
-MAX_BATCH_BYTES = 64 << 20
+# A batch is full when it holds so much payload, what 65,536 short events have: whoever takes it has to do
+# something while the next one is decoded.
+MAX_BATCH_BYTES = 16 << 20
 
 # Less is decoded where it is: in some microseconds, a tenth of what it takes to wake a thread.
 INLINE_BYTES = 8 << 10

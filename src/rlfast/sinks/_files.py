@@ -137,7 +137,7 @@ def check_free_space(folder: Path, min_free: int) -> None:
         )
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write all of `data`, however little the system takes at once."""
     view = memoryview(data)
     while view:

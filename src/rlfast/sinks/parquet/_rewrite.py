@@ -12,7 +12,7 @@ from rlfast.errors import CaptureError
 from rlfast.sinks._files import stream_key
 from rlfast.sinks.parquet._arrow import pa
 from rlfast.sinks.parquet._dataset import DatasetFolder
-from rlfast.sinks.parquet._file import ParquetFile
+from rlfast.sinks.parquet._file import MAX_ENCODING_BYTES, ParquetFile, encoding_threads
 from rlfast.sinks.parquet._footer import span_metadata
 from rlfast.sinks.parquet._manifest import ManifestEntry, ManifestFile
 from rlfast.sinks.parquet._options import ParquetOptions
@@ -54,11 +54,15 @@ class Rewrite:
         Its name begins like that of a segment's file, and ends with what no other file has.
         """
         name = f"part-{stream_key(self._stream)}-{first_seq:020d}-{self._token}.parquet"
-        file = ParquetFile(self._out / folder / name, self._options)
-        self._files.append((file, first_seq, last_seq))
-        for batch in batches:
-            file.add(batch, batch.nbytes)
-        file.close(span_metadata(self._stream, first_seq, last_seq))
+        with encoding_threads() as encoders:
+            file = ParquetFile(self._out / folder / name, self._options, encoders)
+            self._files.append((file, first_seq, last_seq))
+            for batch in batches:
+                file.add(batch, batch.nbytes)
+                file.write_encoded()
+                while file.encoding_bytes > MAX_ENCODING_BYTES:
+                    file.write_encoded(wait=True)
+            file.close(span_metadata(self._stream, first_seq, last_seq))
         file.sync()
         return file
 

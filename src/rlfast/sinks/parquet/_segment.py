@@ -16,7 +16,7 @@ from rlfast.errors import CaptureError
 from rlfast.sinks._base import Rows, RunEnd
 from rlfast.sinks._files import explain
 from rlfast.sinks.parquet._dataset import DatasetFolder
-from rlfast.sinks.parquet._file import ParquetFile
+from rlfast.sinks.parquet._file import MAX_ENCODING_BYTES, ParquetFile, encoding_threads
 from rlfast.sinks.parquet._footer import span_metadata
 from rlfast.sinks.parquet._gap_rows import gap_rows
 from rlfast.sinks.parquet._layout import DEAD_LETTERS, GAPS, OTHER, final_name, gaps_name
@@ -28,9 +28,8 @@ from rlfast.websocket._gaps import Gap
 
 __all__ = ["Segment"]
 
-MAX_PENDING_BYTES = 96 << 20
-"""Arrow bytes of all tables that may wait for their row groups; then the largest is written early."""
-
+MAX_PENDING_BYTES = 64 << 20
+"""Arrow bytes of all tables that may wait for their row groups; then the largest begins early."""
 Kind = Literal["capture", "recovery"]
 
 
@@ -63,6 +62,7 @@ class Segment:
         self._out = dataset.path
         self._stream = stream
         self._options = options
+        self._encoders = encoding_threads()
         self.files: dict[str, ParquetFile] = {}
         self.types: dict[str, str] = {}
         self._gaps: list[Gap] = []
@@ -83,8 +83,13 @@ class Segment:
         self._received_at = _union(self._received_at, rows.received_at)
         self.last_seq = rows.last_seq
         self.rows = rows.last_seq - self.first_seq + 1
-        while sum(file.pending_bytes for file in self.files.values()) > MAX_PENDING_BYTES:
-            max(self.files.values(), key=lambda file: file.pending_bytes).flush()
+        files = self.files.values()
+        while sum(file.pending_bytes for file in files) > MAX_PENDING_BYTES:
+            max(files, key=lambda file: file.pending_bytes).flush()
+        for file in files:
+            file.write_encoded()
+        while sum(file.encoding_bytes for file in files) > MAX_ENCODING_BYTES:
+            max(files, key=lambda file: file.encoding_bytes).write_encoded(wait=True)
 
     def add_gap(self, gap: Gap) -> None:
         """Append a gap."""
@@ -100,13 +105,14 @@ class Segment:
             if folder != DEAD_LETTERS:
                 path /= self.partition
             path /= final_name(self._stream, self.first_seq)
-            file = self.files[folder] = ParquetFile(path, self._options)
+            file = self.files[folder] = ParquetFile(path, self._options, self._encoders)
         file.add(batch, nbytes)
 
     def projected_bytes(self, ratio: float) -> int:
         """Size on disk so far, plus what waits at `ratio` disk bytes per Arrow byte."""
-        written = sum(file.written_bytes for file in self.files.values())
-        return written + int(ratio * sum(file.pending_bytes for file in self.files.values()))
+        files = self.files.values()
+        waiting = sum(file.pending_bytes + file.encoding_bytes for file in files)
+        return sum(file.written_bytes for file in files) + int(ratio * waiting)
 
     def measured_ratio(self) -> float | None:
         """Disk bytes per Arrow byte of what was written, None if that is nothing."""
@@ -124,12 +130,15 @@ class Segment:
         try:
             if self._gaps:
                 name = gaps_name(self._stream, self.first_seq, self._gaps[0].disconnected_at)
-                file = self.files[GAPS] = ParquetFile(self._out / GAPS / name, self._options)
+                file = self.files[GAPS] = ParquetFile(self._out / GAPS / name, self._options, self._encoders)
                 rows = gap_rows(self._stream, self._gaps)
                 file.add(rows, rows.nbytes)
             for file in self.files.values():
+                file.flush()
+            for file in self.files.values():
                 path = file.final
                 file.close(metadata)
+            self._encoders.shutdown()
         except OSError as error:
             self.abort()
             raise explain(error, path) from error
@@ -192,6 +201,7 @@ class Segment:
         """Remove the segment's temporary files, whatever state they are in; never raises."""
         for file in self.files.values():
             file.discard()
+        self._encoders.shutdown(wait=False)
 
 
 def _union(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
