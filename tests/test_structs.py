@@ -249,6 +249,25 @@ def test_the_collector_knows_structs_that_may_be_in_a_cycle() -> None:
     assert gc.is_tracked(read(Order, b'{"orderId":1,"price":2}'))
 
 
+class Grown(msgspec.Struct):
+    a: int
+    parts: Any = None
+
+    def __post_init__(self) -> None:
+        self.parts = [self]
+
+
+def test_the_collector_knows_structs_that_became_part_of_a_cycle() -> None:
+    assert gc.is_tracked(read(Grown, b'{"a":1}'))
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Grown)]
+
+
+def test_texts_of_every_size() -> None:
+    payloads = [b'{"orderId":1,"price":2,"note":"%s"}' % (b"abcdefgh" * 12)[:size] for size in range(97)]
+    assert check_structs(Order, payloads) == len(payloads)
+
+
 def test_threads_that_share_a_decoder() -> None:
     payloads = _workload.payloads("base", 300)
     expected = [msgspec.json.decode(payload, type=AgentEvent) for payload in payloads]
