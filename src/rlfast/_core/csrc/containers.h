@@ -76,9 +76,9 @@ RL_INLINE const uint8_t *rl_short_texts(const rl_field *item, const uint8_t *p, 
     size_t size = child->data.size, full = child->data.capacity < INT32_MAX ? child->data.capacity : INT32_MAX;
     if (RL_UNLIKELY(child->encoding != RL_PLAIN || item->limited))
         return p;
-    while (RL_LIKELY(*q == '"' && at < room && q < in->tail && full - size >= 2 * RL_TEXT_SLACK)) {
+    while (RL_LIKELY(*q == '"' && at < room && q + 1 < in->tail && full - size >= 2 * RL_TEXT_SLACK)) {
         int n = rl_short_text(q + 1, child->data.data + size);
-        if (RL_UNLIKELY(n == RL_TEXT_SLACK || q[n + 1] != '"'))
+        if (RL_UNLIKELY(q[n + 1] != '"'))
             break;
         size += (size_t)n;
         rl_offsets(child)[++at] = (int32_t)size;

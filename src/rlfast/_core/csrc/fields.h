@@ -56,6 +56,8 @@ RL_INLINE const uint8_t *rl_value(
         break;
     case RL_LIST:
         return rl_list_value(d, f, row, p, in);
+    case RL_DATETIME:
+        return rl_parsed_value(d, f, row, p, in);
     case RL_TAG:
         return rl_match(p, *in, &t->tag_value) ? p + t->tag_value.key_size : NULL;
     default:

@@ -14,25 +14,25 @@ RL_INLINE unsigned rl_two_digits(const uint8_t *p)
     return tens > 9 || ones > 9 ? 100 : 10 * tens + ones;
 }
 
-/* Days since 1970-01-01 of YYYY-MM-DD at p (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
-RL_INLINE int rl_parse_date(const uint8_t *p, int64_t *days)
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, by years that begin in March (Howard Hinnant,
+ * "chrono-Compatible Low-Level Date Algorithms"); 0: there is none. */
+RL_INLINE int rl_days(unsigned year, unsigned month, unsigned day, int64_t *days)
 {
     static const uint8_t lengths[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    unsigned century = rl_two_digits(p), rest = rl_two_digits(p + 2), month = rl_two_digits(p + 5), day = rl_two_digits(p + 8);
-    int64_t year, era, of_era;
-    int leap;
-    if (century > 99 || rest > 99 || month - 1 > 11 || p[4] != '-' || p[7] != '-')
-        return 0;
-    year = 100 * century + rest;
-    leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    if (year == 0 || day - 1 >= (unsigned)lengths[month - 1] + (month == 2 && leap))
+    int leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    if (year == 0 || month - 1 > 11 || day - 1 >= (unsigned)lengths[month - 1] + (month == 2 && leap))
         return 0;
     year -= month <= 2;
-    era = year / 400;
-    of_era = year - 400 * era;
-    *days = 146097 * era + 365 * of_era + of_era / 4 - of_era / 100
-        + (153 * ((int64_t)month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1 - 719468;
+    *days = (int64_t)(365 * year + year / 4 - year / 100 + year / 400 + (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5
+                      + day - 1) - 719468;
     return 1;
+}
+
+/* The same of YYYY-MM-DD at p. */
+RL_INLINE int rl_parse_date(const uint8_t *p, int64_t *days)
+{
+    unsigned century = rl_two_digits(p), rest = rl_two_digits(p + 2), month = rl_two_digits(p + 5), day = rl_two_digits(p + 8);
+    return century <= 99 && rest <= 99 && p[4] == '-' && p[7] == '-' && rl_days(100 * century + rest, month, day, days);
 }
 
 /* A time of day as it is written. */
@@ -96,12 +96,53 @@ RL_INLINE int rl_parse_clock(const uint8_t *p, const uint8_t *end, int digits, i
     return 1;
 }
 
+/* Days, and the time of the day, of p[0:n] as most write it, YYYY-MM-DDTHH:MM:SSZ with a fraction or without; 0: it is
+ * written in another way, or wrong. */
+RL_INLINE int rl_parse_plain_datetime(const uint8_t *p, size_t n, int digits, int64_t *days, int64_t *time)
+{
+#if defined(_MSC_VER) || __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    static const uint32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+    uint64_t date, clock, second, fraction = 0, wrong;
+    int written = (int)n - 21;
+    if (n < 20 || written > 8 || written > digits || written == 0 || p[n - 1] != 'Z')
+        return 0;
+    /* Eight characters each, less those that are expected, a zero for a digit. The sum has the top bit set where a digit is
+     * over 9, or something else over 0; carries only go upwards. */
+    date = rl_load64(p) ^ 0x2D30302D30303030u;
+    clock = rl_load64(p + 8) ^ 0x30303A3030543030u;
+    second = (rl_load32(p + 15) >> 8 ^ 0x30303Au) | (uint64_t)(p[19] ^ (written < 0 ? 'Z' : '.')) << 24;
+    wrong = (date + 0x7F76767F76767676u) | date | (clock + 0x76767F76767F7676u) | clock
+        | (second + 0x7F7F7F7F7F76767Fu) | second;
+    if (written > 0) {
+        int others = 8 * (8 - written);
+        fraction = (rl_load64(p + n - 9) ^ 0x3030303030303030u) >> others << others;
+        wrong |= (fraction + 0x7676767676767676u) | fraction;
+        fraction = rl_eight_digits(fraction) * powers[digits - written];
+    }
+    if (wrong & 0x8080808080808080u)
+        return 0;
+    /* Each digit times 10, and the next one: pairs of them are two-digit numbers. */
+    date = 10 * date + (date >> 8);
+    clock = 10 * clock + (clock >> 8);
+    second = (10 * second + (second >> 8)) >> 8 & 0xFF;
+    if ((clock >> 24 & 0xFF) > 23 || (clock >> 48 & 0xFF) > 59 || second > 59)
+        return 0;
+    *time = (int64_t)(3600 * (clock >> 24 & 0xFF) + 60 * (clock >> 48 & 0xFF) + second) * powers[digits] + (int64_t)fraction;
+    return rl_days(
+        (unsigned)(100 * (date & 0xFF) + (date >> 16 & 0xFF)), (unsigned)(date >> 40 & 0xFF), (unsigned)(clock & 0xFF), days);
+#else
+    return 0;
+#endif
+}
+
 /* Microseconds, or nanoseconds, since 1970-01-01 UTC, or, without a zone, of a calendar that has none. */
 RL_INLINE int rl_parse_datetime(const uint8_t *p, size_t n, int digits, int64_t *out, int *has_zone)
 {
     int64_t days, time, limit = INT64_MAX / 1000;
-    if (n < 19 || (p[10] != 'T' && p[10] != 't' && p[10] != ' ') || !rl_parse_date(p, &days)
-        || !rl_parse_clock(p + 11, p + n, digits, &time, has_zone))
+    *has_zone = 1;
+    if (!rl_parse_plain_datetime(p, n, digits, &days, &time)
+        && (n < 19 || (p[10] != 'T' && p[10] != 't' && p[10] != ' ') || !rl_parse_date(p, &days)
+            || !rl_parse_clock(p + 11, p + n, digits, &time, has_zone)))
         return 0;
     if (digits == RL_MICRO_DIGITS) {
         *out = days * 86400000000 + time;
