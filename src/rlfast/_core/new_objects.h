@@ -1,5 +1,5 @@
 /* Python objects as CPython makes them, with fewer calls and without memory that is cleared first. The kernels know
- * nothing of it. Each function returns a new reference, or NULL with an exception set. */
+ * nothing of it. What makes an object returns a new reference, or NULL with an exception set. */
 #ifndef RLFAST_NEW_OBJECTS_H
 #define RLFAST_NEW_OBJECTS_H
 
