@@ -34,6 +34,9 @@ DECODE_BARS = (
 )
 AGENTS_BAR = 0.6
 CAPTURE_BAR = 3.0
+CAPTURE_POOL = 24
+"""Megabytes of messages that differ, at least: of a few, again and again, a converter with a dictionary for
+each column keeps one copy and compresses nothing else."""
 
 
 def decode(options: argparse.Namespace) -> dict[str, Any]:
@@ -173,7 +176,7 @@ def main(options: argparse.Namespace) -> dict[str, Any]:
     ways = [name for name in options.only if name in WAYS]
     runs: dict[str, Any] = {}
     if ways:
-        pool = round(options.megabytes * MEGABYTE)
+        pool = round(max(options.megabytes, CAPTURE_POOL) * MEGABYTE)
         size = round(options.capture_megabytes * MEGABYTE)
         # A run is seconds long, so fewer of them say as much.
         rounds = min(options.rounds, 3)
