@@ -69,7 +69,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ["capture", "ws://h", "--types", "rlfast.reasoning_layer._events:Nothing"],
             "rlfast.reasoning_layer._events has no Nothing",
         ),
-        (["capture", "ws://h", "--types", "json:loads"], "--types 'json:loads': <function loads"),
+        (
+            ["capture", "ws://h", "--types", "json:loads"],
+            "--types 'json:loads': type must be a type that msgspec",
+        ),
         (["inspect"], "DIR"),
         (["bench"], "exactly one of URL, --agent, --cycle and --session, not none"),
         (["bench", "ws://h", "--types", "m:T", "--untyped"], "--types or --untyped, not both"),
