@@ -123,7 +123,7 @@ TICKS = [
     b'{"type":"ticks","data":[{"p":1},{"p":2,"new":true}],"t":5}',
     b'{"t":6,"data":[{"p":1},{"p":"?"},{"p":3}],"sent":"now","type":"ticks"}',
     b'{"type":"ticks","data":[]}',
-    b'{"type":"status","text":"up"}',
+    b'{"type":"status","text":"up","data":[1,2]}',
     b'{"type":"ticks","data":[{"p":1}],"t":"?"}',
     b'{"type":"ticks","data":5}',
     b'{"type":"ping"}',
@@ -141,7 +141,7 @@ def test_an_array_inside_of_an_envelope_becomes_rows(kernel: str | None) -> None
         {"seq": 1, "item": 0, "t": 6, "p": 1.0, "_extra": '{"sent":"now"}'},
         {"seq": 1, "item": 2, "t": 6, "p": 3.0, "_extra": '{"sent":"now"}'},
     ]
-    assert found["status"] == [{"seq": 3, "item": 0, "text": "up", "_extra": None}]
+    assert found["status"] == [{"seq": 3, "item": 0, "text": "up", "_extra": '{"data":[1,2]}'}]
     assert [(row["seq"], row["item"]) for row in found["_other"]] == [(2, None), (6, None)]
     assert [(row["seq"], row["item"]) for row in found[""]] == [(1, 1), (4, 0), (5, None)]
     # The message with this event alone, so that it can be decoded again.

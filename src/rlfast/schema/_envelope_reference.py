@@ -49,6 +49,7 @@ class EnvelopeReference(Reference):
         self._pointer = decoding.events_at
         self._names = envelope.events_at
         self._judge = decoding.decoder(envelope.type)
+        self._plain_tags = [plan.column.tag for plan in self.plan.tables if not plan.event_at]
         # By the envelope's tag, then by the class of the event.
         self._tables: dict[object, dict[Any, _Table]] = {}
         for i, plan in enumerate(self.plan.tables):
@@ -102,7 +103,7 @@ class EnvelopeReference(Reference):
         value = msgspec.Raw(bytes(payload))
         for name in self._names:
             parts, key = _parts(value, name)
-            if key is None:
+            if key is None or (not around and self._is_plain(parts)):
                 break
             around.append((parts, key))
             value = parts[key]
@@ -115,13 +116,21 @@ class EnvelopeReference(Reference):
                 return [bytes(payload)]
         return [_message(event, item, around) for item, event in enumerate(events)]
 
+    def _is_plain(self, parts: Any) -> bool:
+        """Whether the tag of a message, among its parts, is that of a struct without events."""
+        if not self._plain_tags:
+            return False
+        raw = parts[0] if isinstance(parts, list) else parts.get(self.plan.tag_field)
+        return raw is not None and msgspec.json.decode(raw) in self._plain_tags
+
 
 def _parts(value: msgspec.Raw, name: str) -> tuple[Any, Any]:
     """The members, or elements, of a value; the key, or place, of the one that a name leads to, or None."""
-    if bytes(value)[:1] == b"[":
+    first = bytes(value).lstrip()[:1]
+    if first == b"[":
         elements = msgspec.json.decode(value, type=list[msgspec.Raw])
         return elements, int(name) if name.isdecimal() and int(name) < len(elements) else None
-    if bytes(value).lstrip()[:1] != b"{":
+    if first != b"{":
         return {}, None
     members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     return members, name if name in members else None
