@@ -50,11 +50,11 @@ class TargetOptions:
 class DecodingOptions:
     """What the command line says about how messages become events: see `rlfast.connect`."""
 
-    events_at: str = ""
-    strict: bool = True
+    events_at: str = Decoding.events_at
+    strict: bool = Decoding.strict
+    nan: NaN = Decoding.nan
+    surrogates: Surrogates = Decoding.surrogates
     dec_hook: str | None = None
-    nan: NaN = "error"
-    surrogates: Surrogates = "error"
 
     def arguments(self) -> DecodingArguments:
         """The same for `rlfast.connect`. Raises typer.BadParameter: there is no such hook."""
