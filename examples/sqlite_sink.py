@@ -33,8 +33,7 @@ create table if not exists dead_letters
     (stream text, seq integer, epoch integer, received_at integer, reason text, error text, raw blob,
      primary key (stream, seq));
 create table if not exists gaps
-    (stream text, epoch integer, last_seq integer, disconnected_at integer, reconnected_at integer, reason
-     text, close_code integer, close_reason text);
+    (stream text, epoch integer, last_seq integer, disconnected_at integer, reason text, gap text);
 create table if not exists streams (stream text primary key, state text);
 """
 
@@ -70,9 +69,9 @@ class SqliteSink(Sink):
         found = self.connection.execute("select state from streams where stream = ?", (stream,)).fetchone()
         return StreamState() if found is None else msgspec.json.decode(found[0], type=StreamState)
 
-    def gaps(self, stream: str) -> Collection[tuple[int, int]]:
-        query = "select epoch, disconnected_at from gaps where stream = ?"
-        return set(self.connection.execute(query, (stream,)))
+    def gaps(self, stream: str) -> Collection[rlfast.Gap]:
+        rows = self.connection.execute("select gap from gaps where stream = ?", (stream,))
+        return [msgspec.json.decode(text, type=rlfast.Gap) for (text,) in rows]
 
     def writer(self, stream: str, settings: Mapping[str, Any] | None = None) -> SqliteWriter:
         return SqliteWriter(self.connection, stream)
@@ -112,11 +111,9 @@ class SqliteWriter(StreamWriter):
         return self._size
 
     def add_gap(self, gap: rlfast.Gap) -> None:
-        values = (
-            *(self._stream, gap.epoch, gap.last_seq, gap.disconnected_at, gap.reconnected_at),
-            *(gap.reason, gap.close_code, gap.close_reason),
-        )
-        self._connection.execute("insert into gaps values (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        values = self._stream, gap.epoch, gap.last_seq, gap.disconnected_at, gap.reason
+        text = msgspec.json.encode(gap).decode()
+        self._connection.execute("insert into gaps values (?, ?, ?, ?, ?, ?)", (*values, text))
 
     def commit(self, state: StreamState) -> None:
         text = msgspec.json.encode(state).decode()

@@ -49,3 +49,7 @@ cdef class Block:
 cdef class BlockTap:
     cdef bint see(self, Block block, uint32_t start, uint32_t stop, int64_t received_at) except -1
     cdef bint read_back(self, Block block) except -1
+
+
+cdef class MessageScreen:
+    cdef bint takes(self, const char* payload, size_t n) except -1

@@ -26,3 +26,6 @@ class Block:
 
 @disjoint_base
 class BlockTap: ...
+
+@disjoint_base
+class MessageScreen: ...

@@ -214,3 +214,11 @@ cdef class BlockTap:
     cdef bint read_back(self, Block block) except -1:
         """Append stored messages to an empty block, from its first_seq on; set its epoch. False if it cannot."""
         raise NotImplementedError
+
+
+cdef class MessageScreen:
+    """Looks at each message before it is in a queue and has a number."""
+
+    cdef bint takes(self, const char* payload, size_t n) except -1:
+        """Whether the message belongs into the stream. The payload is borrowed."""
+        raise NotImplementedError

@@ -2,7 +2,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from rlfast._core.block cimport Block, BlockTap
+from rlfast._core.block cimport Block, BlockTap, MessageScreen
 from rlfast._core.waiter cimport Waiter
 
 
@@ -49,6 +49,8 @@ cdef class BlockQueue:
 
         object _on_pause                #: Callable[[], None]
         object _on_resume               #: Callable[[], None]
+        public MessageScreen screen     # of every message, or None
+        public tuple watchers           #: tuple[BlockTap, ...], that see every message once, when its read is over
         Waiter waiter                   #: of the task that waits for a message, or None
 
         # What the tap has stored may leave memory and be read back: see `attach`.
@@ -64,6 +66,7 @@ cdef class BlockQueue:
     cdef Block _new_block(self, size_t n)
     cdef Block _new_tail(self, size_t n)
     cdef int _stamp_tail(self, int64_t now) except -1
+    cdef int _stamp(self, Block block, int64_t now) except -1
     cdef int _show(self, Block block) except -1
     cdef int _spill_tail(self) except -1
     cdef int _read_back(self) except -1
@@ -73,6 +76,7 @@ cdef class BlockQueue:
     cdef int append(self, const char* payload, size_t n) except -1
     cdef const uint8_t* append_frames(
         self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary) except NULL
+    cdef int _screen(self, MessageRun* run, uint32_t start) except -1
     cdef int _count(self, uint64_t messages, size_t n) except -1
     cdef char* room(self, size_t* n) noexcept
     cdef int append_in_place(self, size_t n) except -1

@@ -1,11 +1,13 @@
 from collections.abc import Callable
 from typing import final
 
-from rlfast._core.block import Block, BlockTap
+from rlfast._core.block import Block, BlockTap, MessageScreen
 from rlfast._core.waiter import Waiter
 
 @final
 class BlockQueue:
+    screen: MessageScreen | None
+    watchers: tuple[BlockTap, ...]
     def __new__(cls, block_size: int, high_water: int, low_water: int, first_seq: int = 0) -> BlockQueue: ...
     @property
     def block_size(self) -> int: ...

@@ -3,6 +3,7 @@
 
 cimport cython
 from cpython.time cimport monotonic
+from libc.string cimport memmove
 
 from rlfast._core.block cimport wall_clock_ns
 
@@ -48,6 +49,7 @@ cdef class BlockQueue:
         self._free = []
         self._max_free = <Py_ssize_t>(high_water // block_size) + 2
         self._late = deque()
+        self.watchers = ()
 
     def bind(self, on_pause, on_resume):
         """Set the callables that pause and resume the writer's socket."""
@@ -113,11 +115,19 @@ cdef class BlockQueue:
             return 0
         self.last_received_at = now
         self.last_message_at = monotonic()
-        self.tail._stamp(now)
+        self._stamp(self.tail, now)
+        if self.spilling and self.tap is not None:
+            self._spill_tail()
+        return 0
+
+    cdef int _stamp(self, Block block, int64_t now) except -1:
+        """Stamp a block's new messages, and show them."""
+        cdef uint32_t start = block.n_stamped
+        block._stamp(now)
+        for watcher in self.watchers:
+            (<BlockTap>watcher).see(block, start, block.count, now)
         if self.tap is not None:
-            self._show(self.tail)
-            if self.spilling:
-                self._spill_tail()
+            self._show(block)
         return 0
 
     cdef int _show(self, Block block) except -1:
@@ -233,7 +243,10 @@ cdef class BlockQueue:
         return 0
 
     cdef int append(self, const char* payload, size_t n) except -1:
-        cdef Block tail = self.tail
+        cdef Block tail
+        if self.screen is not None and not self.screen.takes(payload, n):
+            return 0
+        tail = self.tail
         if tail is None or tail.size + n > tail.capacity or tail.count >= MAX_BLOCK_MESSAGES:
             tail = self._new_tail(n)
         tail._append(payload, n)
@@ -265,6 +278,8 @@ cdef class BlockQueue:
             run.binary = 0
             p = rl_take_messages(p, end, largest, &run)
             if tail is not None and run.count != tail.count:
+                if self.screen is not None:
+                    self._screen(&run, tail.count)
                 self._count(run.count - tail.count, run.size - tail.size)
                 binary[0] += run.binary
                 tail.size = run.size
@@ -275,6 +290,26 @@ cdef class BlockQueue:
                 self._new_tail(run.wanted)
             else:
                 tail._reserve_message()
+
+    cdef int _screen(self, MessageRun* run, uint32_t start) except -1:
+        """Take out the messages of a run, from number `start` on, that do not belong into the stream."""
+        cdef uint8_t* data = run.data
+        cdef uint32_t kept = start
+        cdef uint32_t at = run.offsets[start]
+        cdef uint32_t i, size, to
+        for i in range(start, run.count):
+            # The offset behind this message; that of the last kept one may be written in its place.
+            size = run.offsets[i + 1] - at
+            if self.screen.takes(<const char*>data + at, size):
+                to = run.offsets[kept]
+                if to != at:
+                    memmove(data + to, data + at, size)
+                kept += 1
+                run.offsets[kept] = to + size
+            at += size
+        run.count = kept
+        run.size = run.offsets[kept]
+        return 0
 
     cdef inline int _count(self, uint64_t messages, size_t n) except -1:
         self.next_seq += messages
@@ -294,12 +329,19 @@ cdef class BlockQueue:
 
     cdef int append_in_place(self, size_t n) except -1:
         """Append the n bytes that were written to `room`."""
+        if self.screen is not None and not self.screen.takes(self.tail.data + self.tail.size, n):
+            return 0
         self.tail._append_in_place(n)
         return self._count(1, n)
 
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1:
         """Queue a message of which only a prefix is known; it keeps its place and number in the stream."""
-        self.append(prefix, n)
+        cdef MessageScreen screen = self.screen
+        self.screen = None
+        try:
+            self.append(prefix, n)
+        finally:
+            self.screen = screen
         if self.tail.rejected is None:
             self.tail.rejected = []
         self.tail.rejected.append((self.tail.count - 1, error))
@@ -436,9 +478,7 @@ cdef class BlockQueue:
             self._read_back()
         block = self._pop_head()
         if block.n_stamped < block.count:
-            block._stamp(self._read_stamp if self._read_stamp else wall_clock_ns())
-            if self.tap is not None:
-                self._show(block)
+            self._stamp(block, self._read_stamp if self._read_stamp else wall_clock_ns())
         block.detached = True
         return block
 

@@ -341,7 +341,7 @@ class _Replay:
         self._progress = progress
         stream = self._info.stream
         self._state = state = sink.state(stream)
-        self._committed_gaps = sink.gaps(stream)
+        self._committed_gaps = {gap.identity for gap in sink.gaps(stream)}
         # Of this run: commits are counted, because clocks are set back.
         self._was_ended = state.end is not None and (
             state.commits > self._info.segments >= 0
@@ -352,7 +352,7 @@ class _Replay:
         self._committer = Committer(self._writer, state, RotationPolicy())
         self._alive_at = self._info.run
         self._epoch = max(1, state.next_epoch - 1)
-        self._gaps: dict[tuple[int, int], Gap] = {}
+        self._gaps: dict[object, Gap] = {}
         self._messages = 0
         self._dead_letters = 0
         self._damaged = False
@@ -405,7 +405,7 @@ class _Replay:
         if reader.is_note:
             self._alive_at = max(self._alive_at, reader.received_at)
             gap = msgspec.json.decode(reader.take_note(), type=Gap)
-            self._gaps[_identity(gap)] = gap
+            self._gaps[gap.identity] = gap
             return
         received_at = reader.received_at
         block = reader.take_block()
@@ -442,7 +442,3 @@ class _Replay:
             self._committer.add(rows)
         if self._progress is not None:
             self._progress(self._messages)
-
-
-def _identity(gap: Gap) -> tuple[int, int]:
-    return gap.epoch, gap.disconnected_at

@@ -173,8 +173,8 @@ class Sink(ABC):
         """Return the state of a stream's last commit; ``StreamState()`` if there was none."""
 
     @abstractmethod
-    def gaps(self, stream: str) -> Collection[tuple[int, int]]:
-        """Return epoch and ``disconnected_at`` of every gap of a stream that is committed."""
+    def gaps(self, stream: str) -> Collection[Gap]:
+        """Return every gap of a stream that is committed."""
 
     @abstractmethod
     def writer(self, stream: str, settings: Mapping[str, Any] | None = None) -> StreamWriter:

@@ -13,9 +13,11 @@ import msgspec
 
 from rlfast.websocket._timeouts import wait_within
 
-__all__ = ["Gap", "GapLog", "OnGap"]
+__all__ = ["SEQUENCE_GAP", "Gap", "GapLog", "OnGap"]
 
 MAX_GAPS = 100_000
+SEQUENCE_GAP = "sequence_gap"
+"""Reason of a gap that the numbers in the messages show, and not the connection."""
 
 _log = logging.getLogger("rlfast.connection")
 
@@ -43,6 +45,19 @@ class Gap(msgspec.Struct, frozen=True):
     attempts: int = 0
     """Reconnect attempts so far, as `on_reconnect` counts them; one that still waits for its delay does not
     count."""
+    from_: str | None = msgspec.field(default=None, name="from")
+    """Where the numbers or cursors in the messages were before the gap; None: unknown."""
+    to: str | None = None
+    """Where they went on behind the gap, as far as that is known."""
+    key: str | None = None
+    """Whose numbers these are, where each of several things, such as products, has its own."""
+    filled: bool | None = None
+    """Whether everything between `from_` and `to` was received after all; None: nobody tried."""
+
+    @property
+    def identity(self) -> tuple[int, int, str | None, str | None]:
+        """What stays the same while a gap goes on, and tells it from every other one of its stream."""
+        return self.epoch, self.disconnected_at, self.key, self.from_ if self.reason == SEQUENCE_GAP else None
 
     def describe(self) -> str:
         """Return the reason with what the close frame said: "closed_by_peer, code 4001: token expired"."""

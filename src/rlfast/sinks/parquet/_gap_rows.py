@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from rlfast._core.columns import ColumnBuilder
 from rlfast.decode._batch import EventTable
 from rlfast.schema import kinds
@@ -23,6 +25,10 @@ _COLUMNS = (
     Column("close_code", kinds.INT32, nullable=True),
     Column("close_reason", kinds.UTF8, nullable=True),
     Column("attempts", kinds.INT64),
+    Column("from", kinds.UTF8, nullable=True),
+    Column("to", kinds.UTF8, nullable=True),
+    Column("key", kinds.UTF8, nullable=True),
+    Column("filled", kinds.BOOL, nullable=True),
 )
 
 
@@ -37,7 +43,8 @@ def gap_rows(stream: str, gaps: Iterable[Gap]) -> pa.RecordBatch:
     builders = [ColumnBuilder(column) for column in _COLUMNS]
     for gap in gaps:
         of_stream.push(stream)
+        values = msgspec.to_builtins(gap)
         for builder in builders:
-            builder.push(getattr(gap, builder.name))
+            builder.push(values[builder.name])
     columns = [builder.finish() for builder in (of_stream, *builders)]
     return pa.record_batch(EventTable("_gaps", columns[0].length, columns))

@@ -67,9 +67,9 @@ class ParquetSink(Sink):
     def state(self, stream: str) -> StreamState:
         return self.dataset.state(stream)
 
-    def gaps(self, stream: str) -> Collection[tuple[int, int]]:
+    def gaps(self, stream: str) -> Collection[Gap]:
         entries = self.dataset.manifest.segments(stream)
-        return {(gap.epoch, gap.disconnected_at) for entry in entries for gap in entry.gaps}
+        return [gap for entry in entries for gap in entry.gaps]
 
     def streams(self) -> Collection[str]:
         return {entry.stream for entry in self.dataset.manifest.entries}
