@@ -144,7 +144,7 @@ class SubscriptionServer:
 
 @pytest.mark.parametrize("document", ["README.md", "docs/connection.md"])
 async def test_the_subscription_is_renewed_on_every_connection(document: str) -> None:
-    (block,) = (block for block in python_blocks(ROOT / document) if "subscribe" in block)
+    (block,) = (block for block in python_blocks(ROOT / document) if '"subscribe":' in block)
     block = re.sub(r'connect\((url|"wss:[^"]*")', "connect(url, timing=timing", block)
     block = re.sub(r"    async for .*", "", block, flags=re.DOTALL)
     block += "    await read(ws)\n"
@@ -168,3 +168,20 @@ async def test_the_subscription_is_renewed_on_every_connection(document: str) ->
     assert received == [number for number in asked for _ in range(3)][-len(received) :]
     # The block itself has taken a few.
     assert len(received) >= 3 * (len(asked) - 2)
+
+
+async def test_the_login_is_one() -> None:
+    (block,) = (block for block in python_blocks(ROOT / "docs" / "connection.md") if "log_in" in block)
+
+    async def home(peer: Peer) -> None:
+        await peer.text('{"type":"auth_required"}')
+        assert json.loads((await peer.read_frame())[1]) == {"type": "auth", "access_token": "k"}
+        await peer.text('{"type":"auth_ok"}')
+        assert json.loads((await peer.read_frame())[1]) == {"id": 1, "type": "subscribe_events"}
+        await peer.text('{"type":"event"}')
+        await peer.wait_closed()
+
+    names: dict[str, Any] = {"key": "k"}
+    exec(compile(f"{IMPORTS}\n{block}", "connection.md", "exec", dont_inherit=True), names)
+    async with serve(home) as served, rlfast.connect(served.url, on_connect=names["log_in"]) as ws:
+        assert [(await anext(ws))["type"] for _ in range(3)] == ["auth_required", "auth_ok", "event"]

@@ -294,24 +294,35 @@ def test_what_memory_does_not_hold_is_read_back_in_order(tmp_path: Path) -> None
     keeper = Keeper(tmp_path, max_bytes=64 * MIB, max_spill=8 * MIB, high_water=20_000)
     sent: list[bytes] = []
     taken: list[bytes] = []
-    spilled = 0
-    for turn in range(600):
+    spilled = seen_behind = 0
+    for turn in range(1200):
         if source.random() < 0.02:
+            keeper.queue.open_gate()
             keeper.queue.begin_epoch(turn + 2)
+            if source.random() < 0.5:
+                keeper.queue.close_gate()
+                behind = len(sent)
         batch = payloads(source.randrange(40), source.choice((50, 50, 6000)), len(sent))
         keeper.feed(*batch)
         sent += batch
         spilled = max(spilled, keeper.queue.spilled_bytes)
-        assert keeper.queue.queued_bytes < 200_000
+        if keeper.queue.gated:
+            seen_behind += keeper.queue.spilling
+            assert [keeper.queue.peek(i) for i in range(len(sent) - behind)] == sent[behind:]
+        else:
+            assert keeper.queue.queued_bytes < 400_000
         if source.random() < 0.3:
             for _ in range(source.randrange(6)):
                 block = keeper.queue.take_block()
                 if block is None:
                     break
                 stop = source.randint(block.taken, block.count)
+                assert not keeper.queue.gated or block.first_seq + stop <= behind
                 taken += [block.payload(i) for i in range(block.taken, stop)]
                 keeper.queue.give_back(block, stop)
     assert spilled > 100_000
+    assert seen_behind
+    keeper.queue.finish()
     taken += keeper.take()
     assert taken == sent
     assert (keeper.queue.spilled_bytes, keeper.queue.spilled_messages, keeper.queue.spilling) == (0, 0, False)

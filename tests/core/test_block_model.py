@@ -26,6 +26,7 @@ STEPS = st.one_of(
     st.tuples(st.just("read"), st.lists(SIZES, min_size=1, max_size=12)),
     st.tuples(st.just("reject"), st.integers(0, 50)),
     st.tuples(st.just("epoch"), st.just(0)),
+    st.tuples(st.just("gate"), st.just(0)),
     st.tuples(st.just("messages"), st.integers(1, 20)),
     st.tuples(st.just("block"), st.floats(0, 1)),
     st.tuples(st.just("interleaved"), st.floats(0, 1)),
@@ -44,6 +45,8 @@ class Model:
         self.queue.begin_epoch(1)
         self.reader = reader_of(self.queue)
         self.held: deque[Expected] = deque()
+        #: behind the gate
+        self.gated: list[Expected] = []
         self.seq = 7
         self.epoch = 1
         self.largest_read = 0
@@ -62,11 +65,13 @@ class Model:
             self.queue.feed(payload)
         else:
             self.queue.feed_rejected(payload, rejection)
-        self.held.append(Expected(self.seq, self.epoch, payload, rejection))
+        kept = self.gated if self.queue.gated else self.held
+        kept.append(Expected(self.seq, self.epoch, payload, rejection))
         self.seq += 1
 
     def read(self, sizes: list[int]) -> None:
-        if self.paused:
+        # Who waits for an answer reads whatever is queued.
+        if self.paused and not self.queue.gated:
             return
         self.largest_read = max(self.largest_read, sum(sizes) + OVERHEAD * len(sizes))
         for size in sizes:
@@ -79,7 +84,18 @@ class Model:
         self.feed(b"p" * size, f"message {self.seq} too big")
         self.queue.end_of_read()
 
+    def gate(self) -> None:
+        if self.queue.gated:
+            self.queue.open_gate()
+            self.held += self.gated
+            self.gated.clear()
+        else:
+            self.new_epoch()
+            self.queue.close_gate()
+
     def new_epoch(self) -> None:
+        if self.queue.gated:
+            self.gate()
         self.epoch += 1
         self.queue.begin_epoch(self.epoch)
 
@@ -110,7 +126,11 @@ class Model:
         queue = self.queue
         assert queue.next_seq == self.seq
         assert queue.messages == self.seq - 7
-        assert queue.queued_bytes == sum(len(item.payload) + OVERHEAD for item in self.held)
+        unread = [*self.held, *self.gated]
+        assert queue.queued_bytes == sum(len(item.payload) + OVERHEAD for item in unread)
+        assert queue.unread_seq == (unread[0].seq if unread else self.seq)
+        peeked = [queue.peek(i) for i in range(len(self.gated) + 1)]
+        assert peeked == [None if item.rejection else item.payload for item in self.gated] + [None]
         assert queue.paused == self.paused
         assert queue.empty == (not self.held)
 
@@ -126,18 +146,22 @@ def test_queue_equals_a_deque(steps: list[tuple[str, object]]) -> None:
             model.reject(argument)  # type: ignore[arg-type]
         elif step == "epoch":
             model.new_epoch()
+        elif step == "gate":
+            model.gate()
         elif step == "messages":
             model.messages(argument)  # type: ignore[arg-type]
         else:
             model.block(argument, meanwhile=step == "interleaved")  # type: ignore[arg-type]
         model.check()
+    if model.queue.gated:
+        model.gate()
     while model.held:
         model.block(1.0, meanwhile=False)
     model.check()
     assert model.queue.queued_bytes == 0
 
 
-@given(steps=st.lists(STEPS.filter(lambda step: step[0] != "epoch"), max_size=80))
+@given(steps=st.lists(STEPS.filter(lambda step: step[0] not in ("epoch", "gate")), max_size=80))
 @settings(deadline=None, max_examples=250)
 def test_memory_stays_bounded_whatever_arrives(steps: list[tuple[str, object]]) -> None:
     model = Model()

@@ -60,7 +60,8 @@ cdef class BlockQueue:
         readonly uint64_t spilled_messages
         uint64_t _spill_seq             # of the first spilled message
         readonly bint spilling          # `tail` is not in _blocks: what is behind them is in the tap's store
-        object _late                    #: deque[Block], of what the tap could not store while spilling
+        readonly bint gated             # nor while the current epoch is kept from the consumer
+        object _late                    #: deque[Block], between those and `tail`: not stored, or kept by the gate
         bint _held                      # paused from outside
 
     cdef Block _new_block(self, size_t n)
@@ -68,7 +69,9 @@ cdef class BlockQueue:
     cdef int _stamp_tail(self, int64_t now) except -1
     cdef int _stamp(self, Block block, int64_t now) except -1
     cdef int _show(self, Block block) except -1
-    cdef int _spill_tail(self) except -1
+    cdef bint _spill(self, Block block) except -1
+    cdef int _join(self) except -1
+    cdef list _all_blocks(self)
     cdef int _read_back(self) except -1
     cdef bint _is_full(self) except -1
     cdef int _pause_if_full(self) except -1

@@ -36,6 +36,9 @@ cdef class BlockQueue:
     A tap, once set, is shown every message at the end of its socket read. If it may, the queue spills at
     `high_water` instead of pausing: what arrives from then on stays in the tap's store only, and is read back
     when everything before it was taken, until `max_spill` bytes are there.
+
+    While its gate is closed, messages of the current epoch are numbered and shown to the tap, and the consumer does
+    not get them. They stay in memory.
     """
 
     def __cinit__(self, size_t block_size, size_t high_water, size_t low_water, uint64_t first_seq=0):
@@ -75,6 +78,58 @@ cdef class BlockQueue:
             self.allocated_bytes += self.tail.capacity
             self._new_tail(0)
 
+    def close_gate(self):
+        """Keep the epoch that has just begun from the consumer until `open_gate`."""
+        self.gated = True
+        if self.tail is not None and not self.spilling:
+            # It is empty.
+            self._blocks.pop()
+            self.head = <Block>self._blocks[0] if self._blocks else None
+
+    def open_gate(self):
+        """Let the consumer have what was kept from it."""
+        if not self.gated:
+            return
+        self.gated = False
+        if self.spilling:
+            while self._late and self._spill(<Block>self._late[0]):
+                self._recycle(<Block>self._late.popleft())
+            if not self._late and self._spill(self.tail):
+                self.tail._reset(self.next_seq, self.epoch)
+        else:
+            self._join()
+        self._resume_if_not_full()
+        self.wake()
+
+    def peek(self, uint64_t index):
+        """Copy of message `index` of those that the gate keeps; None: it is not there, or not whole."""
+        cdef Block block
+        if not self.gated:
+            return None
+        for block in [*self._late, self.tail]:
+            if block is None or block.epoch != self.epoch:
+                continue
+            if index < block.count:
+                return block.payload(<uint32_t>index) if block._rejection(<uint32_t>index) is None else None
+            index -= block.count
+        return None
+
+    cdef int _join(self) except -1:
+        """Put what stands apart behind what the consumer may have: all of it, but for what the gate keeps."""
+        while self._late and not (self.gated and (<Block>self._late[0]).epoch == self.epoch):
+            self._blocks.append(self._late.popleft())
+        if self.tail is not None and not self.gated:
+            self._blocks.append(self.tail)
+        self.head = <Block>self._blocks[0] if self._blocks else None
+        return 0
+
+    cdef list _all_blocks(self):
+        """Every block in memory that is not taken, oldest first."""
+        cdef list blocks = [*self._blocks, *self._late]
+        if self.tail is not None and (self.spilling or self.gated):
+            blocks.append(self.tail)
+        return blocks
+
     cdef Block _new_block(self, size_t n):
         cdef Block block
         if n > self.block_size:
@@ -94,7 +149,7 @@ cdef class BlockQueue:
             if self._read_stamp == 0:
                 self._read_stamp = wall_clock_ns()
             self._stamp_tail(self._read_stamp)
-            if self.spilling:
+            if self.spilling or self.gated:
                 if self.tail.count == 0 and n <= self.tail.capacity:
                     return self.tail
                 if self.tail.count:
@@ -103,7 +158,7 @@ cdef class BlockQueue:
                     self._recycle(self.tail)
         block = self._new_block(n)
         self.tail = block
-        if not self.spilling:
+        if not self.spilling and not self.gated:
             self._blocks.append(block)
             if self.head is None:
                 self.head = block
@@ -116,8 +171,8 @@ cdef class BlockQueue:
         self.last_received_at = now
         self.last_message_at = monotonic()
         self._stamp(self.tail, now)
-        if self.spilling and self.tap is not None:
-            self._spill_tail()
+        if self.tap is not None and self.spilling and not self._late and not self.gated and self._spill(self.tail):
+            self.tail._reset(self.next_seq, self.epoch)
         return 0
 
     cdef int _stamp(self, Block block, int64_t now) except -1:
@@ -144,16 +199,14 @@ cdef class BlockQueue:
             block.n_tapped += 1
         return 0
 
-    cdef int _spill_tail(self) except -1:
-        """Let go of the tail's messages if the tap has stored them all, and all before them."""
-        cdef Block block = self.tail
-        if block.count == 0 or block.n_tapped < block.n_stamps or self._late:
-            return 0
+    cdef bint _spill(self, Block block) except -1:
+        """Count the block's messages as spilled if the tap has stored them all. Returns whether it has."""
+        if block.n_tapped < block.n_stamps or block.n_stamped < block.count:
+            return False
         self.spilled_bytes += block.size + MESSAGE_OVERHEAD * block.count
         self.spilled_messages += block.count
         self.queued_bytes -= block.size + MESSAGE_OVERHEAD * block.count
-        block._reset(self.next_seq, self.epoch)
-        return 0
+        return True
 
     cdef int _read_back(self) except -1:
         """Everything in memory was taken: bring in what was spilled, or what comes behind it."""
@@ -175,10 +228,7 @@ cdef class BlockQueue:
             self.queued_bytes += block.size + MESSAGE_OVERHEAD * block.count
         if self.spilled_messages == 0:
             self.spilling = False
-            self._blocks.extend(self._late)
-            self._late.clear()
-            self._blocks.append(self.tail)
-            self.head = <Block>self._blocks[0]
+            self._join()
         return 0
 
     def renumber(self, uint64_t seq):
@@ -191,7 +241,7 @@ cdef class BlockQueue:
             raise ValueError("what is in the tap's store has its numbers")
         cdef uint64_t unread = self.unread_seq
         cdef uint64_t shift = seq - unread      # modulo 2**64
-        for block in self._blocks:
+        for block in self._all_blocks():
             block._forget_taken()
             block.first_seq += shift
         self.next_seq += shift
@@ -204,7 +254,7 @@ cdef class BlockQueue:
         cdef Block block
         self.tap = tap
         self.max_spill = max_spill
-        for block in self._blocks:
+        for block in self._all_blocks():
             block._forget_taken()
             self._show(block)
         if max_spill:
@@ -216,11 +266,8 @@ cdef class BlockQueue:
         if self.spilling:
             self.spilling = False
             self.spilled_bytes = self.spilled_messages = 0
-            self._blocks.extend(self._late)
-            self._late.clear()
-            self._blocks.append(self.tail)
-            self.head = <Block>self._blocks[0]
-        for block in self._blocks:
+            self._join()
+        for block in self._all_blocks():
             block.n_tapped = 0
         self.tap = None
         self.max_spill = 0
@@ -368,7 +415,8 @@ cdef class BlockQueue:
     cdef bint _is_full(self) except -1:
         """Whether there is no room; begins to spill if that makes room."""
         cdef bint full = self.queued_bytes >= self.high_water or len(self._blocks) >= MAX_BLOCKS
-        if full and not self.spilling and self.max_spill and self.tail is not None and self.head is not None:
+        if (full and not self.spilling and not self.gated and self.max_spill
+                and self.tail is not None and self.head is not None):
             # What is in memory is taken first; from now on messages pass through a block of their own.
             if self.tail.n_tapped == self.tail.n_stamps and self.tail.n_stamped == self.tail.count:
                 self.spilling = True
@@ -396,6 +444,7 @@ cdef class BlockQueue:
     def finish(self):
         """Nothing will be appended any more; wakes the consumer."""
         self.finished = True
+        self.open_gate()
         self.wake()
 
     def reopen(self):
@@ -442,7 +491,7 @@ cdef class BlockQueue:
     cdef Block _pop_head(self):
         cdef Block block = <Block>self._blocks.popleft()
         self.head = <Block>self._blocks[0] if self._blocks else None
-        if self.head is None and not self.spilling:
+        if self.head is None and not self.spilling and not self.gated:
             self.tail = None
         return block
 
@@ -515,9 +564,15 @@ cdef class BlockQueue:
     @property
     def unread_seq(self):
         """Sequence number of the first message that was not handed out."""
+        cdef Block block
         if self._has_message():
             return self.head.first_seq + self.head.taken
-        return self._spill_seq if self.spilled_messages else self.next_seq
+        if self.spilled_messages:
+            return self._spill_seq
+        for block in self._all_blocks():
+            if block.taken < block.count:
+                return block.first_seq + block.taken
+        return self.next_seq
 
     @property
     def empty(self):

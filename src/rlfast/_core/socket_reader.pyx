@@ -101,6 +101,7 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
         int _socket                     # borrowed from the transport, to be polled while that is not closing
         bint _polling
         bytes _held                     #: bytes | None, of what waits for `release`
+        object _wanted                  #: asyncio.Future | None, done with the next read
 
     def __cinit__(self, FrameHandler frame_handler not None, picows, size_t read_size, int64_t busy_poll=0):
         self.frame_handler = frame_handler
@@ -132,6 +133,32 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
         self.feed(held)
         if not self.frame_handler.queue.paused:
             self.frame_handler.resume()
+
+    async def read_once(self):
+        """Take what was held, or else one socket read, and hold what comes behind it.
+
+        Also while the queue is paused. Returns when the connection is lost, too.
+        """
+        cdef bytes held = self._held
+        if held or self.frame_handler.state >= DROPPING:
+            self._held = b""
+            self._take_bytes(held)
+            return
+        self._wanted = asyncio.get_running_loop().create_future()
+        self.frame_handler.resume()
+        try:
+            await self._wanted
+        finally:
+            self._wanted = None
+            if self._held is not None:
+                self.frame_handler.pause()
+
+    cdef int _has_read(self) except -1:
+        """Tell whoever wants a read."""
+        if self._wanted is not None and not self._wanted.done():
+            self.frame_handler.pause()
+            self._wanted.set_result(None)
+        return 0
 
     def __dealloc__(self):
         free(self._data)
@@ -181,7 +208,8 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
     def buffer_updated(self, Py_ssize_t nbytes):
         """Take what one socket read has brought in."""
         self._update(nbytes)
-        if self._busy_poll and not self._polling:
+        self._has_read()
+        if self._busy_poll and not self._polling and self._held is None:
             self._polling = True
             try:
                 self._poll()
@@ -190,17 +218,21 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
 
     def feed(self, bytes data not None):
         """Take what was read with the answer to the upgrade; comes before anything else."""
-        cdef size_t n = <size_t>len(data)
         if self._held is not None:
             self._held = data
-            return
+        else:
+            self._take_bytes(data)
+
+    cdef int _take_bytes(self, bytes data) except -1:
+        cdef size_t n = <size_t>len(data)
         if n == 0:
-            return
+            return 0
         self._make_room()
         if self._capacity < n:
             self._resize(n)
         memcpy(self._data, <const char*>data, n)
         self._update(<Py_ssize_t>n)
+        return 0
 
     cdef int _poll(self) except -1:
         """Read on as long as somebody waits for a message and the next one is not far.
@@ -295,6 +327,7 @@ cdef class SocketReader(_Protocol, asyncio.BufferedProtocol):
     def connection_lost(self, error):
         """The connection is gone."""
         self._picows.connection_lost(error)
+        self._has_read()
 
     def pause_writing(self):
         """The transport's buffer is full."""

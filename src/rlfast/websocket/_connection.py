@@ -133,10 +133,10 @@ class WebSocketConnection(MessageSource, Generic[T]):
     def on_connect(self, callback: OnConnect | None) -> None:
         """Set the callback for new connections, the first one included.
 
-        It is called, or awaited, with the `NewConnection` before anything is received on it: what a server
-        wants to be told first, such as a subscription, is sent here, and reaches it on every connection. A
-        gap lasts until it is done. If it raises, or is not done within ``options.connect_timeout``, the
-        attempt to connect has failed.
+        It is called, or awaited, with the `NewConnection` before readers get anything of it: what a server
+        wants to be told first, such as a login or a subscription, is sent here, and reaches it on every
+        connection; `NewConnection.receive` waits for its answer. A gap lasts until it is done. If it raises,
+        or is not done within ``options.connect_timeout``, the attempt to connect has failed.
         """
         check_callable("callback", callback, optional=True)
         self._reconnector.on_connect = callback
@@ -492,8 +492,8 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
             send; such a message is refused otherwise (RFC 8259 section 8.2).
         headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
         backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
-        on_connect: called with each new connection, before anything is received on it: to subscribe. See
-            `WebSocketConnection.on_connect`.
+        on_connect: called with each new connection, before readers get anything of it: to log in, and to
+            subscribe. See `WebSocketConnection.on_connect`.
         on_reconnect: called with the number of each reconnect attempt, before its delay, when nothing can be
             sent: see `WebSocketConnection.on_reconnect`.
         on_gap: called with each `Gap`, when it begins and when it is over; see `WebSocketConnection.on_gap`.

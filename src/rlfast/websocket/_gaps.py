@@ -34,7 +34,8 @@ class Gap(msgspec.Struct, frozen=True):
     included; with ``data_timeout``, when the last message did."""
     reason: str
     """``closed_by_peer``, ``connection_lost``, ``message_too_big``, ``protocol_error: …``; ``idle_timeout``,
-    ``data_timeout`` of a connection that was open and silent. Of a capture also ``capture_stopped`` or
+    ``data_timeout`` of a connection that was open and silent; ``on_connect_failed: …`` of one on which
+    `on_connect` had received something. Of a capture also ``capture_stopped`` or
     ``crashed``, for the time since the run before, and ``journal_damaged``."""
     close_code: int | None = None
     """Code of the peer's close frame (RFC 6455 section 7.4), if it sent one with a code."""

@@ -113,7 +113,9 @@ class Reconnector:
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
         self._silence: Silence | None = None
-        self._held: tuple[SocketReader, OnConnect] | None = None
+        #: of the attempt that is being made
+        self._held: SocketReader | None = None
+        self._messages_before = 0
 
     @property
     def url(self) -> str:
@@ -143,60 +145,89 @@ class Reconnector:
         )
         self._held = None
         await open_connection(self.settings, frame_handler)
-        held, self._held = self._held, None
-        if held is not None:
-            reader, on_connect = held
+        reader, self._held = self._held, None
+        if reader is not None:
             try:
-                await self._greet(on_connect, frame_handler)
-            except BaseException:
+                await self._greet(frame_handler, reader)
+            except BaseException as error:
                 frame_handler.abort()
+                self._greeting_failed(frame_handler, error)
                 raise
             self._establish(frame_handler)
+            self._queue.open_gate()
             reader.release()
+            if frame_handler.lost and self.state is State.OPEN:
+                # It has served: what it brought, and its loss, are those of any other connection.
+                self._was_lost(frame_handler)
         if self.epoch != frame_handler.epoch:
             raise ConnectError(f"websocket connect failed: {self.url}: the stream was closed meanwhile")
 
     def _opened(self, frame_handler: FrameHandler) -> None:
         """The frame handler's upgrade is done (called by it, once, before its first message)."""
-        options, on_connect = self._options, self.on_connect
+        options, greets = self._options, self.on_connect is not None
         reader = SocketReader.install(
-            frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), on_connect is not None
+            frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), greets
         )
         self._connection_lost = asyncio.get_running_loop().create_future()
-        if on_connect is None:
-            self._establish(frame_handler)
+        if greets:
+            self._held = reader
+            self._messages_before = self._queue.messages
+            self._queue.close_gate()
         else:
-            self._held = reader, on_connect
+            self._establish(frame_handler)
 
-    async def _greet(self, on_connect: OnConnect, frame_handler: FrameHandler) -> None:
-        """Call `on_connect`, with nothing received yet. Raises ConnectError: the attempt has failed."""
+    async def _greet(self, frame_handler: FrameHandler, reader: SocketReader) -> None:
+        """Call `on_connect`, while readers get nothing. Raises ConnectError: the attempt has failed."""
         failed = f"websocket connect failed: {self.url}: on_connect"
         options = self._options
+        connection = NewConnection(frame_handler, reader, self._queue)
+        greeting = asyncio.get_running_loop().create_task(_call(self.on_connect, connection))
+        greeting.add_done_callback(_retrieve)
         try:
-            result = on_connect(NewConnection(frame_handler))
-            greeting = asyncio.ensure_future(result) if inspect.isawaitable(result) else None
-        except Exception as error:
-            # What it says is not ours to quote: it may hold a secret.
-            raise ConnectError(f"{failed} raised {type(error).__name__}") from error
-        if greeting is not None:
-            greeting.add_done_callback(_retrieve)
-            try:
-                await wait_within([greeting], options.connect_timeout)
-            finally:
-                is_late = not greeting.done()
-                if is_late:
-                    frame_handler.abort()
-                    greeting.cancel()
-                    await wait_within([greeting], options.close_timeout)
+            await wait_within([greeting], options.connect_timeout)
+        finally:
+            is_late = not greeting.done()
             if is_late:
-                raise ConnectError(f"{failed} did not end within {options.connect_timeout:g} s")
-            if greeting.cancelled():
-                raise ConnectError(f"{failed} was cancelled")
-            failure = greeting.exception()
-            if failure is not None:
-                raise ConnectError(f"{failed} raised {type(failure).__name__}") from failure
-        if not frame_handler.sends:
+                frame_handler.abort()
+                greeting.cancel()
+                await wait_within([greeting], options.close_timeout)
+            connection.end()
+        if is_late:
+            raise ConnectError(f"{failed} did not end within {options.connect_timeout:g} s")
+        if greeting.cancelled():
+            raise ConnectError(f"{failed} was cancelled")
+        failure = greeting.exception()
+        if failure is not None:
+            # What it says is not ours to quote: it may hold a secret.
+            raise ConnectError(f"{failed} raised {type(failure).__name__}") from failure
+        if not frame_handler.sends and not self._has_received:
             raise ConnectError(f"{failed} was called, and the server closed the connection meanwhile")
+
+    @property
+    def _has_received(self) -> bool:
+        """Whether the attempt that is being made has brought messages."""
+        return self._queue.messages != self._messages_before
+
+    def _greeting_failed(self, frame_handler: FrameHandler, error: BaseException) -> None:
+        """What was received stays in the stream. It was a connection then, and a gap is behind it."""
+        if self._has_received:
+            text = str(error) if isinstance(error, ConnectError) else "cancelled"
+            self.epoch = frame_handler.epoch
+            now = time.time_ns()
+            self.gaps.end(now)
+            self.gaps.begin(
+                Gap(
+                    epoch=self.epoch,
+                    last_seq=self._queue.next_seq - 1,
+                    disconnected_at=now,
+                    reason=f"on_connect_failed: {text.rpartition(': on_connect ')[2]}",
+                    close_code=frame_handler.close_code,
+                    close_reason=frame_handler.close_reason,
+                )
+            )
+            if self.state is State.OVER:
+                self.gaps.end(None)
+        self._queue.open_gate()
 
     def _establish(self, frame_handler: FrameHandler) -> None:
         """Nothing is left to be done before the first message; unless the stream was closed meanwhile."""
@@ -204,12 +235,13 @@ class Reconnector:
             frame_handler.abort()
             return
         self._move(State.OPEN)
-        self.frame_handler = frame_handler
+        if not frame_handler.lost:
+            self.frame_handler = frame_handler
+            self.keepalive.start(frame_handler)
         self.epoch = frame_handler.epoch
         self._opened_at = self._timing.clock()
         self.last_error = self._loss = None
         self._silence = None
-        self.keepalive.start(frame_handler)
         now = time.time_ns()
         if self.first_opened_at is None:
             self.first_opened_at = now
@@ -229,8 +261,11 @@ class Reconnector:
         assert self._connection_lost is not None
         if not self._connection_lost.done():
             self._connection_lost.set_result(None)
-        if self.state is not State.OPEN:
-            return
+        if self.state is State.OPEN:
+            self._was_lost(frame_handler)
+
+    def _was_lost(self, frame_handler: FrameHandler) -> None:
+        """The connection that was open is gone: what becomes of the stream."""
         if frame_handler.error is not None or frame_handler.close_received:
             # It was going down for a better reason, but its peer did not read.
             self._silence = None
@@ -435,6 +470,12 @@ class Reconnector:
         # Later, and there: the garbage collector runs in any thread, at any time.
         affinity.call_soon(drop)
         return True
+
+
+async def _call(on_connect: OnConnect | None, connection: NewConnection) -> None:
+    result = on_connect(connection) if on_connect is not None else None
+    if inspect.isawaitable(result):
+        await result
 
 
 def _retrieve(task: asyncio.Future[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Sending one message, on whatever connection is open, or on one that is new."""
+"""Sending one message on a connection, and what is said on one that is new."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from rlfast._core.frame_handler import FrameHandler
-from rlfast.errors import NotConnectedError
+from rlfast._core.queue import BlockQueue
+from rlfast._core.socket_reader import SocketReader
+from rlfast.errors import NotConnectedError, UsageError
 
 __all__ = ["NewConnection", "send"]
 
@@ -36,15 +38,20 @@ async def send(frame_handler: FrameHandler | None, value: Any) -> None:
 
 
 class NewConnection:
-    """A connection that was just opened, before anything is received on it: what `on_connect` is given.
+    """A connection that was just opened, before readers get anything of it: what `on_connect` is given.
 
     Attributes:
         epoch: number of the connection.
     """
 
-    def __init__(self, frame_handler: FrameHandler) -> None:
+    def __init__(self, frame_handler: FrameHandler, reader: SocketReader, queue: BlockQueue) -> None:
         self.epoch = frame_handler.epoch
         self._frame_handler = frame_handler
+        self._reader = reader
+        self._queue = queue
+        self._num_received = 0
+        self._waits = False
+        self._is_over = False
 
     async def send(self, value: Any) -> None:
         """Send one message, as `WebSocketConnection.send` does.
@@ -54,3 +61,49 @@ class NewConnection:
             TypeError: msgspec cannot encode the value.
         """
         await send(self._frame_handler, value)
+
+    async def receive(self) -> Any:
+        """Wait for the connection's next message and return it, undecoded by the type of the stream.
+
+        A message that is JSON comes as plain Python values; another one as str, or as bytes if it is no
+        UTF-8. It stays in the stream: readers get it, too, when `on_connect` is done, with those behind it.
+        Cancelling or timing out the await loses none.
+
+        Raises:
+            NotConnectedError: the connection is lost.
+            UsageError: `on_connect` is done, or another task is receiving.
+        """
+        if self._waits:
+            raise UsageError("another task is already receiving on this connection")
+        self._waits = True
+        try:
+            while True:
+                if self._is_over and self._frame_handler.sends:
+                    raise UsageError(
+                        "receive() is for on_connect, which is done; read from the connection itself"
+                    )
+                payload = self._queue.peek(self._num_received) if not self._is_over else None
+                if payload is not None:
+                    self._num_received += 1
+                    return _plain(payload)
+                # The stream may have been closed, and the connection not yet.
+                if self._is_over or not self._frame_handler.sends or not self._queue.gated:
+                    raise NotConnectedError
+                await self._reader.read_once()
+        finally:
+            self._waits = False
+
+    def end(self) -> None:
+        """Receive nothing more: `on_connect` is done, or the attempt has failed."""
+        self._is_over = True
+
+
+def _plain(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return payload
