@@ -42,6 +42,14 @@ WRONG_FOR: dict[str, list[Any]] = {
     "type": [3, SECRET, [int], {"a": int}],
     "choice": [3, "zip", None, ["zstd"]],
     "optional choice": [3, "zip", ["zstd"]],
+    "optional messages": [
+        3,
+        SECRET,
+        b"s3cret",
+        {"login": SECRET},
+        {SECRET},
+        [{"login": SECRET, "x": object()}],
+    ],
 }
 
 Call = Callable[..., Any]
@@ -78,6 +86,7 @@ CONNECTION = {
     "surrogates": "choice",
     "headers": "headers",
     "backoff": "optional object",
+    "subscribe": "optional messages",
     "on_connect": "optional callable",
     "on_reconnect": "optional callable",
     "on_gap": "optional callable",

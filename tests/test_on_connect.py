@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from streams import FakeTiming
 from wsserver import BINARY, TEXT, Peer, close_frame, frame, serve, until
@@ -204,7 +206,7 @@ async def test_a_server_that_closes_meanwhile() -> None:
 
     async with serve(handler) as server:
         with pytest.raises(
-            ConnectError, match="on_connect (raised NotConnectedError|was called, and the server)"
+            ConnectError, match="on_connect (raised NotConnectedError|is done, and the server)"
         ):
             await rlfast.connect(server.url, on_connect=wait, backoff=None)
 
@@ -320,3 +322,78 @@ async def test_one_connect_opens_one_connection() -> None:
         assert ws.connected
         await ws.close()
     assert len(server.requests) == 1
+
+
+class Login(msgspec.Struct):
+    token: str
+
+
+async def test_subscribe_is_sent_before_it_on_every_connection(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(1)
+    for name in ("rlfast", "rlfast.wire", "picows", "asyncio"):
+        logging.getLogger(name).setLevel(1)
+    said: list[list[tuple[int, bytes]]] = []
+    message = {"token": "s3cret"}
+    messages = [message, Login("s3cret"), "s3cret", b"s3cret", bytearray(b"s3cret")]
+
+    async def handler(peer: Peer) -> None:
+        said.append([await peer.read_frame() for _ in range(6)])
+        await peer.write(frame(b"%d" % len(said)))
+        if len(said) < 3:
+            await peer.write(close_frame(1012))
+        await peer.wait_closed()
+
+    async def greet(connection: rlfast.NewConnection) -> None:
+        await connection.send("on_connect")
+
+    async with serve(handler) as server:
+        connecting = rlfast.connect(
+            server.url, subscribe=messages, on_connect=greet, timing=FakeTiming().timing
+        )
+        # They are those that were given.
+        message["token"] = "changed"
+        messages.clear()
+        async with connecting as ws:
+            assert [await ws.next_message() for _ in range(3)] == [1, 2, 3]
+            assert "s3cret" not in repr((ws, ws.stats, ws.gaps))
+    json_text = (TEXT, b'{"token":"s3cret"}')
+    binary = (BINARY, b"s3cret")
+    expected = [json_text, json_text, (TEXT, b"s3cret"), binary, binary, (TEXT, b"on_connect")]
+    assert said == [expected] * 3
+    assert caplog.records
+    assert "s3cret" not in caplog.text
+
+
+async def test_subscribe_alone_with_a_capture(tmp_path: Path) -> None:
+    exchange = Exchange(3)
+    async with serve(exchange, accept=False) as server:
+        stop = asyncio.Event()
+        connecting = rlfast.connect(
+            server.url,
+            subscribe=[SUBSCRIBE, b"\x00"],
+            stream="s",
+            backoff=Backoff(initial=0.01, jitter=False),
+        )
+        running = asyncio.ensure_future(capture(connecting, tmp_path, stop=stop))
+        await until(lambda: connecting.connection.stats.messages == 3)
+        stop.set()
+        summary = await running
+    assert (summary.events, summary.gaps) == (3, 2)
+    assert exchange.said == [[(TEXT, SUBSCRIBE), (BINARY, b"\x00")]] * 3
+
+
+async def test_a_server_that_does_not_read_what_is_subscribed() -> None:
+    """The attempt ends all the same."""
+    options = ConnectionOptions(connect_timeout=0.1)
+    async with serve(lambda peer: asyncio.get_running_loop().create_future()) as server:
+        with pytest.raises(ConnectError, match="subscribe did not end within 0.1 s"):
+            await rlfast.connect(server.url, subscribe=["x" * (8 << 20)] * 3, options=options)
+
+
+@pytest.mark.parametrize("single", [{"subscribe": "s3cret"}, "s3cret", b"s3cret", Login("s3cret")])
+def test_a_single_message_is_written_as_a_list(single: Any) -> None:
+    with pytest.raises(rlfast.ConfigError, match=r"subscribe must be a list .* \[message\]$") as caught:
+        rlfast.connect("ws://localhost/", subscribe=single)
+    assert "s3cret" not in str(caught.value)
+    rlfast.connect("ws://localhost/", subscribe=[single])
+    rlfast.connect("ws://localhost/", subscribe=())

@@ -50,6 +50,7 @@ async def inferred_types(client: rlfast.ReasoningLayerClient) -> None:
 
 async def refuses(client: rlfast.ReasoningLayerClient) -> None:
     rlfast.connect(URL, nonsense=1)  # type: ignore[call-overload]
+    rlfast.connect(URL, subscribe={"subscribe": "EUR/USD"})  # type: ignore[call-overload]
     rlfast.connect(URL, backoff="never")  # type: ignore[call-overload]
     rlfast.connect(URL, type=Trade, headers=3)  # type: ignore[call-overload]
     rlfast.WebSocketConnection.connect(URL, nonsense=1)  # type: ignore[call-overload]
@@ -74,6 +75,7 @@ async def takes(client: rlfast.ReasoningLayerClient) -> None:
         type=Trade,
         headers=headers,
         backoff=rlfast.Backoff.capture(),
+        subscribe=[{"subscribe": ["EUR/USD"]}, Trade(1.5), "text", b"bytes"],
         on_connect=subscribe,
         on_reconnect=print,
         on_gap=on_gap,

@@ -146,7 +146,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
         It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
         There is no connection then, so `send` raises NotConnectedError: what a server wants to be told on
-        each connection, such as a subscription, is sent by `on_connect`.
+        each connection, such as a subscription, is sent by ``subscribe`` or `on_connect`.
         """
         check_callable("callback", callback, optional=True)
         self._reconnector.on_reconnect = callback
@@ -492,6 +492,8 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
             send; such a message is refused otherwise (RFC 8259 section 8.2).
         headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
         backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
+        subscribe: messages, in a list, that are sent on each new connection before anything else: dicts and
+            structs as JSON, str, bytes. Where a server wants to be answered, use `on_connect`.
         on_connect: called with each new connection, before readers get anything of it: to log in, and to
             subscribe. See `WebSocketConnection.on_connect`.
         on_reconnect: called with the number of each reconnect attempt, before its delay, when nothing can be

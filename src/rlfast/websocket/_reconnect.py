@@ -32,7 +32,7 @@ from rlfast.websocket._gaps import Gap, GapLog
 from rlfast.websocket._handshake import open_connection
 from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
-from rlfast.websocket._sending import NewConnection
+from rlfast.websocket._sending import NewConnection, send_encoded
 from rlfast.websocket._settings import OnConnect, Settings
 from rlfast.websocket._timeouts import wait_within
 
@@ -164,7 +164,7 @@ class Reconnector:
 
     def _opened(self, frame_handler: FrameHandler) -> None:
         """The frame handler's upgrade is done (called by it, once, before its first message)."""
-        options, greets = self._options, self.on_connect is not None
+        options, greets = self._options, self.on_connect is not None or bool(self.settings.subscribe)
         reader = SocketReader.install(
             frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), greets
         )
@@ -177,11 +177,18 @@ class Reconnector:
             self._establish(frame_handler)
 
     async def _greet(self, frame_handler: FrameHandler, reader: SocketReader) -> None:
-        """Call `on_connect`, while readers get nothing. Raises ConnectError: the attempt has failed."""
-        failed = f"websocket connect failed: {self.url}: on_connect"
-        options = self._options
+        """Subscribe and call `on_connect`, while readers get nothing.
+
+        Raises:
+            ConnectError: the attempt has failed.
+        """
+        options, on_connect, subscribe = self._options, self.on_connect, self.settings.subscribe
+        what = "subscribe" if on_connect is None else "on_connect"
+        failed = f"websocket connect failed: {self.url}: {what}"
         connection = NewConnection(frame_handler, reader, self._queue)
-        greeting = asyncio.get_running_loop().create_task(_call(self.on_connect, connection))
+        greeting = asyncio.get_running_loop().create_task(
+            _say(frame_handler, subscribe, on_connect, connection)
+        )
         greeting.add_done_callback(_retrieve)
         try:
             await wait_within([greeting], options.connect_timeout)
@@ -201,7 +208,7 @@ class Reconnector:
             # What it says is not ours to quote: it may hold a secret.
             raise ConnectError(f"{failed} raised {type(failure).__name__}") from failure
         if not frame_handler.sends and not self._has_received:
-            raise ConnectError(f"{failed} was called, and the server closed the connection meanwhile")
+            raise ConnectError(f"{failed} is done, and the server has closed the connection meanwhile")
 
     @property
     def _has_received(self) -> bool:
@@ -472,7 +479,14 @@ class Reconnector:
         return True
 
 
-async def _call(on_connect: OnConnect | None, connection: NewConnection) -> None:
+async def _say(
+    frame_handler: FrameHandler,
+    subscribe: list[tuple[bytes, bool]],
+    on_connect: OnConnect | None,
+    connection: NewConnection,
+) -> None:
+    for payload, binary in subscribe:
+        await send_encoded(frame_handler, payload, binary)
     result = on_connect(connection) if on_connect is not None else None
     if inspect.isawaitable(result):
         await result

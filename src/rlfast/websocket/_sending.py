@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from rlfast._core.frame_handler import FrameHandler
 from rlfast._core.queue import BlockQueue
 from rlfast._core.socket_reader import SocketReader
-from rlfast.errors import NotConnectedError, UsageError
+from rlfast.errors import ConfigError, NotConnectedError, UsageError, must_be
 
-__all__ = ["NewConnection", "send"]
+__all__ = ["Messages", "NewConnection", "check_messages", "send", "send_encoded"]
+
+Messages: TypeAlias = "list[Any] | tuple[Any, ...]"
+
+_NOT_ENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+
+def _encode(value: Any) -> tuple[Any, bool]:
+    """Payload of one message, and whether it goes into a binary frame. Raises TypeError."""
+    binary = isinstance(value, (bytes, bytearray, memoryview))
+    payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
+    return payload.encode() if isinstance(payload, str) else payload, binary
+
+
+def check_messages(name: str, messages: Messages | None) -> list[tuple[bytes, bool]]:
+    """Return the payloads of messages that are to be sent later, each with whether it is binary.
+
+    Raises:
+        ConfigError: it is no list, or one of them cannot be encoded. The text shows none of them.
+    """
+    what = "a list of messages or None"
+    if messages is not None and not isinstance(messages, (list, tuple)):
+        if isinstance(messages, (int, float)):
+            raise must_be(name, what, messages)
+        raise ConfigError(f"{must_be(name, what, messages)}; a single one is written as [message]")
+    encoded = []
+    for number, message in enumerate(messages or ()):
+        try:
+            payload, binary = _encode(message)
+        except _NOT_ENCODABLE as error:
+            raise ConfigError(
+                f"{name} must be a list of str, bytes, and what msgspec can write as JSON; message {number}, "
+                f"{type(message).__name__}, cannot be written ({type(error).__name__})"
+            ) from None
+        encoded.append((bytes(payload), binary))
+    return encoded
 
 
 async def send(frame_handler: FrameHandler | None, value: Any) -> None:
@@ -23,10 +58,11 @@ async def send(frame_handler: FrameHandler | None, value: Any) -> None:
         NotConnectedError: there is no connection, or it is going down.
         TypeError: msgspec cannot encode the value.
     """
-    binary = isinstance(value, (bytes, bytearray, memoryview))
-    payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
-    if isinstance(payload, str):
-        payload = payload.encode()
+    await send_encoded(frame_handler, *_encode(value))
+
+
+async def send_encoded(frame_handler: FrameHandler | None, payload: Any, binary: bool) -> None:
+    """Send one message that is encoded. Raises NotConnectedError."""
     if frame_handler is None or not frame_handler.sends:
         raise NotConnectedError
     # Again: all who waited are woken, and the first of them may have filled the buffer.

@@ -19,7 +19,7 @@ from rlfast.websocket._deflate import Deflate, check_compression
 from rlfast.websocket._gaps import OnGap
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._proxy import check_proxy
-from rlfast.websocket._sending import NewConnection
+from rlfast.websocket._sending import Messages, NewConnection, check_messages
 from rlfast.websocket._stream_names import default_stream_name
 from rlfast.websocket._upgrade import TOKEN
 
@@ -49,6 +49,7 @@ class StreamArguments(DecodingArguments, total=False):
     """Keywords of `rlfast.connect` that a client of a platform passes on; `connect` describes them."""
 
     backoff: Backoff | None
+    subscribe: Messages | None
     on_connect: OnConnect | None
     on_reconnect: OnReconnect | None
     on_gap: OnGap | None
@@ -85,6 +86,7 @@ class Settings:
         surrogates: Surrogates = Decoding.surrogates,
         headers: Headers | HeaderProvider = _NO_HEADERS,
         backoff: Backoff | None = _OFFICIAL,
+        subscribe: Messages | None = None,
         on_connect: OnConnect | None = None,
         on_reconnect: OnReconnect | None = None,
         on_gap: OnGap | None = None,
@@ -100,6 +102,7 @@ class Settings:
         self.headers = headers if callable(headers) else check_headers(headers)
         check_type("backoff", backoff, Backoff, optional=True)
         self.backoff = backoff
+        self.subscribe = check_messages("subscribe", subscribe)
         check_callable("on_connect", on_connect, optional=True)
         self.on_connect = on_connect
         check_callable("on_reconnect", on_reconnect, optional=True)
