@@ -469,6 +469,47 @@ async def test_on_reconnect_may_be_set_later_and_be_a_coroutine_function_and_fai
     assert calls[0] == 1
 
 
+async def raises_cancelled(_: int) -> None:
+    raise asyncio.CancelledError
+
+
+async def awaits_what_was_cancelled(_: int) -> None:
+    shared = asyncio.get_running_loop().create_future()
+    shared.cancel()
+    await shared
+
+
+def has_cancelled(_: int) -> None:
+    shared = asyncio.get_running_loop().create_future()
+    shared.cancel()
+    shared.result()
+
+
+@pytest.mark.parametrize("callback", [raises_cancelled, awaits_what_was_cancelled, has_cancelled])
+async def test_a_cancellation_in_on_reconnect_is_a_failure_of_the_callback(
+    callback: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(sender("1"), sender("2")) as server:
+        connecting = rlfast.connect(server.url, on_reconnect=callback, timing=FakeTiming().timing)
+        async with connecting as ws:
+            assert [await ws.next_message() for _ in range(2)] == [1, 2]
+    assert "on_reconnect callback failed: it was cancelled" in caplog.text
+
+
+async def test_send_in_on_reconnect_says_where_it_belongs(caplog: pytest.LogCaptureFixture) -> None:
+    async def subscribe(_: int) -> None:
+        await connecting.connection.send({"subscribe": "EUR/USD"})
+
+    async with serve(sender("1"), sender("2")) as server:
+        connecting = rlfast.connect(server.url, on_reconnect=subscribe, timing=FakeTiming().timing)
+        async with connecting as ws:
+            assert [await ws.next_message() for _ in range(2)] == [1, 2]
+    (record, *_) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "not connected; on_reconnect is called before the attempt" in record.getMessage()
+    assert "goes into subscribe=[...] or on_connect" in record.getMessage()
+
+
 async def test_without_backoff_the_stream_ends_with_the_connection() -> None:
     async def dropped(peer: Peer) -> None:
         await peer.text("1")

@@ -99,8 +99,8 @@ class HandshakeRejectedError(ConnectError):
 class NotConnectedError(NetworkError):
     """`send` was called while there is no open connection."""
 
-    def __init__(self) -> None:
-        super().__init__("websocket is not connected")
+    def __init__(self, advice: str = "") -> None:
+        super().__init__(f"websocket is not connected{advice and '; '}{advice}")
 
 
 class ConnectionClosedError(NetworkError):

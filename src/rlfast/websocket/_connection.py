@@ -5,6 +5,7 @@ Semantics are those of the Rust SDK's client (``reasoninglayer`` 1.0.3, ``ws.rs`
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
@@ -21,6 +22,7 @@ from rlfast.decode._scheduler import BlockDecoding
 from rlfast.errors import (
     ConfigError,
     NetworkError,
+    NotConnectedError,
     UsageError,
     check_bool,
     check_callable,
@@ -145,8 +147,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
         """Set the callback for reconnect attempts.
 
         It is called, or awaited, with the number of the attempt (from 1), before the delay of that attempt.
-        There is no connection then, so `send` raises NotConnectedError: what a server wants to be told on
-        each connection, such as a subscription, is sent by ``subscribe`` or `on_connect`.
+        What it raises is logged. There is no connection then, so `send` raises NotConnectedError: what a
+        server wants to be told on each connection is sent by ``subscribe`` or `on_connect`.
         """
         check_callable("callback", callback, optional=True)
         self._reconnector.on_reconnect = callback
@@ -233,7 +235,15 @@ class WebSocketConnection(MessageSource, Generic[T]):
         reconnector = self._reconnector
         if reconnector.affinity is not None:
             reconnector.affinity.check("send")
-        await send(reconnector.frame_handler, value)
+        try:
+            await send(reconnector.frame_handler, value)
+        except NotConnectedError:
+            if reconnector.announcing is not None and asyncio.current_task() is reconnector.announcing:
+                raise NotConnectedError(
+                    "on_reconnect is called before the attempt to connect, when nothing can be sent; what "
+                    "each connection is to be told first goes into subscribe=[...] or on_connect"
+                ) from None
+            raise
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection and end the stream.

@@ -11,8 +11,8 @@ import inspect
 import logging
 import time
 import weakref
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
 
 from rlfast._core.frame_handler import FrameHandler
 from rlfast._core.queue import BlockQueue
@@ -37,6 +37,8 @@ from rlfast.websocket._settings import OnConnect, Settings
 from rlfast.websocket._timeouts import wait_within
 
 __all__ = ["Reconnector"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("rlfast.connection")
 
@@ -110,6 +112,8 @@ class Reconnector:
         self._attempt = 0
         self._loss: NetworkError | None = None
         self._supervisor: asyncio.Task[None] | None = None
+        #: in which `on_reconnect` runs
+        self.announcing: asyncio.Task[None] | None = None
         self._all_closed: asyncio.Future[None] | None = None
         self._connection_lost: asyncio.Future[None] | None = None
         self._silence: Silence | None = None
@@ -340,15 +344,25 @@ class Reconnector:
         return self._delays
 
     async def _announce(self) -> None:
+        """Call `on_reconnect`. What it raises is logged; it does not end the stream."""
         self._attempt += 1
         if self.on_reconnect is None:
             return
+        # As a task of its own, its cancellation is not taken for ours.
+        self.announcing = task = asyncio.get_running_loop().create_task(
+            _call(self.on_reconnect, self._attempt)
+        )
+        task.add_done_callback(_retrieve)
         try:
-            result = self.on_reconnect(self._attempt)
-            if inspect.isawaitable(result):
-                await result
-        except Exception:
-            _log.exception("on_reconnect callback failed")
+            await asyncio.wait([task])
+        finally:
+            self.announcing = None
+            if not task.done():
+                task.cancel()
+                await wait_within([task], self._options.close_timeout)
+        failure = asyncio.CancelledError("it was cancelled") if task.cancelled() else task.exception()
+        if failure is not None:
+            _log.error("on_reconnect callback failed: %s", failure, exc_info=failure)
 
     async def _try_again(self, backoff: Backoff) -> tuple[bool, Exception | None]:
         """Make an attempt. Returns whether there is another one to be made, and what this one failed with."""
@@ -430,8 +444,9 @@ class Reconnector:
         self.keepalive.stop()
         self._all_closed = asyncio.get_running_loop().create_future()
         supervisor = self._supervisor
+        ours = asyncio.current_task() in (supervisor, self.announcing)
         try:
-            if supervisor is not None and not supervisor.done() and supervisor is not asyncio.current_task():
+            if supervisor is not None and not supervisor.done() and not ours:
                 supervisor.cancel()
                 # A callback that does not let itself be cancelled must not hold this up.
                 await wait_within([supervisor], self._options.close_timeout)
@@ -487,7 +502,13 @@ async def _say(
 ) -> None:
     for payload, binary in subscribe:
         await send_encoded(frame_handler, payload, binary)
-    result = on_connect(connection) if on_connect is not None else None
+    if on_connect is not None:
+        await _call(on_connect, connection)
+
+
+async def _call(callback: Callable[[T], Awaitable[None] | None], argument: T) -> None:
+    """Call a function that may be sync or async."""
+    result = callback(argument)
     if inspect.isawaitable(result):
         await result
 
