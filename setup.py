@@ -22,7 +22,8 @@ C_SOURCES = {"plan": ("kernel_scalar", "kernel_simd", "kernel_avx2", "kernels")}
 
 # zlib is found where the compiler looks; on Windows, name its folders in INCLUDE and LIB. `worker` wakes the
 # event loop by a socket.
-LIBRARIES = {"inflate": ["zlib"] if sys.platform == "win32" else ["z"]}
+ZLIB = ["zlib"] if sys.platform == "win32" else ["z"]
+LIBRARIES = {"encodings": ZLIB, "inflate": ZLIB}
 if sys.platform == "win32":
     LIBRARIES["worker"] = ["ws2_32"]
 

@@ -23,7 +23,7 @@ FRAME_MODULES = (
     "picows.picows",
     *(
         f"rlfast._core.{name}"
-        for name in ("frame_handler", "socket_reader", "assembly", "block", "queue", "inflate")
+        for name in ("frame_handler", "socket_reader", "assembly", "block", "queue", "inflate", "encodings")
     ),
 )
 # Of picows' files, which are chosen at run time.

@@ -93,6 +93,7 @@ CONNECTION = {
     "ssl": "optional object",
     "proxy": "optional str",
     "compression": "optional object",
+    "encoding": "optional choice",
     "stream": "optional str",
     "options": "optional object",
     "timing": "optional object",

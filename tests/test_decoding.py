@@ -11,7 +11,7 @@ from rlfast._core.decode import BlockDecoder
 from rlfast._core.queue import BlockQueue
 from rlfast._core.tables import TableBuilder
 from rlfast.decode._assembler import BatchAssembler, own_columns
-from rlfast.decode._dead_letters import DeadLetter, classify
+from rlfast.decode._dead_letters import classify, rejected
 from rlfast.decode._messages import MessageDecoder, UnknownEvent
 from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.reasoning_layer._events import AgentEvent, CycleComplete, KbChange, OversightAlert
@@ -351,7 +351,7 @@ def test_default_that_does_not_fit_its_column_is_a_dead_letter() -> None:
 def test_decoder_checks_the_range_and_the_stamps() -> None:
     own, fields = own_columns(OwnNames()), [Column("raw", kinds.BINARY)]
     table = TableBuilder("_dead", own, fields, attributes=["raw"])
-    decoder = BlockDecoder(None, msgspec.json.decode, {}, table, lambda error, raw: error, DeadLetter)
+    decoder = BlockDecoder(None, msgspec.json.decode, {}, table, lambda error, raw: error, rejected)
     queue = BlockQueue(100, 1000, 0)
     queue.feed(b"1")
     queue.end_of_read()

@@ -144,12 +144,14 @@ class MessageTooBigError(ProtocolError):
 
 
 class DecodeError(RlfastError, ValueError):
-    """One message is not valid JSON or does not fit the type. The connection stays usable.
+    """One message is not valid JSON, does not fit the type, or is not compressed as it should be.
+
+    The connection stays usable.
 
     Attributes:
-        reason: ``malformed_json``, ``invalid_utf8``, ``schema_mismatch`` or ``too_deep``.
+        reason: ``malformed_json``, ``invalid_utf8``, ``schema_mismatch``, ``too_deep`` or ``bad_encoding``.
         seq: the sequence number of the message.
-        raw: the whole payload.
+        raw: the whole payload; with ``bad_encoding`` as it was received, and its first 64 KiB.
     """
 
     def __init__(self, message: str, reason: str, seq: int, raw: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import signal
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +162,27 @@ async def test_a_stream_ends_when_there_are_enough_messages(tmp_path: Path) -> N
     assert err.decode().splitlines() == [
         f"looking at {place} (Ctrl-C ends)",
         "4 of 5 messages fit; 1 is another message",
-        "next: rlfast capture URL --types my_types:Event",
+        "next: rlfast capture URL --encoding gzip --types my_types:Event",
     ]
     source = (tmp_path / "my_types.py").read_text()
     assert f"Types of the messages of {place}; all of them" in source
     assert "1 of them was compressed with gzip." in source
     assert "s3cr3t" not in source
+
+
+async def test_a_stream_of_zlib_data() -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.write(*(frame(zlib.compress(message), BINARY) for message in TRADES))
+        await peer.close()
+
+    async with serve(handler) as server:
+        process = await start("infer", server.url, "--encoding", "zlib")
+        out, err = await process.communicate()
+    assert types_of(out.decode())
+    assert err.decode().splitlines()[-2:] == [
+        "3 of 3 messages fit",
+        f"next: rlfast capture {server.url} --encoding zlib --types my_types:Event",
+    ]
 
 
 async def test_a_stream_that_is_over_sooner(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from rlfast._core.encodings cimport PayloadDecoder
 from rlfast._core.queue cimport BlockQueue
 from rlfast._core.inflate cimport Inflater
 
@@ -17,6 +18,7 @@ cdef class MessageAssembler:
         BlockQueue queue
         readonly size_t max_message_size
         public Inflater inflater            #: Inflater | None, if permessage-deflate was agreed
+        public PayloadDecoder decoder       #: PayloadDecoder | None, of binary messages
         public bint discarding              # count messages, keep none
         readonly object error               #: tuple[int, str] | None, close code to be sent and why
 
@@ -42,6 +44,9 @@ cdef class MessageAssembler:
     cdef bint _fragment(self, bint fin, const char* payload, size_t n) except -1
     cdef int _reserve(self, size_t n) except -1
     cdef bint _assemble(self, const char* payload, size_t n) except -1
+    cdef bint _encoded_message(self, const char* payload, size_t n) except -1
+    cdef bint _encoded_apart(self, const char* payload, size_t n, const char* start, size_t size) except -1
+    cdef bint _not_encoded(self, const char* payload, size_t n) except -1
     cdef bint _compressed_message(self, int opcode, const char* payload, size_t n) except -1
     cdef bint _inflate(self, const char* payload, size_t n, bint last, bint in_tail) except -1
     cdef bint _not_deflate(self) except -1

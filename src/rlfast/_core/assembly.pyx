@@ -5,6 +5,8 @@ cimport cython
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
+from rlfast._core.encodings cimport BROKEN, MORE
+
 cdef extern from "csrc/utf8.h" nogil:
     int64_t rl_utf8_prefix(const unsigned char* text, size_t n)
 
@@ -23,6 +25,9 @@ cdef enum:
 cdef char* MESSAGE_TAIL = b"\x00\x00\xff\xff"
 
 cdef str NOT_UTF8 = "text message is not UTF-8"
+
+NOT_ENCODED = "binary message is not"
+"""How the error of a message begins that `decoder` refused. Any other one that was rejected was too big."""
 
 # Stands for the payload of an empty message: a null pointer may not be copied from, not even zero bytes.
 cdef char* EMPTY = b""
@@ -56,7 +61,8 @@ cdef class MessageAssembler:
         """
         if self._m_active or self.discarding:
             return p
-        return self.queue.append_frames(p, end, self.max_message_size, &self.binary_messages)
+        return self.queue.append_frames(
+            p, end, self.max_message_size, &self.binary_messages, self.decoder is not None)
 
     cdef bint take(self, int opcode, bint fin, int rsv, const char* payload, size_t n) except -1:
         """Take one data frame. Returns False if the connection must be failed with `error`."""
@@ -88,6 +94,8 @@ cdef class MessageAssembler:
         if n > self.max_message_size:
             return self.reject(payload, n, n)
         if opcode == BINARY:
+            if self.decoder is not None and n:
+                return self._encoded_message(payload, n)
             self.binary_messages += 1
         elif rl_utf8_prefix(<const unsigned char*>payload, n) != <int64_t>n:
             return self._not_utf8(payload, n)
@@ -145,6 +153,65 @@ cdef class MessageAssembler:
         self._m_size += n
         return True
 
+    cdef bint _encoded_message(self, const char* payload, size_t n) except -1:
+        """A binary message of the application's own encoding: decode a small one where it will stay, in the block."""
+        cdef size_t room = 0
+        cdef char* start = self.queue.room(&room)
+        cdef char* space = start
+        cdef int result = MORE
+        self.decoder.begin(payload, n)
+        room = min(room, self.max_message_size)
+        # Who else may run could read what stands in front of it, and so make the block begin anew.
+        if room and n <= self.decoder.at_once:
+            result = self.decoder.run(&space, &room)
+        if result == MORE:
+            return self._encoded_apart(payload, n, start, <size_t>(space - start))
+        if result == BROKEN:
+            return self._not_encoded(payload, n)
+        self.binary_messages += 1
+        self.queue.append_in_place(<size_t>(space - start))
+        return True
+
+    cdef bint _encoded_apart(self, const char* payload, size_t n, const char* start, size_t size) except -1:
+        """Go on elsewhere, and copy the message: there is too little room in the block, or it takes long."""
+        cdef char* data = NULL
+        cdef char* grown
+        cdef char* space
+        cdef size_t capacity, room
+        cdef int result = MORE
+        try:
+            # One byte more than allowed tells a message that is too big from one that just fits.
+            while result == MORE and size <= self.max_message_size:
+                capacity = min(max(2 * size, 4 * n, <size_t>4096), self.max_message_size + 1)
+                grown = <char*>realloc(data, capacity)
+                if grown == NULL:
+                    raise MemoryError(f"cannot decode a message of {capacity} bytes")
+                if data == NULL and size:
+                    memcpy(grown, start, size)
+                data = grown
+                space = data + size
+                room = capacity - size
+                result = self.decoder.run(&space, &room)
+                size = <size_t>(space - data)
+            # What is too big comes first: it stands before what is broken.
+            if size > self.max_message_size:
+                return self.reject(data, size, size)
+            if result == BROKEN:
+                return self._not_encoded(payload, n)
+            self.binary_messages += 1
+            self.queue.append(data, size)
+            return True
+        finally:
+            free(data)
+
+    cdef bint _not_encoded(self, const char* payload, size_t n) except -1:
+        """Keep a message that is no such data, or a prefix of it, in its place; the connection is all right."""
+        self.binary_messages += 1
+        self.queue.append_rejected(
+            payload, min(n, <size_t>MAX_REJECTED_PREFIX),
+            f"{NOT_ENCODED} {self.decoder.name} data: {self.decoder.fault}")
+        return True
+
     cdef bint _compressed_message(self, int opcode, const char* payload, size_t n) except -1:
         """A compressed message of one frame, as nearly all are: inflate it where it will stay, in the block."""
         cdef Inflater inflater = self.inflater
@@ -158,7 +225,8 @@ cdef class MessageAssembler:
         if self.discarding:
             self.discarded_messages += 1
             return True
-        room = min(room, self.max_message_size)
+        # What has an encoding inside is not for the block.
+        room = 0 if opcode == BINARY and self.decoder is not None else min(room, self.max_message_size)
         while room and not failed:
             if n > INFLATED_WITH_GIL:
                 with nogil:

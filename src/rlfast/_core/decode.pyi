@@ -15,7 +15,7 @@ class BlockDecoder:
         tables: dict[type, TableBuilder],
         dead_letters: TableBuilder,
         refuse: Callable[[Exception, bytes], Any],
-        dead_letter: Callable[[str, str, bytes], Any],
+        dead_letter: Callable[[str, bytes], Any],
         split: Callable[[Any], list[bytes]] | None = None,
     ) -> BlockDecoder: ...
     @property

@@ -64,7 +64,8 @@ cdef class BlockDecoder:
         dead_letters: TableBuilder with the fields reason, error, raw.
         refuse: callable, (error, raw bytes) -> row object for one of `tables` or for `dead_letters`; it is asked about
             every payload that `decode` refuses, and about rows that do not fit their columns.
-        dead_letter: callable, (reason, error text, raw) -> row object for `dead_letters`.
+        dead_letter: callable, (error text, raw) -> row object for `dead_letters`, of a message that was rejected on
+            arrival.
         split: callable, buffer -> list of buffers, the events of a message; or None: the message is one.
     """
 
@@ -244,7 +245,7 @@ cdef class BlockDecoder:
         received_at = run.stamps[run.stamp].received_at
         rejection = None if block.rejected is None else block._rejection(i)
         if rejection is not None:
-            letter = self.dead_letter("message_too_big", rejection, block.payload(i))
+            letter = self.dead_letter(rejection, block.payload(i))
             self.dead_letters.append_row(letter, seq, block.epoch, received_at, None, None)
         else:
             payload.data = block.data + block.offsets[i]

@@ -14,7 +14,19 @@ cdef extern from "zlib.h" nogil:
         unsigned int avail_in
         unsigned char* next_out
         unsigned int avail_out
+        const char* msg
         int data_type
+
+    int Z_OK
+    int Z_STREAM_END
+    int Z_BUF_ERROR
+    int Z_MEM_ERROR
+    int Z_SYNC_FLUSH
+    int Z_FINISH
+    int inflateInit2(z_stream* stream, int window_bits)
+    int inflate(z_stream* stream, int flush)
+    int inflateEnd(z_stream* stream)
+    int inflateReset(z_stream* stream)
 
 
 cdef class Inflater:

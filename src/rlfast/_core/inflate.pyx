@@ -10,15 +10,6 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cdef extern from "zlib.h" nogil:
-    int Z_OK
-    int Z_STREAM_END
-    int Z_BUF_ERROR
-    int Z_MEM_ERROR
-    int Z_SYNC_FLUSH
-    int inflateInit2(z_stream* stream, int window_bits)
-    int inflate(z_stream* stream, int flush)
-    int inflateEnd(z_stream* stream)
-    int inflateReset(z_stream* stream)
     int inflateGetDictionary(z_stream* stream, unsigned char* dictionary, unsigned int* size)
     int inflateSetDictionary(z_stream* stream, const unsigned char* dictionary, unsigned int size)
 

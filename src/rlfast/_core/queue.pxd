@@ -17,6 +17,7 @@ cdef extern from "csrc/frames.h":
         uint64_t binary
         size_t wanted
         bint full
+        bint text_only
 
 
 cdef class BlockQueue:
@@ -78,7 +79,7 @@ cdef class BlockQueue:
     cdef int _resume_if_not_full(self) except -1
     cdef int append(self, const char* payload, size_t n) except -1
     cdef const uint8_t* append_frames(
-        self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary) except NULL
+        self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary, bint text_only) except NULL
     cdef int _screen(self, MessageRun* run, uint32_t start) except -1
     cdef int _count(self, uint64_t messages, size_t n) except -1
     cdef char* room(self, size_t* n) noexcept

@@ -300,14 +300,16 @@ cdef class BlockQueue:
         return self._count(1, n)
 
     cdef const uint8_t* append_frames(
-            self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary) except NULL:
+            self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary, bint text_only) except NULL:
         """Append the messages at `p`: those that are whole, of one plain frame, and UTF-8 if they are text.
 
-        Returns where the first frame stands that is none, or is larger than `largest`. Counts binary messages.
+        Returns where the first frame stands that is none, is larger than `largest`, or, with `text_only`, is a
+        binary one. Counts binary messages.
         """
         cdef MessageRun run
         cdef Block tail
         run.wanted = 0
+        run.text_only = text_only
         while True:
             tail = self.tail
             if tail is None:

@@ -180,4 +180,6 @@ def _report(inferred: Inferred, sample: Sample, out: Path | None, options: Targe
         stream = next(f"--{n} ID" for n in ("agent", "cycle", "session") if getattr(options, n) is not None)
     module = "my_types" if out is None else out.stem
     where = "" if out is None or out.parent.resolve() == Path.cwd() else f", in {out.parent}"
-    print(f"next{where}: rlfast capture {stream} --types {module}:{ALIAS}", file=sys.stderr, flush=True)
+    encoding = options.encoding or ("gzip" if sample.unzipped else None)
+    more = "" if encoding is None else f" --encoding {encoding}"
+    print(f"next{where}: rlfast capture {stream}{more} --types {module}:{ALIAS}", file=sys.stderr, flush=True)

@@ -36,6 +36,7 @@ _WAY = (
         environment="RLFAST_PROXY",
     ),
     Field("deflate", "Let the server compress (RFC 7692): for slow networks."),
+    Field("encoding", "How the application compresses binary messages, each by itself."),
 )
 _NAME = Field(
     "stream",

@@ -19,6 +19,7 @@ from rlfast.schema._decoding import Decoding, DecodingArguments, NaN, Surrogates
 from rlfast.schema._envelope import plan_of
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._connection import Connecting, connect
+from rlfast.websocket._encodings import Encoding
 from rlfast.websocket._options import ConnectionOptions
 from rlfast.websocket._proxy import check_proxy
 from rlfast.websocket._settings import HeaderProvider, Headers, check_url
@@ -44,6 +45,7 @@ class TargetOptions:
     stream: str | None = None
     proxy: str | None = None
     deflate: bool = False
+    encoding: Encoding | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Target:
     warning: str | None = None
     proxy: str | None = None
     deflate: bool = False
+    encoding: Encoding | None = None
     decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
 
     def as_untyped(self) -> Target:
@@ -95,6 +98,7 @@ class Target:
             stream=self.stream,
             proxy=self.proxy,
             compression="deflate" if self.deflate else None,
+            encoding=self.encoding,
             options=options,
             **self.decoding,
         )
@@ -125,7 +129,7 @@ def find_target(options: TargetOptions, decoding: DecodingOptions | None = None)
         target = _url_target(options, options.url, type_, token)
     else:
         target = _platform_target(options, given[0], type_, token)
-    return replace(target, decoding=arguments)
+    return replace(target, encoding=options.encoding, decoding=arguments)
 
 
 def _token(name: str | None) -> Bearer | None:

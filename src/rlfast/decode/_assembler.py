@@ -15,7 +15,7 @@ from rlfast._core.decode import BlockDecoder
 from rlfast._core.plan import CompiledPlan
 from rlfast._core.tables import TableBuilder
 from rlfast.decode._batch import OTHER_TABLE, EventBatch, EventTable
-from rlfast.decode._dead_letters import DeadLetter, classify
+from rlfast.decode._dead_letters import DeadLetter, classify, rejected
 from rlfast.decode._recognition import OtherMessage, is_word, unrecognised_message
 from rlfast.schema import kinds
 from rlfast.schema._columns import Column
@@ -124,7 +124,7 @@ class BatchAssembler:
                 {JsonText: table},
                 self._dead_letters,
                 self._refuse,
-                DeadLetter,
+                rejected,
             )
         else:
             self.decoder = self._typed(reference, kernel, adaptive, other)
@@ -160,7 +160,7 @@ class BatchAssembler:
             tables,
             self._dead_letters,
             self._refuse,
-            DeadLetter,
+            rejected,
             (_split_some(reference) if other else reference.split) if plan.splits else None,
         )
 

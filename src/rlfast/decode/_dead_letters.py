@@ -9,6 +9,7 @@ Whatever msgspec refuses is looked at here, once, slowly, and gets one of these 
 - ``unknown_type``: a tag that the type does not know (in message mode an `UnknownEvent` instead)
 - ``schema_mismatch``: a field is missing or does not fit its type or column
 - ``message_too_big``: cut short at ``max_message_size``
+- ``bad_encoding``: a binary message that is not compressed as it should be
 
 Message mode does not look into fields that the struct does not know, because msgspec skips them; batch mode
 keeps them and so finds what is wrong inside them.
@@ -20,9 +21,13 @@ from typing import Any
 
 import msgspec
 
+from rlfast._core.assembly import NOT_ENCODED
 from rlfast.schema._tags import Stranger, Tagging
 
-__all__ = ["DeadLetter", "Verdict", "classify"]
+__all__ = ["REJECTED", "DeadLetter", "Verdict", "classify", "rejected"]
+
+TOO_BIG, BAD_ENCODING = REJECTED = ("message_too_big", "bad_encoding")
+"""Reasons of messages that were never whole."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +36,11 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
     reason: str
     error: str
     raw: bytes
+
+
+def rejected(error: str, raw: bytes) -> DeadLetter:
+    """The dead letter of a message that was rejected on arrival; `raw` is what was kept of it."""
+    return DeadLetter(BAD_ENCODING if error.startswith(NOT_ENCODED) else TOO_BIG, error, raw)
 
 
 class Verdict(msgspec.Struct, frozen=True):

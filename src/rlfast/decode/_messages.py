@@ -10,7 +10,7 @@ import msgspec
 
 from rlfast._core.objects import ObjectDecoder
 from rlfast._core.values import ValueDecoder
-from rlfast.decode._dead_letters import classify
+from rlfast.decode._dead_letters import BAD_ENCODING, classify, rejected
 from rlfast.errors import DecodeError, MessageTooBigError
 from rlfast.schema._decoding import Decoding
 from rlfast.schema._envelope import event_decoder
@@ -79,11 +79,14 @@ class MessageDecoder:
 
         Raises:
             MessageTooBigError: the message was cut short.
-            DecodeError: it is not JSON or does not fit the type.
+            DecodeError: it is not JSON, does not fit the type, or is not compressed as it should be.
         """
         if rejection is not None or error is None:
             self.errors += 1
-            raise MessageTooBigError(rejection or "message too big", seq, raw)
+            letter = rejected(rejection or "message too big", raw)
+            if letter.reason == BAD_ENCODING:
+                raise DecodeError(f"message {seq}: {letter.error}", letter.reason, seq, raw)
+            raise MessageTooBigError(letter.error, seq, raw)
         verdict = classify(error, self._decoding.repaired(raw), self._tags)
         if verdict.stranger is not None:
             self.unknown_events += 1

@@ -514,6 +514,9 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
             it wants them; None: directly, whatever the environment says.
         compression: ``"deflate"`` or a `Deflate` offers permessage-deflate (RFC 7692) to the server. It saves
             bandwidth, and costs about a microsecond for each small message; None on a fast network.
+        encoding: ``"gzip"``, ``"zlib"``, ``"deflate"`` (without zlib's header) or ``"zstd"``: binary messages
+            are compressed so by the application, each by itself; text ones are not. One that is no such data
+            is a `DecodeError` or dead letter.
         stream: name of the stream; by default host and path of the URL, and a hash of its query, without what
             is a credential or changes with each connection: see `rlfast.websocket._stream_names`.
         options: a `ConnectionOptions`: time-outs, sizes, first sequence number.
@@ -521,6 +524,7 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
 
     Raises:
         ConfigError: an argument cannot work.
+        MissingExtraError: the encoding needs a package that is not installed.
         HandshakeRejectedError: the server refused the upgrade.
         ConnectError: the connection cannot be opened. The first attempt is never repeated.
     """

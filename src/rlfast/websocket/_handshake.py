@@ -30,6 +30,7 @@ from python_socks import ProxyConnectionError, ProxyError
 from rlfast._core.frame_handler import FrameHandler
 from rlfast.errors import ConnectError, HandshakeRejectedError
 from rlfast.websocket._deflate import NegotiationError
+from rlfast.websocket._encodings import payload_decoder
 from rlfast.websocket._proxy import display_proxy
 from rlfast.websocket._resolver import resolve
 from rlfast.websocket._settings import Settings, check_headers, display_url
@@ -213,6 +214,7 @@ class _Opening:
         if any(answer.headers.get("sec-websocket-protocol", ())):
             raise self.failed("the server chose a subprotocol, and none was offered")
         self._frame_loop.max_frame_size = self.max_frame_size
+        self._frame_loop.assembler.decoder = payload_decoder(self._settings.encoding)
         answers = answer.headers.get("sec-websocket-extensions", [])
         if self._settings.compression is None:
             if any(answers):

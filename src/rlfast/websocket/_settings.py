@@ -16,6 +16,7 @@ from rlfast.errors import ConfigError, check_callable, check_type
 from rlfast.schema._decoding import DecHook, Decoding, DecodingArguments, NaN, Surrogates
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._deflate import Deflate, check_compression
+from rlfast.websocket._encodings import Encoding, check_encoding
 from rlfast.websocket._gaps import OnGap
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._proxy import check_proxy
@@ -56,6 +57,7 @@ class StreamArguments(DecodingArguments, total=False):
     ssl: ssl_module.SSLContext | None
     proxy: str | None
     compression: Literal["deflate"] | Deflate | None
+    encoding: Encoding | None
     stream: str | None
     options: ConnectionOptions | None
     timing: Timing | None
@@ -93,6 +95,7 @@ class Settings:
         ssl: ssl_module.SSLContext | None = None,
         proxy: str | None = None,
         compression: Literal["deflate"] | Deflate | None = None,
+        encoding: Encoding | None = None,
         stream: str | None = None,
         options: ConnectionOptions | None = None,
         timing: Timing | None = None,
@@ -113,6 +116,7 @@ class Settings:
         self.ssl = ssl
         self.proxy = check_proxy(proxy)
         self.compression = check_compression(compression)
+        self.encoding = check_encoding(encoding)
         check_type("stream", stream, str, optional=True)
         self.stream = stream if stream is not None else default_stream_name(url)
         check_type("options", options, ConnectionOptions, optional=True)

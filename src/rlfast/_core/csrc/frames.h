@@ -138,6 +138,7 @@ typedef struct {
     uint64_t binary;        /* messages of the run that were binary */
     size_t wanted;          /* size of a payload that there was no room for */
     int full;               /* there was none for the next one */
+    int text_only;          /* binary messages are not for the run */
 } rl_messages;
 
 /* Append the payloads of the messages at p, as long as each is whole, in one frame, not compressed, and UTF-8 if it is
@@ -149,7 +150,7 @@ static inline const uint8_t *rl_take_messages(
     while (end - p >= 2) {
         int text = p[0] == (0x80 | RL_OP_TEXT);
         size_t n = p[1], head = 2;
-        if (!text && p[0] != (0x80 | RL_OP_BINARY))
+        if (!text && (p[0] != (0x80 | RL_OP_BINARY) || run->text_only))
             break;
         if (RL_UNLIKELY(n >= 126)) {
             /* Among these are masked frames, and those whose length has eight bytes. */

@@ -12,6 +12,7 @@ import numpy as np
 
 from rlfast._core.block import Block
 from rlfast.decode._assembler import BatchAssembler
+from rlfast.decode._dead_letters import REJECTED
 from rlfast.errors import CaptureError, check_choice, check_int, check_type
 from rlfast.schema._decoding import Decoding
 from rlfast.schema._envelope import plan_of
@@ -30,9 +31,6 @@ __all__ = ["DeadLetterGroup", "Redrive", "RedriveReport", "Sample", "group_dead_
 
 BLOCK_BYTES = 16 << 20
 """Payload that is decoded at once."""
-
-CUT = "message_too_big"
-"""Reason of dead letters of which only the beginning is known."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -287,7 +285,7 @@ class _RedriveFile:
                 size += len(raws[stop])
                 stop += 1
             block = Block(size)
-            cut = {i - start: errors[i] for i in range(start, stop) if reasons[i] == CUT}
+            cut = {i - start: errors[i] for i in range(start, stop) if reasons[i] in REJECTED}
             block.fill(raws[start:stop], start, cut)
             self._assembler.add(block, 0, block.count)
             start = stop
