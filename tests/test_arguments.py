@@ -42,6 +42,7 @@ WRONG_FOR: dict[str, list[Any]] = {
     "type": [3, SECRET, [int], {"a": int}],
     "choice": [3, "zip", None, ["zstd"]],
     "optional choice": [3, "zip", ["zstd"]],
+    "optional names": [3, SECRET, b"x", {SECRET: 1}, [3], [b"x"], [None]],
     "optional messages": [
         3,
         SECRET,
@@ -94,6 +95,7 @@ CONNECTION = {
     "proxy": "optional str",
     "compression": "optional object",
     "encoding": "optional choice",
+    "subprotocols": "optional names",
     "stream": "optional str",
     "options": "optional object",
     "timing": "optional object",

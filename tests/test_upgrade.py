@@ -11,6 +11,7 @@ import pytest
 import trustme
 import websockets
 from proxies import serve_proxy
+from test_compression import answer_with
 from wsserver import Handler, Peer, close_frame, frame, serve, upgrade_answer
 
 import rlfast
@@ -240,3 +241,58 @@ async def test_bytes_behind_the_answer_come_before_what_is_polled(busy_poll: flo
         got = [await ws.next_message() for _ in range(4000)]
         for start in range(0, 4000, 1000):
             assert got[start : start + 1000] == list(range(1000))
+
+
+# -- subprotocols ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chosen", [None, "v1.b", "v2"])
+async def test_the_subprotocol_is_the_servers_choice(chosen: str | None) -> None:
+    greeted: list[str | None] = []
+
+    async def handler(peer: Peer) -> None:
+        assert peer.header("Sec-WebSocket-Protocol") == "v2, v1.b"
+        header = [] if chosen is None else [f"Sec-WebSocket-Protocol: {chosen}"]
+        await peer.write(answer_with(peer, *header))
+        await peer.wait_closed()
+
+    def greet(connection: rlfast.NewConnection) -> None:
+        greeted.append(connection.subprotocol)
+
+    async with serve(handler, accept=False) as server:
+        connecting = rlfast.connect(server.url, subprotocols=("v2", "v1.b"), on_connect=greet)
+        assert connecting.connection.subprotocol is None
+        async with connecting as ws:
+            assert ws.subprotocol == chosen
+        async with rlfast.connect(server.url, subprotocols=["v2", "v1.b"]) as ws:
+            assert ws.subprotocol == chosen
+        assert ws.subprotocol == chosen
+    assert greeted == [chosen]
+
+
+@pytest.mark.parametrize("chosen", [["v3"], ["V2"], ["v2, v1"], ["v2", "v1"], ["v2", "v2"]])
+async def test_a_subprotocol_that_was_not_offered_fails_the_attempt(chosen: list[str]) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.write(answer_with(peer, *(f"Sec-WebSocket-Protocol: {name}" for name in chosen)))
+        await peer.hang()
+
+    async with serve(handler, accept=False) as server:
+        with pytest.raises(rlfast.ConnectError, match=r"chose the subprotocol '.*; v2, v1 was offered$"):
+            await rlfast.connect(server.url, subprotocols=["v2", "v1"])
+        with pytest.raises(rlfast.ConnectError, match="none was offered$"):
+            await rlfast.connect(server.url)
+
+
+@pytest.mark.parametrize("names", [["a b"], ["a,b"], [""], ["a", "a"], ["\xe9"], ["a\r\n"]])
+def test_subprotocols_are_different_tokens(names: list[str]) -> None:
+    with pytest.raises(rlfast.ConfigError, match="subprotocols must be"):
+        rlfast.connect("ws://localhost/", subprotocols=names)
+
+
+@pytest.mark.parametrize("name", ["Sec-WebSocket-Protocol", "sec-websocket-protocol"])
+async def test_the_header_of_subprotocols_is_refused(name: str) -> None:
+    with pytest.raises(rlfast.ConfigError, match=r"subprotocols=\[\.\.\.\]") as caught:
+        rlfast.connect("ws://localhost/", headers={name: "s3cret"})
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(rlfast.ConfigError, match=r"subprotocols=\[\.\.\.\]"):
+        await rlfast.connect("ws://localhost/", headers=lambda: {name: "s3cret"})

@@ -82,6 +82,7 @@ async def takes(client: rlfast.ReasoningLayerClient) -> None:
         ssl=ssl.create_default_context(),
         proxy="http://proxy:3128",
         compression="deflate",
+        subprotocols=["graphql-transport-ws"],
         stream="trades",
         options=rlfast.ConnectionOptions(idle_timeout=None),
         timing=rlfast.Timing(),

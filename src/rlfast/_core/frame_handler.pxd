@@ -27,6 +27,7 @@ cdef class FrameHandler(WSListener):
         object _on_lost
         readonly unsigned int epoch
         public object deflate               #: Callable[[bytes], bytes] | None, for messages that are sent
+        public str subprotocol              #: str | None, that the server chose
         public size_t max_frame_size        # of the payload, in bytes; with compression more than of a message
         readonly bint write_paused
         bytes _late_pong                    #: bytes | None, to be sent when the transport takes bytes again

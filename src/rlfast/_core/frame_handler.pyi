@@ -23,6 +23,7 @@ class FrameHandler(WSListener):
     @property
     def assembler(self) -> MessageAssembler: ...
     max_frame_size: int
+    subprotocol: str | None
     deflate: Callable[[bytes], bytes] | None
     @property
     def write_paused(self) -> bool: ...

@@ -389,6 +389,11 @@ class WebSocketConnection(MessageSource, Generic[T]):
         return self._reconnector.epoch
 
     @property
+    def subprotocol(self) -> str | None:
+        """What the server of the current or last connection chose from ``subprotocols``; None: none."""
+        return self._reconnector.subprotocol
+
+    @property
     def connected(self) -> bool:
         """Whether a connection is open at the moment."""
         return self._reconnector.connected
@@ -517,6 +522,8 @@ def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]
         encoding: ``"gzip"``, ``"zlib"``, ``"deflate"`` (without zlib's header) or ``"zstd"``: binary messages
             are compressed so by the application, each by itself; text ones are not. One that is no such data
             is a `DecodeError` or dead letter.
+        subprotocols: names that are offered to the server, in the order in which they are preferred; what it
+            chose is in `WebSocketConnection.subprotocol`.
         stream: name of the stream; by default host and path of the URL, and a hash of its query, without what
             is a credential or changes with each connection: see `rlfast.websocket._stream_names`.
         options: a `ConnectionOptions`: time-outs, sizes, first sequence number.

@@ -109,6 +109,8 @@ class _Opening:
         headers = self._settings.headers
         given = headers() if callable(headers) else headers
         sent = check_headers(await given if inspect.isawaitable(given) else given)
+        if self._settings.subprotocols:
+            sent["Sec-WebSocket-Protocol"] = ", ".join(self._settings.subprotocols)
         if self._settings.compression is not None:
             sent["Sec-WebSocket-Extensions"] = self._settings.compression.offer
         target = self._settings.url
@@ -211,8 +213,11 @@ class _Opening:
 
         RFC 6455 section 4.1: an extension or a subprotocol that was not asked for fails the connection.
         """
-        if any(answer.headers.get("sec-websocket-protocol", ())):
-            raise self.failed("the server chose a subprotocol, and none was offered")
+        chosen = [value for value in answer.headers.get("sec-websocket-protocol", ()) if value]
+        if chosen and (len(chosen) > 1 or chosen[0] not in self._settings.subprotocols):
+            offered = ", ".join(self._settings.subprotocols) or "none"
+            raise self.failed(f"the server chose the subprotocol {chosen[0][:40]!r}; {offered} was offered")
+        self._frame_loop.subprotocol = chosen[0] if chosen else None
         self._frame_loop.max_frame_size = self.max_frame_size
         self._frame_loop.assembler.decoder = payload_decoder(self._settings.encoding)
         answers = answer.headers.get("sec-websocket-extensions", [])

@@ -79,6 +79,7 @@ class Reconnector:
         affinity: where the calls must come from; set before the first `open`.
         frame_handler: of the connection that is open; None: none is.
         epoch: number of the current or last connection.
+        subprotocol: that its server chose; None: none.
         first_opened_at: in nanoseconds since 1970-01-01 UTC; None: it has not been open yet.
         state: changed by `_move` only.
         last_error: why there is no connection any more, or why the last one was lost.
@@ -98,6 +99,7 @@ class Reconnector:
 
         self.frame_handler: FrameHandler | None = None
         self.epoch = options.first_epoch - 1
+        self.subprotocol: str | None = None
         self.first_opened_at: int | None = None
         self.state = State.NEW
         self.last_error: NetworkError | None = None
@@ -250,6 +252,7 @@ class Reconnector:
             self.frame_handler = frame_handler
             self.keepalive.start(frame_handler)
         self.epoch = frame_handler.epoch
+        self.subprotocol = frame_handler.subprotocol
         self._opened_at = self._timing.clock()
         self.last_error = self._loss = None
         self._silence = None

@@ -78,10 +78,12 @@ class NewConnection:
 
     Attributes:
         epoch: number of the connection.
+        subprotocol: that the server chose from ``subprotocols``; None: none.
     """
 
     def __init__(self, frame_handler: FrameHandler, reader: SocketReader, queue: BlockQueue) -> None:
         self.epoch = frame_handler.epoch
+        self.subprotocol = frame_handler.subprotocol
         self._frame_handler = frame_handler
         self._reader = reader
         self._queue = queue

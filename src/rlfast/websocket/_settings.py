@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 Headers: TypeAlias = Mapping[str, str]
+Subprotocols: TypeAlias = "list[str] | tuple[str, ...]"
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 OnConnect: TypeAlias = Callable[[NewConnection], "Awaitable[None] | None"]
 OnReconnect: TypeAlias = Callable[[int], "Awaitable[None] | None"]
@@ -58,6 +59,7 @@ class StreamArguments(DecodingArguments, total=False):
     proxy: str | None
     compression: Literal["deflate"] | Deflate | None
     encoding: Encoding | None
+    subprotocols: Subprotocols | None
     stream: str | None
     options: ConnectionOptions | None
     timing: Timing | None
@@ -96,6 +98,7 @@ class Settings:
         proxy: str | None = None,
         compression: Literal["deflate"] | Deflate | None = None,
         encoding: Encoding | None = None,
+        subprotocols: Subprotocols | None = None,
         stream: str | None = None,
         options: ConnectionOptions | None = None,
         timing: Timing | None = None,
@@ -117,6 +120,7 @@ class Settings:
         self.proxy = check_proxy(proxy)
         self.compression = check_compression(compression)
         self.encoding = check_encoding(encoding)
+        self.subprotocols = check_subprotocols(subprotocols)
         check_type("stream", stream, str, optional=True)
         self.stream = stream if stream is not None else default_stream_name(url)
         check_type("options", options, ConnectionOptions, optional=True)
@@ -161,8 +165,8 @@ def check_headers(headers: Headers) -> dict[str, str]:
     """Return a copy of `headers` if they are safe to send.
 
     Raises:
-        ConfigError: it is not a mapping of str to str, a name is not an HTTP token, or a value holds CR, LF
-            or NUL. The text never holds a value, nor a name that may be one.
+        ConfigError: it is not a mapping of str to str, a name is not an HTTP token, or that of subprotocols,
+            or a value holds CR, LF or NUL. The text never holds a value, nor a name that may be one.
     """
     check_type("headers", headers, Mapping, what="a mapping of str to str, or a callable that returns one")
     checked = {}
@@ -173,11 +177,32 @@ def check_headers(headers: Headers) -> dict[str, str]:
                 "a header name has a character that RFC 9110 section 5.6.2 does not allow; "
                 'write {"Name": "value"}'
             )
+        if name.lower() == "sec-websocket-protocol":
+            raise ConfigError(f"headers must be without {name}; offer subprotocols with subprotocols=[...]")
         check_type(f"the value of header {name}", value, str)
         if _FORBIDDEN.search(value):
             raise ConfigError(f"the value of header {name} must be a str without CR, LF and NUL")
         checked[name] = value
     return checked
+
+
+def check_subprotocols(subprotocols: Subprotocols | None) -> tuple[str, ...]:
+    """Return the subprotocols that are offered, in the order in which they are preferred.
+
+    Raises:
+        ConfigError: it is no list of str, one is no HTTP token, or stands there twice (RFC 6455 section 4.1).
+    """
+    what = "a list of str"
+    check_type("subprotocols", subprotocols, (list, tuple), what=what, optional=True)
+    for name in subprotocols or ():
+        check_type("subprotocols", name, str, what=what)
+        if not TOKEN.fullmatch(name):
+            raise ConfigError(
+                "subprotocols must be tokens of RFC 9110 section 5.6.2: letters, digits, and some of the rest"
+            )
+    if len(set(subprotocols or ())) != len(subprotocols or ()):
+        raise ConfigError("subprotocols must be different from each other (RFC 6455 section 4.1)")
+    return tuple(subprotocols or ())
 
 
 def display_url(url: str) -> str:
