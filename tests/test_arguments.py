@@ -49,7 +49,7 @@ WRONG_FOR: dict[str, list[Any]] = {
         b"s3cret",
         {"login": SECRET},
         {SECRET},
-        [{"login": SECRET, "x": object()}],
+        [{"login": SECRET, "x": object}],
     ],
 }
 

@@ -477,7 +477,7 @@ async def test_an_untrusted_certificate_is_told(tmp_path: Path) -> None:
         process = await start("capture", server.url, "--out", tmp_path)
         out, err = await process.communicate()
     assert (process.returncode, out) == (1, b"")
-    assert_one_line(err.decode(), "websocket connect failed", "certificate")
+    assert_one_line(err.decode(), "websocket connect failed", "certificate", "--ca FILE")
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/self/events"])

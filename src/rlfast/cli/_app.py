@@ -19,6 +19,7 @@ from rlfast.cli._demo import demo_command
 from rlfast.cli._infer import infer_command
 from rlfast.cli._inspect import inspect_command
 from rlfast.cli._maintenance import compact_command, dead_letters_command, redrive_command
+from rlfast.cli._opening import InOrder
 from rlfast.cli._recover import recover_command
 from rlfast.cli._simulate import simulate_command
 from rlfast.errors import RlfastError
@@ -77,7 +78,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "bench": bench_command,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name, help=_help(_command))(_command)
+    app.command(_name, cls=InOrder, help=_help(_command))(_command)
 
 
 def run(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ import typer
 
 from rlfast.cli._common import Debug, duration, path, print_error, print_json
 from rlfast.cli._interrupts import Interrupts
+from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import make, takes
 from rlfast.cli._stream_options import stream_options
 from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target
@@ -106,7 +107,7 @@ def bench_command(
     wanted = make(TargetOptions, given)
     if wanted.types is not None and untyped:
         raise typer.BadParameter("give --types or --untyped, not both")
-    target = find_target(wanted, make(DecodingOptions, given))
+    target = find_target(wanted, make(OpeningOptions, given), make(DecodingOptions, given))
     if untyped:
         target = target.as_untyped()
     if target.warning is not None:

@@ -12,6 +12,7 @@ from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy
 from rlfast.cli._common import Debug, Json, path, print_error, print_json, terminal_may_be_gone
 from rlfast.cli._display import Display, print_summary
 from rlfast.cli._interrupts import Interrupts
+from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import Field, Group, make, takes
 from rlfast.cli._running import capture_until_stopped, exit_code
 from rlfast.cli._stream_options import stream_options
@@ -133,7 +134,9 @@ def capture_command(
     options = make(CaptureOptions, given, rotation=make(RotationPolicy, given))
     files = make(ParquetOptions, given)
     limits = make(ConnectionOptions, given)
-    target = find_target(make(TargetOptions, given), make(DecodingOptions, given))
+    target = find_target(
+        make(TargetOptions, given), make(OpeningOptions, given), make(DecodingOptions, given)
+    )
     if target.warning is not None:
         print_error(target.warning)
     interrupts = Interrupts()

@@ -16,6 +16,7 @@ import typer
 
 from rlfast.cli._units import parse_duration, parse_size
 from rlfast.errors import ConfigError, RlfastError, check_path
+from rlfast.websocket._handshake import CA_ADVICE, CERT_ADVICE
 
 __all__ = [
     "Debug",
@@ -33,6 +34,11 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_OPTIONS = {
+    CA_ADVICE: "name its certificate: --ca FILE",
+    CERT_ADVICE: "name one: --cert FILE, and --key FILE if its key is in another file",
+}
 
 
 class _State:
@@ -99,7 +105,12 @@ def leave_terminal() -> None:
 
 
 def print_error(message: str) -> None:
-    """Print one line to stderr. Control characters, which may come from a server, are shown, not sent."""
+    """Print one line to stderr. Control characters, which may come from a server, are shown, not sent.
+
+    What an error advises a program to do is said as the option that does it.
+    """
+    for advice, option in _OPTIONS.items():
+        message = message.replace(advice, option)
     text = "".join(char if char.isprintable() else " " for char in message)
     with terminal_may_be_gone():
         print(f"rlfast: {' '.join(text.split())}", file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import Field, Group
 from rlfast.cli._target import DecodingOptions, TargetOptions
 
@@ -45,6 +46,31 @@ _NAME = Field(
     metavar="NAME",
 )
 
+_OPENING = Group(
+    OpeningOptions,
+    "What is said on every connection",
+    (
+        Field(
+            "send",
+            "Send this message, such as a subscription. Repeatable; in order with --wait-for. @FILE reads it "
+            "from a file, and ${NAME} is a variable's value: arguments are seen by others.",
+            form="text",
+        ),
+        Field(
+            "wait_for",
+            "Before the next --send, wait for a message with this value, such as /type=connection_ack or "
+            "/0/msg=authenticated.",
+            metavar="POINTER=VALUE",
+        ),
+        Field("header", "Header of the request; ${NAME} for secrets. Repeatable.", metavar="NAME=VALUE"),
+        Field("query", "Parameter of the URL; ${NAME} for secrets. Repeatable.", metavar="NAME=VALUE"),
+        Field("subprotocol", "Offer this subprotocol. Repeatable, in order.", metavar="NAME"),
+        Field("ca", "Certificates of the authorities to trust, instead of the system's.", form="path"),
+        Field("cert", "Certificate to show to the server.", form="path"),
+        Field("key", "Its key, if that is in a file of its own.", form="path"),
+    ),
+)
+
 DECODING = Group(
     DecodingOptions,
     "How messages become events",
@@ -71,7 +97,7 @@ DECODING = Group(
 
 
 def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -> tuple[Group, ...]:
-    """Options for `TargetOptions`.
+    """Options for `TargetOptions` and `OpeningOptions`, and with types for `DecodingOptions`.
 
     Args:
         otherwise: what messages of a stream without a type become, for the help; None: there is no --types.
@@ -86,5 +112,5 @@ def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -
     )
     rest = (*_IDS, *((types,) if otherwise is not None else ()), *((_NAME,) if named else ()), *_WAY)
     url = _URL_OR_FILE if files else _URL
-    groups = Group(TargetOptions, None, (url,)), Group(TargetOptions, "Which stream", rest)
+    groups = Group(TargetOptions, None, (url,)), Group(TargetOptions, "Which stream", rest), _OPENING
     return groups if otherwise is None else (*groups, DECODING)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from rlfast.cli._opening import OpeningOptions
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.reasoning_layer._client import Bearer, ClientConfig, ReasoningLayerClient
 from rlfast.reasoning_layer._events import AgentEvent
@@ -27,6 +28,7 @@ from rlfast.websocket._stream_names import AGENT_EVENTS_PATH, default_stream_nam
 
 __all__ = ["DecodingOptions", "Target", "TargetOptions", "find_target", "load", "load_type"]
 
+NOTHING = OpeningOptions()
 DEFAULT_TOKEN_ENV = "RLFAST_TOKEN"  # noqa: S105 (the name of a variable)
 
 
@@ -82,6 +84,7 @@ class Target:
     proxy: str | None = None
     deflate: bool = False
     encoding: Encoding | None = None
+    opening: OpeningOptions = field(default_factory=OpeningOptions)
     decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
 
     def as_untyped(self) -> Target:
@@ -99,12 +102,17 @@ class Target:
             proxy=self.proxy,
             compression="deflate" if self.deflate else None,
             encoding=self.encoding,
+            on_connect=self.opening.on_connect(),
+            subprotocols=self.opening.subprotocol,
+            ssl=self.opening.ssl(),
             options=options,
             **self.decoding,
         )
 
 
-def find_target(options: TargetOptions, decoding: DecodingOptions | None = None) -> Target:
+def find_target(
+    options: TargetOptions, opening: OpeningOptions = NOTHING, decoding: DecodingOptions | None = None
+) -> Target:
     """Resolve the options.
 
     Raises:
@@ -126,10 +134,15 @@ def find_target(options: TargetOptions, decoding: DecodingOptions | None = None)
     arguments = DecodingArguments() if decoding is None else decoding.arguments()
     type_ = load_type(options.types, arguments) if options.types is not None else None
     if options.url is not None:
-        target = _url_target(options, options.url, type_, token)
+        target = _url_target(options, opening.url(check_stream_url(options.url), shown=True), type_, token)
+        target = replace(target, url=check_url(opening.url(options.url)))
     else:
         target = _platform_target(options, given[0], type_, token)
-    return replace(target, encoding=options.encoding, decoding=arguments)
+        target = replace(target, url=opening.url(target.url))
+    # What is wrong with these is told before anything is done.
+    opening.on_connect(), opening.ssl()
+    headers = opening.headers(target.headers)
+    return replace(target, headers=headers, opening=opening, encoding=options.encoding, decoding=arguments)
 
 
 def _token(name: str | None) -> Bearer | None:
@@ -141,14 +154,19 @@ def _token(name: str | None) -> Bearer | None:
     return Bearer(value)
 
 
-def _url_target(options: TargetOptions, url: str, type_: Any, token: Bearer | None) -> Target:
+def check_stream_url(url: str) -> str:
+    """Return `url` if it is that of a stream. Raises ConfigError."""
     if url.startswith(("http://", "https://")):
         scheme = "wss" if url.startswith("https") else "ws"
         raise ConfigError(
             f"the URL of a stream begins with {scheme}://, not {url.partition(':')[0]}://; for the base URL "
             "of a platform use --agent ID --tenant ID --base-url URL"
         )
-    parts = urlsplit(check_url(url))
+    return check_url(url)
+
+
+def _url_target(options: TargetOptions, url: str, type_: Any, token: Bearer | None) -> Target:
+    parts = urlsplit(url)
     # Of an agent's events the name that --agent gives: the sequence goes on either way.
     stream = default_stream_name(url)
     if parts.path.endswith(AGENT_EVENTS_PATH):

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 else:
     _LoggerAdapter = logging.LoggerAdapter  # generic from Python 3.11 on
 
+CA_ADVICE = "pass ssl=ssl.create_default_context(cafile=...)"
+"""Stands in an error; the command line has another one."""
+CERT_ADVICE = "pass ssl= a context with it: context.load_cert_chain(...)"
 MAX_REDIRECTS = 5
 # How long an address gets before the next one is tried beside it (RFC 8305 section 5).
 NEXT_ADDRESS_DELAY = 0.25
@@ -259,8 +262,11 @@ class _Opening:
                 return "the proxy wants other credentials; write them as http://user:password@host:port"
             return f"the proxy does not connect: {text}"
         if isinstance(error, ssl_module.SSLCertVerificationError):
-            advice = "for a private CA pass ssl=ssl.create_default_context(cafile=...)"
-            return f"TLS certificate: {error.verify_message}; {advice}"
+            return f"TLS certificate: {error.verify_message}; for a private CA {CA_ADVICE}"
+        if isinstance(error, ssl_module.SSLError) and "CERTIFICATE" in (error.reason or ""):
+            # An alert of the server (RFC 8446 section 6.2).
+            reason = (error.reason or "").lower().replace("_", " ")
+            return f"TLS: {reason}: the server wants to see a certificate; {CERT_ADVICE}"
         if isinstance(error, ssl_module.SSLError):
             return f"TLS: {error.reason or error}; does the server speak TLS on this port?"
         peer = "proxy" if self._settings.proxy else "server"
