@@ -33,6 +33,7 @@ WRONG_FOR: dict[str, list[Any]] = {
     "bool": [SECRET, 1, 0, None],
     "str": [3, b"x", None, [SECRET]],
     "optional str": [3, b"x", [SECRET]],
+    "url": [3, b"x", None, [SECRET]],
     "callable": [3, SECRET, [print], None],
     "optional callable": [3, SECRET, [print]],
     "optional object": [3, SECRET, True, {"cap": 1}],
@@ -78,7 +79,7 @@ def capture_of_one(**arguments: Any) -> Any:
 
 
 CONNECTION = {
-    "url": "str",
+    "url": "url",
     "type": "type",
     "events_at": "str",
     "strict": "bool",

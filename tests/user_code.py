@@ -51,6 +51,7 @@ async def inferred_types(client: rlfast.ReasoningLayerClient) -> None:
 async def refuses(client: rlfast.ReasoningLayerClient) -> None:
     rlfast.connect(URL, nonsense=1)  # type: ignore[call-overload]
     rlfast.connect(URL, subscribe={"subscribe": "EUR/USD"})  # type: ignore[call-overload]
+    rlfast.connect(lambda: URL)  # type: ignore[misc, arg-type]
     rlfast.connect(URL, backoff="never")  # type: ignore[call-overload]
     rlfast.connect(URL, type=Trade, headers=3)  # type: ignore[call-overload]
     rlfast.WebSocketConnection.connect(URL, nonsense=1)  # type: ignore[call-overload]
@@ -70,6 +71,11 @@ async def takes(client: rlfast.ReasoningLayerClient) -> None:
     async def headers() -> dict[str, str]:
         return {"Authorization": "Bearer …"}
 
+    async def address(last: rlfast.LastReceived | None) -> str:
+        return URL if last is None else f"{URL}?since={last.seq}"
+
+    assert_type(await rlfast.connect(address, type=Trade), rlfast.WebSocketConnection[Trade])
+    await rlfast.connect(lambda last: URL)
     rlfast.connect(
         URL,
         type=Trade,

@@ -42,6 +42,11 @@ cdef class BlockQueue:
         readonly int64_t last_received_at   # ns since 1970-01-01 UTC, of the last message; 0: none
         readonly double last_message_at     # the same in seconds on the monotonic clock
         readonly int64_t last_read_at       # ns since 1970-01-01 UTC, of the last frame of any kind; 0: none
+        # Of the last message that came whole with a read, if they are wanted.
+        public bint keep_last
+        readonly bytes last_payload         #: bytes | None
+        readonly uint64_t last_seq
+        readonly uint32_t last_epoch
         readonly uint32_t epoch
         readonly bint paused
         readonly bint batch_mode        # only a batch iterator may read

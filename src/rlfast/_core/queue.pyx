@@ -181,6 +181,10 @@ cdef class BlockQueue:
         block._stamp(now)
         for watcher in self.watchers:
             (<BlockTap>watcher).see(block, start, block.count, now)
+        if self.keep_last:
+            self.last_payload = block.payload(block.count - 1)
+            self.last_seq = block.first_seq + block.count - 1
+            self.last_epoch = block.epoch
         if self.tap is not None:
             self._show(block)
         return 0
@@ -245,6 +249,7 @@ cdef class BlockQueue:
             block._forget_taken()
             block.first_seq += shift
         self.next_seq += shift
+        self.last_seq += shift
 
     def attach(self, BlockTap tap not None, size_t max_spill=0):
         """Show every message that is waiting, and every later one, to `tap`.

@@ -83,7 +83,8 @@ async def capture(
         MissingExtraError: pyarrow is not installed.
         UnsupportedFieldError: the type is none that msgspec can decode.
         NetworkError: the connection cannot be opened; the folder is as it was. See `rlfast.connect`.
-        UsageError: the folder already holds these sequence numbers; somebody else reads the connection.
+        UsageError: the folder already holds these sequence numbers; somebody else reads the connection; its
+            URL is a function's, and the stream has no name.
     """
     check_type("ws", ws, (Connecting, WebSocketConnection), what="what connect() returns, or a connection")
     if not isinstance(out, Sink):
@@ -146,6 +147,11 @@ def _load(out: Path | Sink) -> Sink:
 
 
 def _claim(ws: WebSocketConnection[Any], options: CaptureOptions) -> BatchIterator:
+    if not ws.stream:
+        raise UsageError(
+            "the stream has no name, because its URL is a function's; give connect() one, the same for every "
+            'run: stream="..."'
+        )
     ws.prefer_plain_text()
     batches = ws.batches(options.batch_rows, options.batch_wait, hook_errors="dead_letter", other="keep")
     batches.claim()

@@ -5,6 +5,7 @@ from rlfast.websocket._connection import WebSocketConnection, connect
 from rlfast.websocket._deflate import Deflate
 from rlfast.websocket._gaps import Gap
 from rlfast.websocket._options import ConnectionOptions, Timing
+from rlfast.websocket._received import LastReceived
 from rlfast.websocket._sending import NewConnection
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ConnectionOptions",
     "Deflate",
     "Gap",
+    "LastReceived",
     "NewConnection",
     "Timing",
     "WebSocketConnection",

@@ -37,7 +37,7 @@ from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._gaps import Gap, OnGap
 from rlfast.websocket._reconnect import Reconnector, State
 from rlfast.websocket._sending import send
-from rlfast.websocket._settings import ConnectArguments, OnConnect, OnReconnect, Settings
+from rlfast.websocket._settings import ConnectArguments, OnConnect, OnReconnect, Settings, UrlProvider
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm, Unpack
@@ -82,7 +82,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     def __init__(
         self,
-        url: str,
+        url: str | UrlProvider,
         *,
         type: Any = None,
         **arguments: Unpack[ConnectArguments],
@@ -109,22 +109,24 @@ class WebSocketConnection(MessageSource, Generic[T]):
     @overload
     @classmethod
     def connect(
-        cls, url: str, *, type: None = None, **arguments: Unpack[ConnectArguments]
+        cls, url: str | UrlProvider, *, type: None = None, **arguments: Unpack[ConnectArguments]
     ) -> Connecting[Any]: ...
 
     @overload
     @classmethod
     def connect(
-        cls, url: str, *, type: TypeForm[U], **arguments: Unpack[ConnectArguments]
+        cls, url: str | UrlProvider, *, type: TypeForm[U], **arguments: Unpack[ConnectArguments]
     ) -> Connecting[U]: ...
 
     @classmethod
-    def connect(cls, url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]:
+    def connect(
+        cls, url: str | UrlProvider, *, type: Any = None, **arguments: Unpack[ConnectArguments]
+    ) -> Connecting[Any]:
         """Open a connection; the arguments are those of `rlfast.connect`."""
         return Connecting(cls(url, type=type, **arguments))
 
     async def _open(self) -> None:
-        """Open the first connection. Raises ConnectError, or what a header provider raises."""
+        """Open the first connection. Raises ConnectError, or what a user's function raises."""
         if self._reconnector.affinity is None:
             self._reconnector.affinity = affinity = LoopAffinity()
             self._reader.check_caller, self._reader.loop = affinity.check, affinity.loop
@@ -360,12 +362,15 @@ class WebSocketConnection(MessageSource, Generic[T]):
 
     @property
     def url(self) -> str:
-        """The URL without its query."""
+        """The URL without its query; of a function, what it returned last."""
         return self._reconnector.url
 
     @property
     def stream(self) -> str:
-        """Name of the stream, for the ``stream`` column of a capture."""
+        """Name of the stream, for the ``stream`` column of a capture.
+
+        Empty if there is none: the URL is a function's, and ``stream`` was not given.
+        """
         return self._reconnector.settings.stream
 
     @property
@@ -479,18 +484,26 @@ class Connecting(Generic[T]):
 
 
 @overload
-def connect(url: str, *, type: None = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]: ...
+def connect(
+    url: str | UrlProvider, *, type: None = None, **arguments: Unpack[ConnectArguments]
+) -> Connecting[Any]: ...
 
 
 @overload
-def connect(url: str, *, type: TypeForm[T], **arguments: Unpack[ConnectArguments]) -> Connecting[T]: ...
+def connect(
+    url: str | UrlProvider, *, type: TypeForm[T], **arguments: Unpack[ConnectArguments]
+) -> Connecting[T]: ...
 
 
-def connect(url: str, *, type: Any = None, **arguments: Unpack[ConnectArguments]) -> Connecting[Any]:
+def connect(
+    url: str | UrlProvider, *, type: Any = None, **arguments: Unpack[ConnectArguments]
+) -> Connecting[Any]:
     """Open a WebSocket connection: ``await connect(url)`` or ``async with connect(url) as ws``.
 
     Args:
-        url: ``ws://`` or ``wss://``.
+        url: ``ws://`` or ``wss://``; or a function (sync or async) that returns one, called anew for every
+            attempt with the `LastReceived` message, None if there was none: for URLs that are good for once,
+            tokens in queries, and streams that go on where they ended. A capture then wants a ``stream``.
         type: what a message is decoded to, as in msgspec: a struct, a tagged union of structs, or any
             other type; None for plain Python values.
         events_at: JSON Pointer (RFC 6901), such as ``"/data"``, to the event inside of a message, or to an

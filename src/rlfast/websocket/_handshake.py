@@ -14,7 +14,7 @@ import logging
 import re
 import socket
 import ssl as ssl_module
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
@@ -74,21 +74,24 @@ class _WireLogger(_LoggerAdapter):
 async def open_connection(
     settings: Settings,
     frame_handler: FrameHandler,
+    find_url: Callable[[], Awaitable[str]],
+    shown: str,
 ) -> None:
     """Open the connection of `settings` with `frame_handler` as its listener.
 
-    ``options.connect_timeout`` covers the header provider, DNS, TCP, the proxy, TLS and the upgrade together.
-    A host with several addresses gets the first that answers (RFC 8305).
+    Its URL is what `find_url` returns; until that is known, errors show the text `shown`.
+    ``options.connect_timeout`` covers `find_url`, the header provider, DNS, TCP, the proxy, TLS and the
+    upgrade together. A host with several addresses gets the first that answers (RFC 8305).
 
     Redirects are followed within the same origin only, so that no credential leaves it.
 
     Raises:
         HandshakeRejectedError: the server answered with another status than 101.
         ConnectError: anything else that keeps the connection from opening.
-        ConfigError: the headers cannot be sent.
-        Exception: whatever a header provider raises.
+        ConfigError: the headers cannot be sent, or the URL cannot be opened.
+        Exception: whatever `find_url` or a header provider raises.
     """
-    opening = _Opening(settings, frame_handler)
+    opening = _Opening(settings, frame_handler, find_url, shown)
     timeout = settings.options.connect_timeout
     try:
         await finish_within(opening.run(), timeout)
@@ -103,12 +106,22 @@ async def open_connection(
 class _Opening:
     """One attempt to open a connection, over its redirects."""
 
-    def __init__(self, settings: Settings, frame_handler: FrameHandler) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        frame_handler: FrameHandler,
+        find_url: Callable[[], Awaitable[str]],
+        shown: str,
+    ) -> None:
         self._settings = settings
+        self._find_url = find_url
+        self._shown = shown
         self._frame_loop = frame_handler
         self._socket: socket.socket | None = None
 
     async def run(self) -> None:
+        target = await self._find_url()
+        self._shown = display_url(target)
         headers = self._settings.headers
         given = headers() if callable(headers) else headers
         sent = check_headers(await given if inspect.isawaitable(given) else given)
@@ -116,7 +129,6 @@ class _Opening:
             sent["Sec-WebSocket-Protocol"] = ", ".join(self._settings.subprotocols)
         if self._settings.compression is not None:
             sent["Sec-WebSocket-Extensions"] = self._settings.compression.offer
-        target = self._settings.url
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 answer = await self._try(target, sent)
@@ -131,7 +143,7 @@ class _Opening:
             if answer.status == 101:
                 return
             if answer.status not in (301, 302, 303, 307, 308):
-                raise _rejected(self._settings.url, answer.status, answer.get("retry-after"))
+                raise _rejected(self._shown, answer.status, answer.get("retry-after"))
             target = _redirect_target(target, answer.get("location"))
         raise self.failed(f"more than {MAX_REDIRECTS} redirects")
 
@@ -284,29 +296,29 @@ class _Opening:
     def failed(self, text: str) -> ConnectError:
         """The error that a caller gets."""
         return _failed(
-            self._settings.url,
+            self._shown,
             f"{text} (proxy {display_proxy(self._settings.proxy)})" if self._settings.proxy else text,
         )
 
 
-def _failed(url: str, text: str) -> ConnectError:
-    return ConnectError(f"websocket connect failed: {display_url(url)}: {text}")
+def _failed(shown: str, text: str) -> ConnectError:
+    return ConnectError(f"websocket connect failed: {shown}: {text}")
 
 
-def _rejected(url: str, status: int, retry_after: str | None) -> HandshakeRejectedError:
+def _rejected(shown: str, status: int, retry_after: str | None) -> HandshakeRejectedError:
     advice = _ADVICE.get(status, "the server did not accept the upgrade")
     seconds = (
         float(retry_after) if retry_after is not None and re.fullmatch(r"\d{1,9}", retry_after) else None
     )
     return HandshakeRejectedError(
-        f"websocket connect failed: {display_url(url)}: HTTP {status}: {advice}", status, seconds
+        f"websocket connect failed: {shown}: HTTP {status}: {advice}", status, seconds
     )
 
 
 def _redirect_target(url: str, location: str | None) -> str:
     """The URL of a redirect, if it stays within the origin of `url`."""
     if location is None:
-        raise _failed(url, "redirect without a Location header")
+        raise _failed(display_url(url), "redirect without a Location header")
     try:
         # As browsers do: what may not stand in a request is encoded, and the fragment is not for the server.
         target = urljoin(url, quote(location, safe="!#$%&'()*+,/:;=?@[]~", encoding="latin-1"))
@@ -318,10 +330,10 @@ def _redirect_target(url: str, location: str | None) -> str:
         old, new = urlsplit(url), urlsplit(target)
         same = _origin(old) == _origin(new)
     except ValueError:
-        raise _failed(url, "redirect to a URL with an invalid host or port") from None
+        raise _failed(display_url(url), "redirect to a URL with an invalid host or port") from None
     if not same:
         raise _failed(
-            url,
+            display_url(url),
             f"redirect to another origin ({new.scheme}://{new.hostname}), which would get the credentials; "
             "connect to it directly if you trust it",
         )

@@ -32,8 +32,9 @@ from rlfast.websocket._gaps import Gap, GapLog
 from rlfast.websocket._handshake import open_connection
 from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
+from rlfast.websocket._received import find_last_received
 from rlfast.websocket._sending import NewConnection, send_encoded
-from rlfast.websocket._settings import OnConnect, Settings
+from rlfast.websocket._settings import OnConnect, Settings, check_url, display_url
 from rlfast.websocket._timeouts import wait_within
 
 __all__ = ["Reconnector"]
@@ -79,6 +80,7 @@ class Reconnector:
         affinity: where the calls must come from; set before the first `open`.
         frame_handler: of the connection that is open; None: none is.
         epoch: number of the current or last connection.
+        url: of that connection, without its query; None of a function's before the first call
         subprotocol: that its server chose; None: none.
         first_opened_at: in nanoseconds since 1970-01-01 UTC; None: it has not been open yet.
         state: changed by `_move` only.
@@ -95,10 +97,13 @@ class Reconnector:
         self._options = options = settings.options
         self.on_connect = settings.on_connect
         self.on_reconnect = settings.on_reconnect
+        queue.keep_last = callable(settings.url)
         queue.bind(_weakly(self._pause), _weakly(self._resume))
 
         self.frame_handler: FrameHandler | None = None
         self.epoch = options.first_epoch - 1
+        #: without its query
+        self.url = settings.display_url
         self.subprotocol: str | None = None
         self.first_opened_at: int | None = None
         self.state = State.NEW
@@ -122,11 +127,7 @@ class Reconnector:
         #: of the attempt that is being made
         self._held: SocketReader | None = None
         self._messages_before = 0
-
-    @property
-    def url(self) -> str:
-        """The URL without its query."""
-        return self.settings.display_url
+        self._asked = ""  #: which of a user's functions
 
     @property
     def connected(self) -> bool:
@@ -141,7 +142,7 @@ class Reconnector:
     # -- opening ---------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open connection number epoch + 1. Raises ConnectError, or what a header provider raises."""
+        """Open connection number epoch + 1. Raises ConnectError, or what a user's function raises."""
         frame_handler = FrameHandler(
             self._queue,
             self._options.max_message_size,
@@ -150,7 +151,7 @@ class Reconnector:
             _weakly(self._lost),
         )
         self._held = None
-        await open_connection(self.settings, frame_handler)
+        await open_connection(self.settings, frame_handler, self._find_url, self.url)
         reader, self._held = self._held, None
         if reader is not None:
             try:
@@ -167,6 +168,17 @@ class Reconnector:
                 self._was_lost(frame_handler)
         if self.epoch != frame_handler.epoch:
             raise ConnectError(f"websocket connect failed: {self.url}: the stream was closed meanwhile")
+
+    async def _find_url(self) -> str:
+        """The URL of the attempt that begins. Raises ConfigError, or what a function raises."""
+        url = self.settings.url
+        if callable(url):
+            self._asked = "the url function"
+            given = url(find_last_received(self._queue))
+            url = check_url(await given if inspect.isawaitable(given) else given)
+            self.url = display_url(url)
+        self._asked = "the header provider"
+        return url
 
     def _opened(self, frame_handler: FrameHandler) -> None:
         """The frame handler's upgrade is done (called by it, once, before its first message)."""
@@ -375,8 +387,8 @@ class Reconnector:
         except Exception as failure:
             if self._supervisor is not asyncio.current_task():
                 return False, None  # it opened, was lost, and its successor is at work
-            # What a header provider raises is not ours to quote: it may hold a secret.
-            error = failure if isinstance(failure, RlfastError) else _provider_failed(failure)
+            # What a user's function raises is not ours to quote: it may hold a secret.
+            error = failure if isinstance(failure, RlfastError) else self._provider_failed(failure)
             # Their frames hold this object.
             error.__traceback__ = error.__context__ = None
             _log.info("reconnect attempt %d to %s failed: %s", self._attempt, self.url, error)
@@ -385,6 +397,9 @@ class Reconnector:
                 self._give_up(error)
             return not fatal, error
         return False, None
+
+    def _provider_failed(self, failure: Exception) -> ConnectError:
+        return ConnectError(f"websocket connect failed: {self._asked} raised {type(failure).__name__}")
 
     def _give_up(self, error: Exception | None) -> None:
         """There will be no more connection, unless `try_again` is called."""
@@ -566,7 +581,3 @@ async def _reconnect(
             closing._end()
         queue.finish()
         raise
-
-
-def _provider_failed(failure: Exception) -> ConnectError:
-    return ConnectError(f"websocket connect failed: the header provider raised {type(failure).__name__}")

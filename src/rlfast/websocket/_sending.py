@@ -10,6 +10,7 @@ from rlfast._core.frame_handler import FrameHandler
 from rlfast._core.queue import BlockQueue
 from rlfast._core.socket_reader import SocketReader
 from rlfast.errors import ConfigError, NotConnectedError, UsageError, must_be
+from rlfast.websocket._received import plain
 
 __all__ = ["Messages", "NewConnection", "check_messages", "send", "send_encoded"]
 
@@ -123,7 +124,7 @@ class NewConnection:
                 payload = self._queue.peek(self._num_received) if not self._is_over else None
                 if payload is not None:
                     self._num_received += 1
-                    return _plain(payload)
+                    return plain(payload)
                 # The stream may have been closed, and the connection not yet.
                 if self._is_over or not self._frame_handler.sends or not self._queue.gated:
                     raise NotConnectedError
@@ -134,14 +135,3 @@ class NewConnection:
     def end(self) -> None:
         """Receive nothing more: `on_connect` is done, or the attempt has failed."""
         self._is_over = True
-
-
-def _plain(payload: bytes) -> Any:
-    try:
-        return msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        return payload

@@ -20,6 +20,7 @@ from rlfast.websocket._encodings import Encoding, check_encoding
 from rlfast.websocket._gaps import OnGap
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._proxy import check_proxy
+from rlfast.websocket._received import LastReceived
 from rlfast.websocket._sending import Messages, NewConnection, check_messages
 from rlfast.websocket._stream_names import default_stream_name
 from rlfast.websocket._upgrade import TOKEN
@@ -32,12 +33,15 @@ __all__ = [
     "OnReconnect",
     "Settings",
     "StreamArguments",
+    "UrlProvider",
     "check_headers",
+    "check_url",
     "display_url",
 ]
 
 Headers: TypeAlias = Mapping[str, str]
 Subprotocols: TypeAlias = "list[str] | tuple[str, ...]"
+UrlProvider: TypeAlias = Callable[["LastReceived | None"], "str | Awaitable[str]"]
 HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 OnConnect: TypeAlias = Callable[[NewConnection], "Awaitable[None] | None"]
 OnReconnect: TypeAlias = Callable[[int], "Awaitable[None] | None"]
@@ -80,7 +84,7 @@ class Settings:
 
     def __init__(
         self,
-        url: str,
+        url: str | UrlProvider,
         *,
         type: Any = None,
         events_at: str = Decoding.events_at,
@@ -103,7 +107,7 @@ class Settings:
         options: ConnectionOptions | None = None,
         timing: Timing | None = None,
     ) -> None:
-        self.url = check_url(url)
+        self.url = url if callable(url) else check_url(url)
         self.decoding = Decoding(type, events_at, strict, dec_hook, nan, surrogates)
         self.headers = headers if callable(headers) else check_headers(headers)
         check_type("backoff", backoff, Backoff, optional=True)
@@ -122,7 +126,9 @@ class Settings:
         self.encoding = check_encoding(encoding)
         self.subprotocols = check_subprotocols(subprotocols)
         check_type("stream", stream, str, optional=True)
-        self.stream = stream if stream is not None else default_stream_name(url)
+        if stream is None:
+            stream = "" if callable(url) else default_stream_name(url)
+        self.stream = stream
         check_type("options", options, ConnectionOptions, optional=True)
         self.options = options or ConnectionOptions()
         check_type("timing", timing, Timing, optional=True)
@@ -131,7 +137,7 @@ class Settings:
     @property
     def display_url(self) -> str:
         """The URL without its query, which may hold secrets."""
-        return display_url(self.url)
+        return "(URL of a function)" if callable(self.url) else display_url(self.url)
 
 
 def check_url(url: str) -> str:
@@ -140,7 +146,7 @@ def check_url(url: str) -> str:
     Raises:
         ConfigError: another scheme, no host, a fragment, credentials or control characters in it.
     """
-    check_type("url", url, str)
+    check_type("url", url, str, what="str, or a function that returns one")
     if re.search(r"[\x00-\x20\x7f]", url):
         raise ConfigError("the URL must be a str without spaces or control characters")
     try:
