@@ -15,7 +15,7 @@ import pytest
 
 import rlfast
 import rlfast.capture as captures
-from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Timing
+from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Heartbeat, Reply, Timing
 from rlfast.capture import CaptureOptions, RotationPolicy
 from rlfast.errors import check_path
 from rlfast.sinks import ParquetOptions, ParquetSink
@@ -41,6 +41,10 @@ WRONG_FOR: dict[str, list[Any]] = {
     "path": [3, None, b"x", [SECRET]],
     "headers": [3, SECRET, [(SECRET, SECRET)], {3: SECRET}, {"X": 3}, {SECRET + ": x": "y"}, None],
     "type": [3, SECRET, [int], {"a": int}],
+    "message": [None, 1j, [1j], {SECRET: 1j}],
+    "optional heartbeats": [3, SECRET, True, {"every": 1}, [SECRET]],
+    "replies": [3, SECRET, True, {"when": "x"}, [SECRET], None],
+    "optional texts": [3, SECRET, True, {"a": 1}, [3], [b"x"]],
     "choice": [3, "zip", None, ["zstd"]],
     "optional choice": [3, "zip", ["zstd"]],
     "optional names": [3, SECRET, b"x", {SECRET: 1}, [3], [b"x"], [None]],
@@ -92,6 +96,9 @@ CONNECTION = {
     "on_connect": "optional callable",
     "on_reconnect": "optional callable",
     "on_gap": "optional callable",
+    "heartbeat": "optional heartbeats",
+    "reply": "replies",
+    "ignore": "optional texts",
     "ssl": "optional object",
     "proxy": "optional str",
     "compression": "optional object",
@@ -142,6 +149,14 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
             "first_seq": "int",
             "first_epoch": "int",
         },
+    ),
+    "Heartbeat": (
+        lambda **given: Heartbeat(**{"every": 20, "message": "ping", **given}),
+        {"every": "number", "message": "message"},
+    ),
+    "Reply": (
+        lambda **given: Reply(**{"when": "ping", "answer": "pong", **given}),
+        {"when": "str", "answer": "message", "ignore": "bool"},
     ),
     "Timing": (Timing, {"clock": "callable", "sleep": "callable", "random": "callable"}),
     "Backoff": (
@@ -293,7 +308,7 @@ def test_a_wrong_argument_is_refused_by_name(call: Call, name: str, value: Any) 
 
 
 @pytest.mark.parametrize(
-    "settings", [ConnectionOptions, Timing, Backoff, Deflate, RotationPolicy, ClientConfig]
+    "settings", [ConnectionOptions, Timing, Backoff, Deflate, RotationPolicy, ClientConfig, Heartbeat, Reply]
 )
 def test_the_table_has_every_field(settings: type[Any]) -> None:
     assert set(TABLE[settings.__name__][1]) == {field.name for field in dataclasses.fields(settings)}

@@ -198,7 +198,7 @@ class Block:
 sys.meta_path.insert(0, Block())
 import asyncio, rlfast, rlfast.simulator, rlfast.capture, rlfast.reasoning_layer._sdk
 for action in (
-    lambda: rlfast.reasoning_layer._sdk.to_sdk(rlfast.Heartbeat(timestamp="t")),
+    lambda: rlfast.reasoning_layer._sdk.to_sdk(rlfast.HeartbeatEvent(timestamp="t")),
     lambda: asyncio.run(rlfast.capture.capture(rlfast.WebSocketConnection("ws://host/"), "/nowhere")),
 ):
     try:

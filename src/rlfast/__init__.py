@@ -31,7 +31,6 @@ from rlfast.reasoning_layer import (
     CycleComplete,
     ErrorEvent,
     GoalCompleted,
-    Heartbeat,
     HitlRequest,
     ImpasseDetected,
     KbChange,
@@ -39,14 +38,17 @@ from rlfast.reasoning_layer import (
     ReasoningLayerClient,
     TokenProvider,
 )
+from rlfast.reasoning_layer import Heartbeat as HeartbeatEvent
 from rlfast.schema import CategoryStr, UUIDStr
 from rlfast.websocket import (
     Backoff,
     ConnectionOptions,
     Deflate,
     Gap,
+    Heartbeat,
     LastReceived,
     NewConnection,
+    Reply,
     Timing,
     WebSocketConnection,
     connect,
@@ -80,6 +82,7 @@ __all__ = [
     "GoalCompleted",
     "HandshakeRejectedError",
     "Heartbeat",
+    "HeartbeatEvent",
     "HitlRequest",
     "ImpasseDetected",
     "KbChange",
@@ -92,6 +95,7 @@ __all__ = [
     "OversightAlert",
     "ProtocolError",
     "ReasoningLayerClient",
+    "Reply",
     "RlfastError",
     "Timing",
     "TokenProvider",

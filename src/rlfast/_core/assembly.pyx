@@ -252,7 +252,7 @@ cdef class MessageAssembler:
         if opcode == BINARY:
             self.binary_messages += 1
         elif rl_utf8_prefix(<const unsigned char*>start, size) != <int64_t>size:
-            self.queue.append_in_place(size)
+            self.queue.append_in_place(size, False)
             return self.fail(INVALID_TEXT, NOT_UTF8)
         self.queue.append_in_place(size)
         return True
@@ -308,7 +308,7 @@ cdef class MessageAssembler:
     cdef bint _not_utf8(self, const char* payload, size_t n) except -1:
         """Keep the message, which no decoder will take, in its place in the stream. Returns False."""
         if not self.discarding:
-            self.queue.append(payload, n)
+            self.queue.append(payload, n, False)
         return self.fail(INVALID_TEXT, NOT_UTF8)
 
     cdef bint fail(self, int code, str reason) except -1:

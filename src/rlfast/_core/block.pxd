@@ -52,4 +52,7 @@ cdef class BlockTap:
 
 
 cdef class MessageScreen:
+    cdef public MessageScreen next      # asked about what this one takes, or None
+
     cdef bint takes(self, const char* payload, size_t n) except -1
+    cdef int end_read(self) except -1

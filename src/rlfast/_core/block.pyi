@@ -28,4 +28,5 @@ class Block:
 class BlockTap: ...
 
 @disjoint_base
-class MessageScreen: ...
+class MessageScreen:
+    next: MessageScreen | None

@@ -217,8 +217,16 @@ cdef class BlockTap:
 
 
 cdef class MessageScreen:
-    """Looks at each message before it is in a queue and has a number."""
+    """Looks at each message before it is in a queue and has a number; `next` is the screen behind it."""
 
     cdef bint takes(self, const char* payload, size_t n) except -1:
-        """Whether the message belongs into the stream. The payload is borrowed."""
+        """Whether the message belongs into the stream. The payload is borrowed.
+
+        A block is being written: no object may be made here that the garbage collector tracks, because a
+        finalizer that it runs may read from the queue.
+        """
         raise NotImplementedError
+
+    cdef int end_read(self) except -1:
+        """A socket read is over, and its messages are in the queue: what takes long, or runs Python, is done now."""
+        return 0

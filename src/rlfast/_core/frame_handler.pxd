@@ -31,6 +31,8 @@ cdef class FrameHandler(WSListener):
         public size_t max_frame_size        # of the payload, in bytes; with compression more than of a message
         readonly bint write_paused
         bytes _late_pong                    #: bytes | None, to be sent when the transport takes bytes again
+        dict _late_answers                  #: dict[int, tuple[bytes, bool]], the same
+        readonly uint64_t answers           # that were sent
         list _drain_waiters                 #: list[asyncio.Future], of senders
 
         uint64_t frames                     # that picows has delivered
@@ -53,4 +55,5 @@ cdef class FrameHandler(WSListener):
     cdef int fail_with(self, int code, str reason) except -1
     cdef int refuse(self) except -1
     cdef int _answer_ping(self, WSTransport transport, bytes payload) except -1
+    cdef int _send_late(self) except -1
     cdef int _close_frame(self, WSTransport transport, WSFrame frame) except -1

@@ -59,6 +59,7 @@ cdef class FrameHandler(WSListener):
         self.max_frame_size = max_message_size
         self.epoch = epoch
         self._drain_waiters = []
+        self._late_answers = {}
         self._on_open = on_open
         self._on_lost = on_lost
 
@@ -183,14 +184,28 @@ cdef class FrameHandler(WSListener):
 
     cpdef resume_writing(self):
         self.write_paused = False
-        if self._late_pong is not None:
-            if self.state < LOST and not self.transport.is_disconnected and not self.transport.is_close_frame_sent:
-                self.transport.send_pong(self._late_pong)
-            self._late_pong = None
+        self._send_late()
         for waiter in self._drain_waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._drain_waiters.clear()
+
+    cdef int _send_late(self) except -1:
+        """Send what was to be said while the transport took no bytes."""
+        if self._late_pong is None and not self._late_answers:
+            return 0
+        if self.state == LOST or self.transport.is_disconnected or self.transport.is_close_frame_sent:
+            self._late_pong = None
+            self._late_answers.clear()
+            return 0
+        if self._late_pong is not None:
+            self.transport.send_pong(self._late_pong)
+            self._late_pong = None
+        while self._late_answers and not self.write_paused:
+            which = next(iter(self._late_answers))
+            payload, binary = self._late_answers.pop(which)
+            self.answer(which, payload, binary)
+        return 0
 
     # -- what the Python layer calls ---------------------------------------------------------------------
 
@@ -244,6 +259,21 @@ cdef class FrameHandler(WSListener):
             self.transport.send(opcode, payload)
         else:
             self.transport.send(opcode, self.deflate(payload), True, True)
+
+    def answer(self, which, bytes payload not None, bint binary):
+        """Send the answer number `which` to a message, unless the connection is going down.
+
+        While the transport takes no bytes, the last one with this number is kept: as for pings, a peer that asks and
+        reads nothing must not fill our memory.
+        """
+        if not self.sends:
+            return
+        if self.write_paused:
+            self._late_answers.pop(which, None)
+            self._late_answers[which] = payload, binary
+        else:
+            self.send(payload, binary)
+            self.answers += 1
 
     def start_close(self, int code, str reason not None):
         """Send CLOSE; from now on arriving messages are counted and discarded."""

@@ -55,7 +55,7 @@ cdef class BlockQueue:
 
         object _on_pause                #: Callable[[], None]
         object _on_resume               #: Callable[[], None]
-        public MessageScreen screen     # of every message, or None
+        public MessageScreen screen     # the first one that every message has to pass, or None
         public tuple watchers           #: tuple[BlockTap, ...], that see every message once, when its read is over
         Waiter waiter                   #: of the task that waits for a message, or None
 
@@ -82,13 +82,14 @@ cdef class BlockQueue:
     cdef bint _is_full(self) except -1
     cdef int _pause_if_full(self) except -1
     cdef int _resume_if_not_full(self) except -1
-    cdef int append(self, const char* payload, size_t n) except -1
+    cdef int append(self, const char* payload, size_t n, bint screened=*) except -1
     cdef const uint8_t* append_frames(
         self, const uint8_t* p, const uint8_t* end, size_t largest, uint64_t* binary, bint text_only) except NULL
+    cdef bint _takes(self, const char* payload, size_t n) except -1
     cdef int _screen(self, MessageRun* run, uint32_t start) except -1
     cdef int _count(self, uint64_t messages, size_t n) except -1
     cdef char* room(self, size_t* n) noexcept
-    cdef int append_in_place(self, size_t n) except -1
+    cdef int append_in_place(self, size_t n, bint screened=*) except -1
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1
     cdef int end_read(self, bint at_once=*) except -1
     cdef int _consumed(self, size_t n) except -1

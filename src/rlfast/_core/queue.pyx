@@ -294,9 +294,10 @@ cdef class BlockQueue:
                 self._on_resume()
         return 0
 
-    cdef int append(self, const char* payload, size_t n) except -1:
+    cdef int append(self, const char* payload, size_t n, bint screened=True) except -1:
+        """Append a message, if its screens take it."""
         cdef Block tail
-        if self.screen is not None and not self.screen.takes(payload, n):
+        if self.screen is not None and screened and not self._takes(payload, n):
             return 0
         tail = self.tail
         if tail is None or tail.size + n > tail.capacity or tail.count >= MAX_BLOCK_MESSAGES:
@@ -345,6 +346,14 @@ cdef class BlockQueue:
             else:
                 tail._reserve_message()
 
+    cdef bint _takes(self, const char* payload, size_t n) except -1:
+        cdef MessageScreen screen = self.screen
+        while screen is not None:
+            if not screen.takes(payload, n):
+                return False
+            screen = screen.next
+        return True
+
     cdef int _screen(self, MessageRun* run, uint32_t start) except -1:
         """Take out the messages of a run, from number `start` on, that do not belong into the stream."""
         cdef uint8_t* data = run.data
@@ -354,7 +363,7 @@ cdef class BlockQueue:
         for i in range(start, run.count):
             # The offset behind this message; that of the last kept one may be written in its place.
             size = run.offsets[i + 1] - at
-            if self.screen.takes(<const char*>data + at, size):
+            if self._takes(<const char*>data + at, size):
                 to = run.offsets[kept]
                 if to != at:
                     memmove(data + to, data + at, size)
@@ -381,21 +390,16 @@ cdef class BlockQueue:
         n[0] = tail.capacity - tail.size
         return tail.data + tail.size
 
-    cdef int append_in_place(self, size_t n) except -1:
-        """Append the n bytes that were written to `room`."""
-        if self.screen is not None and not self.screen.takes(self.tail.data + self.tail.size, n):
+    cdef int append_in_place(self, size_t n, bint screened=True) except -1:
+        """Append the n bytes that were written to `room`, if the screens take them."""
+        if self.screen is not None and screened and not self._takes(self.tail.data + self.tail.size, n):
             return 0
         self.tail._append_in_place(n)
         return self._count(1, n)
 
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1:
         """Queue a message of which only a prefix is known; it keeps its place and number in the stream."""
-        cdef MessageScreen screen = self.screen
-        self.screen = None
-        try:
-            self.append(prefix, n)
-        finally:
-            self.screen = screen
+        self.append(prefix, n, False)
         if self.tail.rejected is None:
             self.tail.rejected = []
         self.tail.rejected.append((self.tail.count - 1, error))
@@ -416,6 +420,10 @@ cdef class BlockQueue:
             self.peak_queued_bytes = self.queued_bytes
         if not self.paused:
             self._pause_if_full()
+        cdef MessageScreen screen = self.screen
+        while screen is not None:
+            screen.end_read()
+            screen = screen.next
         self.wake(at_once)
         return 0
 

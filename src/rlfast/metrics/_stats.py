@@ -41,3 +41,7 @@ class ConnectionStats(msgspec.Struct, frozen=True):
     oversized_messages: int
     discarded_messages: int
     """Messages that arrived after `close`."""
+    ignored_messages: int
+    """Keep-alives that are no part of the stream: those of `ignore`, and of a `Reply` with ``ignore``."""
+    replies: int
+    """Answers that were sent by `reply`."""

@@ -4,8 +4,10 @@ from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._connection import WebSocketConnection, connect
 from rlfast.websocket._deflate import Deflate
 from rlfast.websocket._gaps import Gap
+from rlfast.websocket._heartbeats import Heartbeat
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._received import LastReceived
+from rlfast.websocket._replies import Reply
 from rlfast.websocket._sending import NewConnection
 
 __all__ = [
@@ -13,8 +15,10 @@ __all__ = [
     "ConnectionOptions",
     "Deflate",
     "Gap",
+    "Heartbeat",
     "LastReceived",
     "NewConnection",
+    "Reply",
     "Timing",
     "WebSocketConnection",
     "connect",

@@ -422,7 +422,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
     def stats(self) -> ConnectionStats:
         """Counters since the start, over all connections."""
         queue, reconnector = self._queue, self._reconnector
-        live = reconnector.frame_handler.assembler if reconnector.frame_handler is not None else None
+        frame_handler = reconnector.frame_handler
+        live = frame_handler.assembler if frame_handler is not None else None
         assembler = self._block_decoding.assembler if self._block_decoding is not None else None
         return ConnectionStats(
             messages=queue.messages,
@@ -443,6 +444,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
             binary_messages=reconnector.binary_messages + (live.binary_messages if live else 0),
             oversized_messages=reconnector.oversized_messages + (live.oversized_messages if live else 0),
             discarded_messages=reconnector.discarded_messages + (live.discarded_messages if live else 0),
+            ignored_messages=reconnector.screen.ignored if reconnector.screen is not None else 0,
+            replies=reconnector.answers + (frame_handler.answers if frame_handler is not None else 0),
         )
 
     def __repr__(self) -> str:
@@ -527,6 +530,12 @@ def connect(
         on_reconnect: called with the number of each reconnect attempt, before its delay, when nothing can be
             sent: see `WebSocketConnection.on_reconnect`.
         on_gap: called with each `Gap`, when it begins and when it is over; see `WebSocketConnection.on_gap`.
+        heartbeat: a `Heartbeat`, or a list of them: what is sent again and again while a connection is open.
+        reply: a list of `Reply`: how messages are answered in which a server asks whether we are there.
+        ignore: messages, such as ``["pong"]``, that are only counted, in ``stats.ignored_messages``: they are
+            no part of the stream, have no number, and no reader or capture gets them. White space around them
+            does not matter. With a list, also an empty one, messages with nothing or only white space in them
+            are ignored, too; otherwise they are messages that are no JSON.
         ssl: context for ``wss://``; by default the system's certificates, verified.
         proxy: URL of a proxy (``http://``, ``https://``, ``socks5://``, ``socks4://``), with credentials if
             it wants them; None: directly, whatever the environment says.

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from rlfast._core.frame_handler import FrameHandler
 from rlfast._core.queue import BlockQueue
+from rlfast._core.screen import KeepAliveScreen
 from rlfast._core.socket_reader import SocketReader
 from rlfast.errors import (
     ConfigError,
@@ -30,9 +31,11 @@ from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._gaps import Gap, GapLog
 from rlfast.websocket._handshake import open_connection
+from rlfast.websocket._heartbeats import Heartbeats
 from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
 from rlfast.websocket._received import find_last_received
+from rlfast.websocket._replies import Replies
 from rlfast.websocket._sending import NewConnection, send_encoded
 from rlfast.websocket._settings import OnConnect, Settings, check_url, display_url
 from rlfast.websocket._timeouts import wait_within
@@ -85,7 +88,8 @@ class Reconnector:
         first_opened_at: in nanoseconds since 1970-01-01 UTC; None: it has not been open yet.
         state: changed by `_move` only.
         last_error: why there is no connection any more, or why the last one was lost.
-        binary_messages, oversized_messages, discarded_messages: of the connections that are gone.
+        screen: what finds the application's keep-alives in the queue; None: there is nothing to be found.
+        binary_messages, oversized_messages, discarded_messages, answers: of the connections that are gone.
     """
 
     def __init__(self, settings: Settings, queue: BlockQueue) -> None:
@@ -110,10 +114,18 @@ class Reconnector:
         self.last_error: NetworkError | None = None
         self.gaps = GapLog(settings.on_gap)
         self.keepalive = Keepalive(queue, options, _weakly(self._found_dead))
+        self.heartbeats = Heartbeats(settings.heartbeats)
+        self.replies = Replies(settings.replies)
+        self.screen: KeepAliveScreen | None = None
+        if settings.replies or settings.ignore is not None:
+            asks = [(reply.when.encode(), reply.ignore) for reply in settings.replies]
+            self.screen = KeepAliveScreen(settings.ignore, asks, _weakly(self.replies.asked))
+            queue.screen = self.screen
         self.reconnects = 0
         self.binary_messages = 0
         self.oversized_messages = 0
         self.discarded_messages = 0
+        self.answers = 0
         self._opened_at = 0.0
         self._delays: Generator[float, None, None] | Any = None
         self._attempt = 0
@@ -187,6 +199,7 @@ class Reconnector:
             frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), greets
         )
         self._connection_lost = asyncio.get_running_loop().create_future()
+        self.replies.frame_handler = frame_handler
         if greets:
             self._held = reader
             self._messages_before = self._queue.messages
@@ -263,6 +276,7 @@ class Reconnector:
         if not frame_handler.lost:
             self.frame_handler = frame_handler
             self.keepalive.start(frame_handler)
+        self.heartbeats.start(frame_handler)
         self.epoch = frame_handler.epoch
         self.subprotocol = frame_handler.subprotocol
         self._opened_at = self._timing.clock()
@@ -281,6 +295,9 @@ class Reconnector:
         """The frame loop's connection is gone (called by it, once)."""
         self.frame_handler = None
         self.keepalive.stop()
+        self.heartbeats.stop()
+        self.replies.frame_handler = None
+        self.answers += frame_handler.answers
         self.binary_messages += frame_handler.assembler.binary_messages
         self.oversized_messages += frame_handler.assembler.oversized_messages
         self.discarded_messages += frame_handler.assembler.discarded_messages
@@ -460,6 +477,7 @@ class Reconnector:
         if self.state is not State.OVER:
             self._move(State.CLOSING)
         self.keepalive.stop()
+        self.heartbeats.stop()
         self._all_closed = asyncio.get_running_loop().create_future()
         supervisor = self._supervisor
         ours = asyncio.current_task() in (supervisor, self.announcing)
@@ -496,12 +514,14 @@ class Reconnector:
         if affinity is None or affinity.is_inherited:
             return False
         frame_handler, supervisor, keepalive = self.frame_handler, self._supervisor, self.keepalive
+        heartbeats = self.heartbeats
         is_open = self.state is State.OPEN and frame_handler is not None and not frame_handler.lost
         if not is_open and (supervisor is None or supervisor.done()):
             return False
 
         def drop() -> None:
             keepalive.stop()
+            heartbeats.stop()
             if frame_handler is not None:
                 frame_handler.abort()
             if supervisor is not None:

@@ -12,18 +12,23 @@ from rlfast._core.socket_reader import SocketReader
 from rlfast.errors import ConfigError, NotConnectedError, UsageError, must_be
 from rlfast.websocket._received import plain
 
-__all__ = ["Messages", "NewConnection", "check_messages", "send", "send_encoded"]
+__all__ = ["Encoded", "Messages", "NewConnection", "check_messages", "encode", "send", "send_encoded"]
 
+Encoded: TypeAlias = tuple[bytes | bytearray | memoryview, bool]
 Messages: TypeAlias = "list[Any] | tuple[Any, ...]"
 
 _NOT_ENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
-def _encode(value: Any) -> tuple[Any, bool]:
-    """Payload of one message, and whether it goes into a binary frame. Raises TypeError."""
-    binary = isinstance(value, (bytes, bytearray, memoryview))
-    payload = value if binary or isinstance(value, str) else msgspec.json.encode(value)
-    return payload.encode() if isinstance(payload, str) else payload, binary
+def encode(value: Any) -> Encoded:
+    """Return a message's payload, and whether it is binary: see `send`.
+
+    Raises:
+        TypeError: msgspec cannot encode the value.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return value, True
+    return value.encode() if isinstance(value, str) else msgspec.json.encode(value), False
 
 
 def check_messages(name: str, messages: Messages | None) -> list[tuple[bytes, bool]]:
@@ -40,7 +45,7 @@ def check_messages(name: str, messages: Messages | None) -> list[tuple[bytes, bo
     encoded = []
     for number, message in enumerate(messages or ()):
         try:
-            payload, binary = _encode(message)
+            payload, binary = encode(message)
         except _NOT_ENCODABLE as error:
             raise ConfigError(
                 f"{name} must be a list of str, bytes, and what msgspec can write as JSON; message {number}, "
@@ -59,7 +64,7 @@ async def send(frame_handler: FrameHandler | None, value: Any) -> None:
         NotConnectedError: there is no connection, or it is going down.
         TypeError: msgspec cannot encode the value.
     """
-    await send_encoded(frame_handler, *_encode(value))
+    await send_encoded(frame_handler, *encode(value))
 
 
 async def send_encoded(frame_handler: FrameHandler | None, payload: Any, binary: bool) -> None:

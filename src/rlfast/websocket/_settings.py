@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from rlfast.errors import ConfigError, check_callable, check_type
@@ -18,9 +18,11 @@ from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._deflate import Deflate, check_compression
 from rlfast.websocket._encodings import Encoding, check_encoding
 from rlfast.websocket._gaps import OnGap
+from rlfast.websocket._heartbeats import Heartbeat, check_heartbeats
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._proxy import check_proxy
 from rlfast.websocket._received import LastReceived
+from rlfast.websocket._replies import Reply, check_ignore, check_replies
 from rlfast.websocket._sending import Messages, NewConnection, check_messages
 from rlfast.websocket._stream_names import default_stream_name
 from rlfast.websocket._upgrade import TOKEN
@@ -29,6 +31,7 @@ __all__ = [
     "ConnectArguments",
     "HeaderProvider",
     "Headers",
+    "KeepAliveArguments",
     "OnConnect",
     "OnReconnect",
     "Settings",
@@ -51,7 +54,15 @@ _OFFICIAL = Backoff.official()
 _NO_HEADERS: Headers = {}
 
 
-class StreamArguments(DecodingArguments, total=False):
+class KeepAliveArguments(TypedDict, total=False):
+    """Keywords of `rlfast.connect` about keep-alives of the application; `connect` describes them."""
+
+    heartbeat: Heartbeat | Sequence[Heartbeat] | None
+    reply: Sequence[Reply]
+    ignore: Sequence[str] | None
+
+
+class StreamArguments(DecodingArguments, KeepAliveArguments, total=False):
     """Keywords of `rlfast.connect` that a client of a platform passes on; `connect` describes them."""
 
     backoff: Backoff | None
@@ -98,6 +109,9 @@ class Settings:
         on_connect: OnConnect | None = None,
         on_reconnect: OnReconnect | None = None,
         on_gap: OnGap | None = None,
+        heartbeat: Heartbeat | Sequence[Heartbeat] | None = None,
+        reply: Sequence[Reply] = (),
+        ignore: Sequence[str] | None = None,
         ssl: ssl_module.SSLContext | None = None,
         proxy: str | None = None,
         compression: Literal["deflate"] | Deflate | None = None,
@@ -119,6 +133,9 @@ class Settings:
         self.on_reconnect = on_reconnect
         check_callable("on_gap", on_gap, optional=True)
         self.on_gap = on_gap
+        self.heartbeats = check_heartbeats(heartbeat)
+        self.replies = check_replies(reply)
+        self.ignore = check_ignore(ignore)
         check_type("ssl", ssl, ssl_module.SSLContext, optional=True)
         self.ssl = ssl
         self.proxy = check_proxy(proxy)
