@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import ssl
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand
 
+from rlfast.cli._messages import expand, message
 from rlfast.errors import ConfigError
 from rlfast.schema._pointer import parse_pointer
 from rlfast.websocket._settings import HeaderProvider, Headers, check_headers
@@ -24,9 +24,7 @@ from rlfast.websocket._settings import HeaderProvider, Headers, check_headers
 if TYPE_CHECKING:
     from rlfast.websocket._sending import NewConnection
 
-__all__ = ["InOrder", "OpeningOptions", "message_text"]
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+__all__ = ["InOrder", "OpeningOptions"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class OpeningOptions:
             typer.BadParameter: a text cannot be had, or a condition is none.
         """
         steps = [
-            _Condition.parse(text) if isinstance(text, Wait) else message_text("--send", text)
+            _Condition.parse(text) if isinstance(text, Wait) else message("--send", text)
             for text in self.send
         ]
         if not steps:
@@ -142,35 +140,7 @@ def _pair(option: str, text: str, form: str, *, expanded: bool = True) -> tuple[
     name, found, value = text.partition("=")
     if not found or not name:
         raise typer.BadParameter(f"{option}: write {form}; a secret comes from a variable, as ${{TOKEN}}")
-    return name, _expand(option, value) if expanded else value
-
-
-def _expand(option: str, text: str) -> str:
-    def value_of(found: re.Match[str]) -> str:
-        value = os.environ.get(found[1])
-        if value is None:
-            raise typer.BadParameter(f"{option}: the environment variable {found[1]} is not set")
-        return value
-
-    return _VARIABLE.sub(value_of, text)
-
-
-def message_text(option: str, text: str) -> str:
-    """A message of the command line: ``@FILE`` is what the file holds, ``${NAME}`` the variable's value.
-
-    Raises:
-        typer.BadParameter: there is no such file, or variable.
-    """
-    if text.startswith("@@"):
-        text = text[1:]
-    elif text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeError) as error:
-            why = (isinstance(error, OSError) and error.strerror) or "it is not UTF-8"
-            remedy = "a message that begins with @ is written with @@"
-            raise typer.BadParameter(f"{option} {text}: cannot read the file ({why}); {remedy}") from None
-    return _expand(option, text)
+    return name, expand(option, value) if expanded else value
 
 
 class _Condition(NamedTuple):
@@ -188,7 +158,7 @@ class _Condition(NamedTuple):
             raise typer.BadParameter(f"--wait-for: {error}") from None
         if not found:
             raise typer.BadParameter("--wait-for: write POINTER=VALUE, such as /type=connection_ack")
-        return cls(names, _expand("--wait-for", value))
+        return cls(names, expand("--wait-for", value))
 
     def holds(self, message: Any) -> bool:
         """Whether a message has the value in that place: as text, or as JSON."""

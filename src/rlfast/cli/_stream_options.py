@@ -39,6 +39,24 @@ _WAY = (
     Field("deflate", "Let the server compress (RFC 7692): for slow networks."),
     Field("encoding", "How the application compresses binary messages, each by itself."),
 )
+_KEEP_ALIVES = (
+    Field(
+        "heartbeat",
+        "Send this message again and again while connected, such as 20s:ping. Repeatable.",
+        metavar="TIME:MESSAGE",
+    ),
+    Field(
+        "reply",
+        "Answer messages with the text WHEN in their first 256 bytes; in ANSWER, ${/pointer} is a value of "
+        """the message: '"ping"=>{"pong": ${/ping}}'. Repeatable.""",
+        metavar="WHEN=>ANSWER",
+    ),
+    Field(
+        "ignore",
+        "Only count messages that are just this, such as pong, and those with nothing in them. Repeatable.",
+        metavar="TEXT",
+    ),
+)
 _NAME = Field(
     "stream",
     "Name for the column stream; its seq goes on. Default: agent_events:ID and the like, or "
@@ -112,5 +130,10 @@ def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -
     )
     rest = (*_IDS, *((types,) if otherwise is not None else ()), *((_NAME,) if named else ()), *_WAY)
     url = _URL_OR_FILE if files else _URL
-    groups = Group(TargetOptions, None, (url,)), Group(TargetOptions, "Which stream", rest), _OPENING
+    groups = (
+        Group(TargetOptions, None, (url,)),
+        Group(TargetOptions, "Which stream", rest),
+        _OPENING,
+        Group(TargetOptions, "Keep-alives of the application", _KEEP_ALIVES),
+    )
     return groups if otherwise is None else (*groups, DECODING)

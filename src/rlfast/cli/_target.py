@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from rlfast.cli import _messages
 from rlfast.cli._opening import OpeningOptions
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.reasoning_layer._client import Bearer, ClientConfig, ReasoningLayerClient
@@ -23,7 +24,7 @@ from rlfast.websocket._connection import Connecting, connect
 from rlfast.websocket._encodings import Encoding
 from rlfast.websocket._options import ConnectionOptions
 from rlfast.websocket._proxy import check_proxy
-from rlfast.websocket._settings import HeaderProvider, Headers, check_url
+from rlfast.websocket._settings import HeaderProvider, Headers, KeepAliveArguments, check_url
 from rlfast.websocket._stream_names import AGENT_EVENTS_PATH, default_stream_name
 
 __all__ = ["DecodingOptions", "Target", "TargetOptions", "find_target", "load", "load_type"]
@@ -48,6 +49,17 @@ class TargetOptions:
     proxy: str | None = None
     deflate: bool = False
     encoding: Encoding | None = None
+    heartbeat: list[str] = field(default_factory=list)
+    reply: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
+
+    def keep_alives(self) -> KeepAliveArguments:
+        """The last three for `rlfast.connect`. Raises typer.BadParameter: one cannot be read."""
+        return {
+            "heartbeat": [_messages.heartbeat(text) for text in self.heartbeat],
+            "reply": [_messages.reply(text) for text in self.reply],
+            "ignore": [_messages.message("--ignore", text) for text in self.ignore] or None,
+        }
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class Target:
     encoding: Encoding | None = None
     opening: OpeningOptions = field(default_factory=OpeningOptions)
     decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
+    keep_alives: KeepAliveArguments = field(default_factory=lambda: KeepAliveArguments())
 
     def as_untyped(self) -> Target:
         """Return the same stream, with messages that are taken as they are."""
@@ -106,6 +119,7 @@ class Target:
             subprotocols=self.opening.subprotocol,
             ssl=self.opening.ssl(),
             options=options,
+            **self.keep_alives,
             **self.decoding,
         )
 
@@ -142,7 +156,14 @@ def find_target(
     # What is wrong with these is told before anything is done.
     opening.on_connect(), opening.ssl()
     headers = opening.headers(target.headers)
-    return replace(target, headers=headers, opening=opening, encoding=options.encoding, decoding=arguments)
+    return replace(
+        target,
+        headers=headers,
+        opening=opening,
+        encoding=options.encoding,
+        keep_alives=options.keep_alives(),
+        decoding=arguments,
+    )
 
 
 def _token(name: str | None) -> Bearer | None:
