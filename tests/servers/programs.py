@@ -1,0 +1,199 @@
+"""Programs that are servers, each started for one test; and what a capture makes of what they send."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import rlfast
+from rlfast.capture import CaptureOptions, CaptureSummary, capture
+
+#: A lost connection is opened anew at once, as often as it takes.
+AT_ONCE = rlfast.Backoff(initial=0.02, cap=0.1, jitter=False)
+
+
+def find_program(*names: str) -> str:
+    """The path of the first of `names` that is installed; without any, the test is skipped."""
+    # Debian keeps servers where the PATH of a user does not lead.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
+    for name in names:
+        if found := shutil.which(name, path=path):
+            return found
+    pytest.skip(f"{' or '.join(names)} is not installed")
+
+
+def free_port() -> int:
+    """A port that was free a moment ago, for programs that cannot choose one or must keep it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class Program:
+    """A program that runs, and the lines that it has printed."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._read = 0
+        self._more = asyncio.Event()
+        self._reading = asyncio.create_task(self._read_lines())
+
+    async def _read_lines(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.lines.append(line.decode(errors="replace").rstrip("\n"))
+            self._more.set()
+
+    async def printed(self, pattern: str) -> re.Match[str]:
+        """Wait for a line with `pattern` in it, behind the one that was found before."""
+        while True:
+            while self._read < len(self.lines):
+                self._read += 1
+                if match := re.search(pattern, self.lines[self._read - 1]):
+                    return match
+            assert not self._reading.done(), "\n".join([f"{pattern} was not printed:", *self.lines])
+            self._more.clear()
+            more = asyncio.ensure_future(self._more.wait())
+            await asyncio.wait([more, self._reading], return_when=asyncio.FIRST_COMPLETED)
+            more.cancel()
+
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it, and wait until it has ended. SIGKILL goes to the processes that it has started, too."""
+        if self.process.returncode is None:
+            (os.killpg if how == signal.SIGKILL else os.kill)(self.process.pid, how)
+        await self.process.wait()
+
+    async def finish(self) -> None:
+        """End it and whatever it has started, which is in its process group."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.end(), 10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        await self.process.wait()
+        await self._reading
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *command: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Program]:
+    """Run a program; standard error goes where standard output goes."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=1 << 20,
+        start_new_session=True,
+    )
+    program = Program(process)
+    try:
+        yield program
+    finally:
+        await program.finish()
+
+
+class Capture:
+    """A capture that runs beside the test."""
+
+    def __init__(self, connecting: Any, out: Path) -> None:
+        self.ws = connecting.connection
+        self.out = out
+        self.stop = asyncio.Event()
+        self._news = asyncio.Event()
+        self.ws.on_gap(lambda _: self._news.set())
+        options = CaptureOptions(batch_wait=0.01, progress_interval=0.02)
+        self.running = asyncio.create_task(
+            capture(connecting, out, options, stop=self.stop, progress=lambda _: self._news.set())
+        )
+        self.running.add_done_callback(lambda _: self._news.set())
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until `condition` holds; it is looked at when there is a gap, and as the capture goes on."""
+        while not condition():
+            if self.running.done():
+                self.running.result()
+                raise AssertionError("the capture has ended")
+            self._news.clear()
+            await self._news.wait()
+
+    async def received(self, count: int) -> None:
+        """Wait for `count` more messages."""
+        least = self.ws.stats.messages + count
+        await self.until(lambda: self.ws.stats.messages >= least)
+
+    async def reconnected(self, times: int = 1) -> None:
+        """Wait until there were `times` gaps, and they are over."""
+        await self.until(
+            lambda: len(self.ws.gaps) >= times and self.ws.gaps[times - 1].reconnected_at is not None
+        )
+
+    async def end(self) -> CaptureSummary:
+        self.stop.set()
+        return await self.running
+
+
+@contextlib.asynccontextmanager
+async def capturing(url: str, out: Path, **arguments: Any) -> AsyncIterator[Capture]:
+    """Capture what a server sends until `Capture.end`."""
+    arguments.setdefault("backoff", AT_ONCE)
+    running = Capture(rlfast.connect(url, **arguments), out)
+    try:
+        yield running
+    finally:
+        running.stop.set()
+        await asyncio.wait([running.running])
+
+
+def captured(out: Path) -> pa.Table:
+    """Everything of a data set in order of seq, which has no holes; there are no dead letters."""
+    assert not list(out.glob("_dead_letters/*"))
+    tables = [pq.ParquetFile(path).read() for path in sorted(out.glob("type=*/part-*.parquet"))]
+    table = pa.concat_tables(tables, promote_options="permissive").sort_by("seq")
+    assert table["seq"].to_pylist() == list(range(len(table)))
+    return table
+
+
+class Number(msgspec.Struct):
+    """What the servers send that count: one number after the other, to everybody who listens."""
+
+    n: int
+
+
+def check_numbers(out: Path, ws: rlfast.WebSocketConnection[Any]) -> None:
+    """Numbers are missing where a gap is on record, and nowhere else; none comes twice."""
+    table = captured(out)
+    epochs, numbers = table["epoch"].to_pylist(), table["n"].to_pylist()
+    assert len(table) == ws.stats.messages
+    last_seqs = {}
+    for seq, (epoch, next_epoch) in enumerate(itertools.pairwise(epochs)):
+        step = numbers[seq + 1] - numbers[seq]
+        assert step == 1 if epoch == next_epoch else step > 0
+        # Those between the two, in which nothing came, too.
+        last_seqs.update(dict.fromkeys(range(epoch, next_epoch), seq))
+    assert last_seqs == {gap.epoch: gap.last_seq for gap in ws.gaps}
+    assert all(gap.reconnected_at is not None for gap in ws.gaps)
