@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import rlfast
-from rlfast.capture import CaptureOptions, CaptureSummary, capture
+from rlfast.capture import CaptureOptions, CaptureProgress, CaptureSummary, capture
 
 #: A lost connection is opened anew at once, as often as it takes.
 AT_ONCE = rlfast.Backoff(initial=0.02, cap=0.1, jitter=False)
@@ -118,7 +118,13 @@ async def running(
 
 
 class Capture:
-    """A capture that runs beside the test."""
+    """A capture that runs beside the test.
+
+    Attributes:
+        ws: its connection.
+        out: its folder.
+        events: that it has handed to its writer so far.
+    """
 
     def __init__(self, connecting: Any, out: Path) -> None:
         self.ws = connecting.connection
@@ -127,10 +133,15 @@ class Capture:
         self._news = asyncio.Event()
         self.ws.on_gap(lambda _: self._news.set())
         options = CaptureOptions(batch_wait=0.01, progress_interval=0.02)
+        self.events = 0
         self.running = asyncio.create_task(
-            capture(connecting, out, options, stop=self.stop, progress=lambda _: self._news.set())
+            capture(connecting, out, options, stop=self.stop, progress=self._note)
         )
         self.running.add_done_callback(lambda _: self._news.set())
+
+    def _note(self, progress: CaptureProgress) -> None:
+        self.events = progress.events
+        self._news.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until `condition` holds; it is looked at when there is a gap, and as the capture goes on."""
@@ -170,12 +181,24 @@ async def capturing(url: str, out: Path, **arguments: Any) -> AsyncIterator[Capt
 
 
 def captured(out: Path) -> pa.Table:
-    """Everything of a data set in order of seq, which has no holes; there are no dead letters."""
-    assert not list(out.glob("_dead_letters/*"))
-    tables = [pq.ParquetFile(path).read() for path in sorted(out.glob("type=*/part-*.parquet"))]
-    table = pa.concat_tables(tables, promote_options="permissive").sort_by("seq")
-    assert table["seq"].to_pylist() == list(range(len(table)))
+    """The one table of a data set in order of seq, which has no holes; there are no dead letters."""
+    (table,) = captured_tables(out).values()
     return table
+
+
+def captured_tables(out: Path) -> dict[str, pa.Table]:
+    """All tables of a data set by type, ``_other`` among them; together they have every seq once."""
+    tables: dict[str, pa.Table] = {}
+    for path in sorted(out.glob("*/part-*.parquet")):
+        type_ = path.parent.name.removeprefix("type=")
+        if type_ != "_gaps":
+            table = pq.ParquetFile(path).read()
+            tables[type_] = pa.concat_tables([*([tables[type_]] if type_ in tables else []), table])
+    assert "_dead_letters" not in tables
+    tables = {type_: table.sort_by("seq") for type_, table in tables.items()}
+    seqs = sorted(seq for table in tables.values() for seq in table["seq"].to_pylist())
+    assert seqs == list(range(len(seqs)))
+    return tables
 
 
 class Number(msgspec.Struct):
