@@ -43,6 +43,18 @@ def free_port() -> int:
         return port
 
 
+async def listening(port: int) -> None:
+    """Wait until somebody listens, for programs that say so before they do."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.02)
+        else:
+            writer.close()
+            return await writer.wait_closed()
+
+
 class Program:
     """A program that runs, and the lines that it has printed."""
 
@@ -180,12 +192,6 @@ async def capturing(url: str, out: Path, **arguments: Any) -> AsyncIterator[Capt
         await asyncio.wait([running.running])
 
 
-def captured(out: Path) -> pa.Table:
-    """The one table of a data set in order of seq, which has no holes; there are no dead letters."""
-    (table,) = captured_tables(out).values()
-    return table
-
-
 def captured_tables(out: Path) -> dict[str, pa.Table]:
     """All tables of a data set by type, ``_other`` among them; together they have every seq once."""
     tables: dict[str, pa.Table] = {}
@@ -207,16 +213,79 @@ class Number(msgspec.Struct):
     n: int
 
 
-def check_numbers(out: Path, ws: rlfast.WebSocketConnection[Any]) -> None:
-    """Numbers are missing where a gap is on record, and nowhere else; none comes twice."""
-    table = captured(out)
-    epochs, numbers = table["epoch"].to_pylist(), table["n"].to_pylist()
-    assert len(table) == ws.stats.messages
-    last_seqs = {}
-    for seq, (epoch, next_epoch) in enumerate(itertools.pairwise(epochs)):
-        step = numbers[seq + 1] - numbers[seq]
-        assert step == 1 if epoch == next_epoch else step > 0
-        # Those between the two, in which nothing came, too.
-        last_seqs.update(dict.fromkeys(range(epoch, next_epoch), seq))
-    assert last_seqs == {gap.epoch: gap.last_seq for gap in ws.gaps}
+def number_of(row: dict[str, Any]) -> Any:
+    return row["n"]
+
+
+def check_numbers(
+    out: Path,
+    ws: rlfast.WebSocketConnection[Any],
+    type_: str = "Number",
+    number: Callable[[dict[str, Any]], Any] = number_of,
+) -> dict[str, pa.Table]:
+    """In a table, numbers are missing where a gap is on record, and nowhere else; none comes twice."""
+    tables = captured_tables(out)
+    rows = [(row["epoch"], number(row)) for row in tables[type_].to_pylist()]
+    for (epoch, n), (next_epoch, next_n) in itertools.pairwise(rows):
+        assert next_n == n + 1 if next_epoch == epoch else next_n > n
+    epochs = {
+        seq: epoch
+        for table in tables.values()
+        for seq, epoch in zip(table["seq"].to_pylist(), table["epoch"].to_pylist(), strict=True)
+    }
+    assert len(epochs) == ws.stats.messages
+    last_seqs = [max(seq for seq, epoch in epochs.items() if epoch <= gap.epoch) for gap in ws.gaps]
+    assert last_seqs == [gap.last_seq for gap in ws.gaps]
+    assert [gap.epoch for gap in ws.gaps] == list(range(1, ws.epoch))
     assert all(gap.reconnected_at is not None for gap in ws.gaps)
+    return tables
+
+
+class Relay:
+    """TCP between a client and a server, which is cut when a test says so.
+
+    Attributes:
+        port: where it listens, on loopback.
+        open: while this is not set, whoever connects is hung up on.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.port = 0
+        self.open = True
+        self._target = target
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def cut(self) -> None:
+        """Cut everything off, and refuse what comes until `open` is set again."""
+        self.open = False
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self.open:
+            writer.transport.abort()
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
+        self._writers -= {writer, far_writer}
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def relay(target: int) -> AsyncIterator[Relay]:
+    """A relay to a port on loopback."""
+    between = Relay(target)
+    server = await asyncio.start_server(between.accept, "127.0.0.1", 0)
+    async with server:
+        between.port = server.sockets[0].getsockname()[1]
+        yield between
+        between.cut()
