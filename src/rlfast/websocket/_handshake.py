@@ -134,7 +134,8 @@ class _Opening:
                 answer = await self._try(target, sent)
             except UpgradeError as error:
                 raise self.failed(f"the answer is not a WebSocket upgrade: {error}") from None
-            except (TimeoutError, asyncio.TimeoutError):
+            # A ConnectError, which says what is wrong with an upgrade, is an OSError, too.
+            except (TimeoutError, asyncio.TimeoutError, ConnectError):
                 raise
             except (OSError, WSError, ProxyError) as error:
                 raise self.failed(self._explain(target, error)) from None
