@@ -45,7 +45,9 @@ def check_sdist(path: Path) -> list[str]:
         below |= files_below(ROOT / folder / "peers", {".c", ".cpp", ".hpp", ".js"})
         below |= files_below(ROOT / folder / "core" / "simd", {".c"})
         below |= files_below(ROOT / folder / "capture", {".c"})
-        expected |= {file.relative_to(ROOT).as_posix() for file in below if ".egg-info" not in str(file)}
+        below |= files_below(ROOT / folder / "servers", {".cjs", ".json"})
+        below = {file for file in below if ".egg-info" not in str(file) and "node_modules" not in file.parts}
+        expected |= {file.relative_to(ROOT).as_posix() for file in below}
     return [f"{path.name} lacks {name}" for name in sorted(expected - found)] + [
         f"{path.name} holds {name}" for name in sorted(found - expected) if Path(name).suffix in GENERATED
     ]
