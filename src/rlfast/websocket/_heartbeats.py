@@ -23,7 +23,8 @@ class Heartbeat:
     """A message that is sent again and again while a connection is open.
 
     Attributes:
-        every: seconds from one to the next; the first one is sent so long after the connection was opened.
+        every: seconds from one to the next; the first one is sent so long after the connection
+            is open, and `on_connect` done.
         message: as for `send`: a str, bytes, or what is sent as JSON; or a function without arguments that
             returns one, for those that count.
     """
