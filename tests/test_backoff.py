@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlfast.errors import ConfigError, ConnectError, HandshakeRejectedError, NetworkError
+from rlfast.errors import (
+    ConfigError,
+    ConnectError,
+    ConnectionClosedError,
+    HandshakeRejectedError,
+    NetworkError,
+)
 from rlfast.websocket._backoff import Backoff
 
 
@@ -35,7 +41,7 @@ def test_the_official_schedule_is_that_of_the_rust_sdk() -> None:
 
 def test_the_official_schedule_retries_everything_and_reads_no_retry_after() -> None:
     backoff = Backoff.official()
-    assert not any(backoff.is_fatal(refused(status)) for status in (401, 403, 404, 500))
+    assert all(backoff.retries(refused(status), 10) for status in (401, 403, 404, 500))
     assert backoff.next_delay(4.0, refused(503, 60.0)) == 4.0
     assert backoff.reset_after == 0.0
 
@@ -120,13 +126,15 @@ def test_without_a_retry_after_to_honour_the_delay_stands(error: NetworkError | 
     assert Backoff.capture().next_delay(0.5, error) == 0.5
 
 
-def test_only_refusals_with_a_fatal_status_end_the_attempts() -> None:
+def test_only_so_many_refusals_end_the_attempts() -> None:
     backoff = Backoff.capture()
     statuses = (400, 401, 403, 404, 429, 500, 503)
-    assert [status for status in statuses if backoff.is_fatal(refused(status))] == [401]
-    assert not backoff.is_fatal(ConnectError("no route"))
-    assert not backoff.is_fatal(None)
-    assert Backoff(fatal_statuses=frozenset({404})).is_fatal(refused(404))
+    assert all(backoff.retries(refused(status), attempt) for status in statuses for attempt in range(1, 5))
+    assert [status for status in statuses if not backoff.retries(refused(status), 5)] == [401, 403]
+    for error in (ConnectError("no route"), ConnectionClosedError("busy", 1013, None), ValueError("hook")):
+        assert backoff.retries(error, 1000)
+    assert not backoff.retries(ConfigError("a header"), 1)
+    assert not Backoff(max_refusals=1).retries(refused(403), 1)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +154,7 @@ def test_only_refusals_with_a_fatal_status_end_the_attempts() -> None:
         ({"max_attempts": True}, "max_attempts must be"),
         ({"reset_after": -1.0}, "reset_after must be"),
         ({"max_retry_after": -1.0}, "max_retry_after must be"),
-        ({"fatal_statuses": {401}}, "fatal_statuses must be a frozenset"),
-        ({"fatal_statuses": frozenset({"401"})}, "fatal_statuses must be"),
-        ({"fatal_statuses": frozenset({42})}, "fatal_statuses must be"),
+        ({"max_refusals": 0}, "max_refusals must be int of at least 1 or None"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments: dict[str, Any], message: str) -> None:

@@ -536,7 +536,7 @@ async def test_a_connection_that_comes_and_goes_at_once_is_survived() -> None:
     assert [seconds for kind, seconds in fake.log[:6] if kind == "sleep"] == [1.0, 1.0, 1.0]
 
 
-async def test_capture_backoff_grows_over_short_connections_and_stops_on_401() -> None:
+async def test_capture_backoff_grows_over_short_connections_and_stops_after_five_times_401() -> None:
     async def brief(peer: Peer) -> None:
         await peer.accept()
         await peer.write(close_frame(1001))
@@ -559,7 +559,8 @@ async def test_capture_backoff_grows_over_short_connections_and_stops_on_401() -
         assert isinstance(ws.last_error, rlfast.HandshakeRejectedError)
         assert ws.last_error.status == 401
         assert "s3cret" not in str(ws.last_error)
-    assert [seconds for kind, seconds in fake.log] == [0.5, 1.0, 2.0]
+    assert [seconds for kind, seconds in fake.log] == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+    assert len(server.requests) == 3 + 5
 
 
 async def test_capture_backoff_goes_on_after_403_which_asgi_servers_answer_to_any_refusal() -> None:

@@ -68,6 +68,10 @@ async def takes(client: rlfast.ReasoningLayerClient) -> None:
     async def subscribe(connection: rlfast.NewConnection) -> None:
         await connection.send({"subscribe": ["EUR/USD"]})
 
+    def retry(error: Exception, attempt: int) -> bool:
+        is_revoked = isinstance(error, rlfast.ConnectionClosedError) and error.close_code == 4003
+        return not is_revoked and rlfast.Backoff.capture().retries(error, attempt)
+
     async def headers() -> dict[str, str]:
         return {"Authorization": "Bearer …"}
 
@@ -81,6 +85,7 @@ async def takes(client: rlfast.ReasoningLayerClient) -> None:
         type=Trade,
         headers=headers,
         backoff=rlfast.Backoff.capture(),
+        retry=retry,
         subscribe=[{"subscribe": ["EUR/USD"]}, Trade(1.5), "text", b"bytes"],
         on_connect=subscribe,
         on_reconnect=print,

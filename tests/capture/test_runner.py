@@ -211,7 +211,7 @@ async def test_a_connection_lost_for_good_is_told_and_the_data_saved(tmp_path: P
 
 
 async def test_a_revoked_token_ends_the_capture_with_the_data_saved(tmp_path: Path) -> None:
-    tokens = iter(["right", "wrong"])
+    tokens = iter(["right", *["wrong"] * 5])
 
     def cut(connection: StreamConnection) -> None:
         connection.at(50, StreamConnection.close)

@@ -136,13 +136,13 @@ async def test_an_expired_token_ends_it_with_everything_saved(tmp_path: Path, ex
 
     summary, ws = await captured(tmp_path, "expire:400", require_token="secret", headers=provider)
     assert isinstance(ws.last_error, HandshakeRejectedError)
-    assert (summary.reason, summary.events, len(tokens)) == ("connection_failed", 400, 2)
+    assert (summary.reason, summary.events, len(tokens)) == ("connection_failed", 400, 6)
     assert "401" in str(summary.error)
     assert "secret" not in str(summary.error)
     assert check(tmp_path, expected) == 400
     (gap,) = gaps(tmp_path)
     assert (gap["last_seq"], gap["reason"], gap["close_code"]) == (399, "closed_by_peer", 1008)
-    assert (gap["reconnected_at"], gap["attempts"]) == (None, 1)
+    assert (gap["reconnected_at"], gap["attempts"]) == (None, 5)
 
 
 async def test_a_poisoned_event(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""When to try again: the delays between the attempts to reconnect, as a pure iterator.
+"""When to try again, and whether: the delays between attempts to reconnect, as a pure iterator, and the rule.
 
-Nothing here reads a clock or sleeps. `Backoff` says how long to wait and what not to retry; the connection
+Nothing here reads a clock or sleeps. `Backoff` says how long to wait and when to give up; the connection
 does the waiting. The randomness is an argument, so that a schedule can be tested without any.
 """
 
@@ -9,10 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from rlfast.errors import HandshakeRejectedError, check_bool, check_int, check_number, check_type
+from rlfast.errors import ConfigError, HandshakeRejectedError, check_bool, check_int, check_number
 
-__all__ = ["Backoff"]
+__all__ = ["Backoff", "Retry"]
+
+Retry: TypeAlias = Callable[[Exception, int], bool]
+
+# Unauthorized and Forbidden (RFC 9110 section 15.5).
+_REFUSALS = frozenset({401, 403})
 
 # Too Many Requests and Service Unavailable (RFC 6585 section 4, RFC 9110 section 15.6.4).
 _RETRY_AFTER_STATUSES = frozenset({429, 503})
@@ -35,9 +41,10 @@ class Backoff:
         jitter: whether the delays are random.
         reset_after: how long a connection must last before the count of attempts starts anew. A server that
             accepts and drops at once then meets growing delays instead of a fresh schedule each time.
-        fatal_statuses: HTTP statuses of a refused upgrade that end the attempts, because a retry cannot help.
-            403 is none of them by default: uvicorn and hypercorn answer it to whatever their application
-            refuses, also when it is overloaded or restarting (close code 1013, say).
+        max_refusals: attempts in a row that are answered with 401, or with 403, before the client gives up;
+            None for no limit. One alone says little: a token may have expired while it was on its way, and
+            uvicorn and hypercorn answer 403 to whatever their application refuses, also when it is
+            overloaded or restarting (close code 1013, say).
         honor_retry_after: whether a refusal with 429 or 503 and a Retry-After header delays the next attempt.
         max_retry_after: the most of a Retry-After header that is honoured.
 
@@ -51,7 +58,7 @@ class Backoff:
     max_attempts: int | None = None
     jitter: bool = True
     reset_after: float = 60.0
-    fatal_statuses: frozenset[int] = frozenset({401})
+    max_refusals: int | None = 5
     honor_retry_after: bool = True
     max_retry_after: float = 300.0
 
@@ -66,10 +73,7 @@ class Backoff:
         check_int("Backoff.max_attempts", self.max_attempts, 1, note=note, optional=True)
         check_bool("Backoff.jitter", self.jitter)
         check_bool("Backoff.honor_retry_after", self.honor_retry_after)
-        what = "a frozenset of HTTP statuses"
-        check_type("Backoff.fatal_statuses", self.fatal_statuses, frozenset, what=what)
-        for status in self.fatal_statuses:
-            check_int("Backoff.fatal_statuses", status, 100, 599, note="each")
+        check_int("Backoff.max_refusals", self.max_refusals, 1, optional=True)
 
     @classmethod
     def official(cls) -> Backoff:
@@ -82,13 +86,13 @@ class Backoff:
             max_attempts=10,
             jitter=False,
             reset_after=0.0,
-            fatal_statuses=frozenset(),
+            max_refusals=None,
             honor_retry_after=False,
         )
 
     @classmethod
     def capture(cls) -> Backoff:
-        """Return the schedule of a capture: it tries for ever, spreads out, and stops on 401 only."""
+        """Return the schedule of a capture: it tries for ever, spreads out, and stops after five refusals."""
         return cls()
 
     def delays(self, random: Callable[[], float] = random.random) -> Iterator[float]:
@@ -121,6 +125,24 @@ class Backoff:
             return delay
         return delay + min(error.retry_after, self.max_retry_after)
 
-    def is_fatal(self, error: BaseException | None) -> bool:
-        """Tell whether `error` ends the attempts: a refused upgrade with one of `fatal_statuses`."""
-        return isinstance(error, HandshakeRejectedError) and error.status in self.fatal_statuses
+    def retries(self, error: Exception, attempt: int) -> bool:
+        """Tell whether to try again after `error`: the rule that ``retry`` of `rlfast.connect` replaces.
+
+        It is asked when a connection was lost, and when an attempt to reconnect has failed; never about the
+        first connection, which is tried once. Credentials and URLs that functions return are asked for anew
+        for each attempt.
+
+        Args:
+            error: a `ConnectionClosedError` with the close code or another `NetworkError` of a connection
+                that was lost; a `HandshakeRejectedError` with the HTTP status or another `ConnectError` of an
+                attempt; or whatever a header provider or a URL function has raised.
+            attempt: how often in a row it was this one: the same class, HTTP status and close code; from 1.
+
+        Returns:
+            False after `max_refusals` answers of 401 or 403, and for a `ConfigError`, which another attempt
+            cannot mend: headers or a URL that cannot be sent. True for everything else, every close code
+            included.
+        """
+        if isinstance(error, HandshakeRejectedError) and error.status in _REFUSALS:
+            return self.max_refusals is None or attempt < self.max_refusals
+        return not isinstance(error, ConfigError)

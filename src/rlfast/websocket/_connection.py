@@ -523,6 +523,9 @@ def connect(
             send; such a message is refused otherwise (RFC 8259 section 8.2).
         headers: sent with the upgrade request; a callable (sync or async) is called anew for every attempt.
         backoff: how to reconnect; `Backoff.official()` by default, None to never reconnect.
+        retry: callable, (error, attempt) -> bool, that says whether to try again; None: `Backoff.retries`,
+            which gives up after some answers of 401 or 403 in a row, and describes the arguments. It is not
+            asked about the first connection.
         subscribe: messages, in a list, that are sent on each new connection before anything else: dicts and
             structs as JSON, str, bytes. Where a server wants to be answered, use `on_connect`.
         on_connect: called with each new connection, before readers get anything of it: to log in, and to

@@ -19,13 +19,14 @@ from rlfast._core.queue import BlockQueue
 from rlfast._core.screen import KeepAliveScreen
 from rlfast._core.socket_reader import SocketReader
 from rlfast.errors import (
-    ConfigError,
     ConnectError,
     ConnectionClosedError,
+    HandshakeRejectedError,
     MessageTooBigError,
     NetworkError,
     ProtocolError,
     RlfastError,
+    check_bool,
 )
 from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._backoff import Backoff
@@ -129,6 +130,9 @@ class Reconnector:
         self._opened_at = 0.0
         self._delays: Generator[float, None, None] | Any = None
         self._attempt = 0
+        #: of the last failure, and how often in a row it was the same
+        self._kind: object = None
+        self._alike = 0
         self._loss: NetworkError | None = None
         self._supervisor: asyncio.Task[None] | None = None
         #: in which `on_reconnect` runs
@@ -325,11 +329,11 @@ class Reconnector:
             # As the peer meant it.
             self._end()
             return
-        self.last_error = self._loss = self._error_of_loss(frame_handler, gap)
+        self.last_error = self._loss = error = self._error_of_loss(frame_handler, gap)
         self.gaps.begin(gap)
         if self.state is not State.OPEN:
             return  # The callback has closed it.
-        if self._backoff is None:
+        if self._backoff is None or not self._retries(self._backoff, error):
             self._end()
         else:
             self._start_reconnecting(self._backoff)
@@ -372,7 +376,7 @@ class Reconnector:
         """Delays of the attempts that are left, after a connection was lost."""
         if self._delays is None or self._timing.clock() - self._opened_at >= backoff.reset_after:
             self._delays = backoff.delays(self._timing.random)
-            self._attempt = 0
+            self._attempt = self._alike = 0
         return self._delays
 
     async def _announce(self) -> None:
@@ -409,11 +413,28 @@ class Reconnector:
             # Their frames hold this object.
             error.__traceback__ = error.__context__ = None
             _log.info("reconnect attempt %d to %s failed: %s", self._attempt, self.url, error)
-            fatal = backoff.is_fatal(failure) or isinstance(failure, ConfigError)
-            if fatal:
+            goes_on = self._retries(backoff, failure)
+            if not goes_on:
                 self._give_up(error)
-            return not fatal, error
+            return goes_on, error
         return False, None
+
+    def _retries(self, backoff: Backoff, error: Exception) -> bool:
+        """Ask the rule whether to try again."""
+        status = error.status if isinstance(error, HandshakeRejectedError) else None
+        close_code = error.close_code if isinstance(error, ConnectionClosedError) else None
+        kind = type(error), status, close_code
+        self._alike = self._alike + 1 if kind == self._kind else 1
+        self._kind = kind
+        rule = self.settings.retry or backoff.retries
+        try:
+            goes_on = rule(error, self._alike)
+            check_bool("what retry returns", goes_on)
+        except Exception:
+            # It may quote a secret.
+            _log.exception("retry callback failed; the backoff decides")
+            return backoff.retries(error, self._alike)
+        return goes_on
 
     def _provider_failed(self, failure: Exception) -> ConnectError:
         return ConnectError(f"websocket connect failed: {self._asked} raised {type(failure).__name__}")
@@ -572,7 +593,7 @@ def _weakly(method: Callable[..., None]) -> Callable[..., None]:
 async def _reconnect(
     reference: weakref.ref[Reconnector], queue: BlockQueue, backoff: Backoff, timing: Timing
 ) -> None:
-    """Try until a connection opens, the attempts are used up, or the error is fatal.
+    """Try until a connection opens, the attempts are used up, or the rule says that another one cannot help.
 
     It holds the reconnector while it works for it, and not during a delay; but always the queue, which
     whoever waits for a message hangs on: a task that nobody else knows of must not be collected as garbage.

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from rlfast.errors import ConfigError, check_callable, check_type
 from rlfast.schema._decoding import DecHook, Decoding, DecodingArguments, NaN, Surrogates
-from rlfast.websocket._backoff import Backoff
+from rlfast.websocket._backoff import Backoff, Retry
 from rlfast.websocket._deflate import Deflate, check_compression
 from rlfast.websocket._encodings import Encoding, check_encoding
 from rlfast.websocket._gaps import OnGap
@@ -66,6 +66,7 @@ class StreamArguments(DecodingArguments, KeepAliveArguments, total=False):
     """Keywords of `rlfast.connect` that a client of a platform passes on; `connect` describes them."""
 
     backoff: Backoff | None
+    retry: Retry | None
     subscribe: Messages | None
     on_connect: OnConnect | None
     on_reconnect: OnReconnect | None
@@ -105,6 +106,7 @@ class Settings:
         surrogates: Surrogates = Decoding.surrogates,
         headers: Headers | HeaderProvider = _NO_HEADERS,
         backoff: Backoff | None = _OFFICIAL,
+        retry: Retry | None = None,
         subscribe: Messages | None = None,
         on_connect: OnConnect | None = None,
         on_reconnect: OnReconnect | None = None,
@@ -126,6 +128,8 @@ class Settings:
         self.headers = headers if callable(headers) else check_headers(headers)
         check_type("backoff", backoff, Backoff, optional=True)
         self.backoff = backoff
+        check_callable("retry", retry, optional=True)
+        self.retry = retry
         self.subscribe = check_messages("subscribe", subscribe)
         check_callable("on_connect", on_connect, optional=True)
         self.on_connect = on_connect
