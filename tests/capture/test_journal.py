@@ -297,7 +297,6 @@ def test_what_memory_does_not_hold_is_read_back_in_order(tmp_path: Path) -> None
     spilled = seen_behind = 0
     for turn in range(1200):
         if source.random() < 0.02:
-            keeper.queue.open_gate()
             keeper.queue.begin_epoch(turn + 2)
             if source.random() < 0.5:
                 keeper.queue.close_gate()

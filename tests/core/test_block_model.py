@@ -94,8 +94,8 @@ class Model:
             self.queue.close_gate()
 
     def new_epoch(self) -> None:
-        if self.queue.gated:
-            self.gate()
+        self.held += self.gated
+        self.gated.clear()
         self.epoch += 1
         self.queue.begin_epoch(self.epoch)
 

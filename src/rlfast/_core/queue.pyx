@@ -61,6 +61,7 @@ cdef class BlockQueue:
 
     def begin_epoch(self, uint32_t epoch):
         """Start connection number `epoch`: later messages go into blocks of their own."""
+        self.open_gate()
         if self.tail is not None:
             self._stamp_tail(wall_clock_ns())
         self.epoch = epoch

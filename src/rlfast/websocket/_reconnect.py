@@ -11,8 +11,8 @@ import inspect
 import logging
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator
+from typing import Any
 
 from rlfast._core.frame_handler import FrameHandler
 from rlfast._core.queue import BlockQueue
@@ -31,19 +31,18 @@ from rlfast.errors import (
 from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._gaps import Gap, GapLog
+from rlfast.websocket._greeting import call, greet, retrieve
 from rlfast.websocket._handshake import open_connection
 from rlfast.websocket._heartbeats import Heartbeats
 from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
 from rlfast.websocket._received import find_last_received
 from rlfast.websocket._replies import Replies
-from rlfast.websocket._sending import NewConnection, send_encoded
-from rlfast.websocket._settings import OnConnect, Settings, check_url, display_url
+from rlfast.websocket._sending import NewConnection
+from rlfast.websocket._settings import Settings, check_url, display_url
 from rlfast.websocket._timeouts import wait_within
 
 __all__ = ["Reconnector"]
-
-T = TypeVar("T")
 
 _log = logging.getLogger("rlfast.connection")
 
@@ -167,15 +166,18 @@ class Reconnector:
             _weakly(self._lost),
         )
         self._held = None
-        await open_connection(self.settings, frame_handler, self._find_url, self.url)
-        reader, self._held = self._held, None
-        if reader is not None:
-            try:
-                await self._greet(frame_handler, reader)
-            except BaseException as error:
+        try:
+            await open_connection(self.settings, frame_handler, self._find_url, self.url)
+            if self._held is not None:
+                await self._greet(frame_handler, self._held)
+        except BaseException as error:
+            if self._held is not None:
+                self._held = None
                 frame_handler.abort()
                 self._greeting_failed(frame_handler, error)
-                raise
+            raise
+        reader, self._held = self._held, None
+        if reader is not None:
             self._establish(frame_handler)
             self._queue.open_gate()
             reader.release()
@@ -212,36 +214,11 @@ class Reconnector:
             self._establish(frame_handler)
 
     async def _greet(self, frame_handler: FrameHandler, reader: SocketReader) -> None:
-        """Subscribe and call `on_connect`, while readers get nothing.
-
-        Raises:
-            ConnectError: the attempt has failed.
-        """
-        options, on_connect, subscribe = self._options, self.on_connect, self.settings.subscribe
-        what = "subscribe" if on_connect is None else "on_connect"
+        """Subscribe and call `on_connect`, while readers get nothing. Raises ConnectError."""
+        what = "subscribe" if self.on_connect is None else "on_connect"
         failed = f"websocket connect failed: {self.url}: {what}"
         connection = NewConnection(frame_handler, reader, self._queue)
-        greeting = asyncio.get_running_loop().create_task(
-            _say(frame_handler, subscribe, on_connect, connection)
-        )
-        greeting.add_done_callback(_retrieve)
-        try:
-            await wait_within([greeting], options.connect_timeout)
-        finally:
-            is_late = not greeting.done()
-            if is_late:
-                frame_handler.abort()
-                greeting.cancel()
-                await wait_within([greeting], options.close_timeout)
-            connection.end()
-        if is_late:
-            raise ConnectError(f"{failed} did not end within {options.connect_timeout:g} s")
-        if greeting.cancelled():
-            raise ConnectError(f"{failed} was cancelled")
-        failure = greeting.exception()
-        if failure is not None:
-            # What it says is not ours to quote: it may hold a secret.
-            raise ConnectError(f"{failed} raised {type(failure).__name__}") from failure
+        await greet(frame_handler, connection, self.settings, self.on_connect, failed)
         if not frame_handler.sends and not self._has_received:
             raise ConnectError(f"{failed} is done, and the server has closed the connection meanwhile")
 
@@ -386,9 +363,9 @@ class Reconnector:
             return
         # As a task of its own, its cancellation is not taken for ours.
         self.announcing = task = asyncio.get_running_loop().create_task(
-            _call(self.on_reconnect, self._attempt)
+            call(self.on_reconnect, self._attempt)
         )
-        task.add_done_callback(_retrieve)
+        task.add_done_callback(retrieve)
         try:
             await asyncio.wait([task])
         finally:
@@ -551,31 +528,6 @@ class Reconnector:
         # Later, and there: the garbage collector runs in any thread, at any time.
         affinity.call_soon(drop)
         return True
-
-
-async def _say(
-    frame_handler: FrameHandler,
-    subscribe: list[tuple[bytes, bool]],
-    on_connect: OnConnect | None,
-    connection: NewConnection,
-) -> None:
-    for payload, binary in subscribe:
-        await send_encoded(frame_handler, payload, binary)
-    if on_connect is not None:
-        await _call(on_connect, connection)
-
-
-async def _call(callback: Callable[[T], Awaitable[None] | None], argument: T) -> None:
-    """Call a function that may be sync or async."""
-    result = callback(argument)
-    if inspect.isawaitable(result):
-        await result
-
-
-def _retrieve(task: asyncio.Future[Any]) -> None:
-    """Take note of its exception, which asyncio would log in full."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _weakly(method: Callable[..., None]) -> Callable[..., None]:
