@@ -139,12 +139,12 @@ def _answerer(answer: Any) -> Answerer:
         text = ""
     if "${/" not in text:
         return lambda message: (payload, binary)
-    if len(_PLACE.findall(text)) != text.count("${/"):
-        raise ConfigError("Reply.answer has a ${/ without its }; write it as in '{\"pong\": ${/ping}}'")
     try:
         parts = _parts_of_json(text, values_in_quotes=not isinstance(answer, str) and not binary)
     except msgspec.DecodeError:
         parts = _split(text, _PLAIN)
+    if len([part for part in parts if not isinstance(part, str)]) != text.count("${/"):
+        raise ConfigError("Reply.answer has a ${/ without its }; write it as in '{\"pong\": ${/ping}}'")
     return lambda message: (_fill(parts, message), binary)
 
 
@@ -213,30 +213,32 @@ def _fill(parts: list[Part], message: bytes) -> bytes:
         if isinstance(part, str):
             filled.append(part)
             continue
-        value = _find(message, part[0])
-        if part[1] != _VALUE:
-            text = msgspec.json.decode(value) if value.startswith('"') else value
-            value = msgspec.json.encode(text).decode()[1:-1] if part[1] == _INSIDE else text
-        filled.append(value)
+        pointer, form = part
+        try:
+            filled.append(_write(_find(message, pointer), form))
+        except (msgspec.MsgspecError, ValueError, LookupError, RecursionError) as error:
+            # What it says may quote the message.
+            why = f"it has no /{'/'.join(pointer)} ({type(error).__name__})"
+            raise _UnanswerableError(why) from None
     return "".join(filled).encode()
 
 
 def _find(message: bytes, pointer: tuple[str, ...]) -> str:
     """The JSON of a value, as it stands in the message: a number keeps all its digits."""
     value: Any = message
-    try:
-        for name in pointer:
-            inside = _CONTAINERS.decode(value)
-            if isinstance(inside, dict):
-                value = inside[name]
-            elif _INDEX.fullmatch(name):
-                value = inside[int(name)]
-            else:
-                raise LookupError(name)
-        found = bytes(value)
-        # It is checked as a whole, too: what stands inside is not looked at above.
-        msgspec.json.decode(found)
-        return found.decode()
-    except (msgspec.MsgspecError, ValueError, LookupError, RecursionError) as error:
-        # What it says may quote the message.
-        raise _UnanswerableError(f"it has no {'/' + '/'.join(pointer)} ({type(error).__name__})") from None
+    for name in pointer:
+        inside = _CONTAINERS.decode(value)
+        if isinstance(inside, dict):
+            value = inside[name]
+        elif _INDEX.fullmatch(name):
+            value = inside[int(name)]
+        else:
+            raise LookupError(name)
+    return bytes(value).decode()
+
+
+def _write(value: str, form: str) -> str:
+    if form == _VALUE:
+        return value
+    text = msgspec.json.decode(value) if value.startswith('"') else value
+    return msgspec.json.encode(text).decode()[1:-1] if form == _INSIDE else text
