@@ -1,7 +1,7 @@
 """The channels of a kernel of jupyter_server.
 
-Its subprotocol, ``v1.kernel.websocket.jupyter.org``, has binary messages of several parts. A client that does
-not offer it is sent the same as JSON text, which is what rlfast captures.
+Its subprotocol has binary messages of several parts, which are no JSON. A client that does not offer it is
+sent the same as JSON text, which is what rlfast captures.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Jupyter:
         return f"ws://127.0.0.1:{port}/api/kernels/{self.kernel}/channels?session_id={SESSION}"
 
 
+SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 HEADERS = {"Authorization": f"token {TOKEN}"}
 
 
@@ -147,3 +148,19 @@ async def test_everything_that_a_kernel_prints_arrives(jupyter: Jupyter, tmp_pat
         PRINT_LATER,
     ]
     assert tables["execute_reply"]["content"].to_pylist() == [{"status": "ok"}] * 2
+
+
+async def test_its_subprotocol_is_spoken_to_those_who_offer_it(jupyter: Jupyter, tmp_path: Path) -> None:
+    async with capturing(
+        jupyter.url(jupyter.port),
+        tmp_path / "out",
+        type=Stream | Input | Reply,
+        headers=HEADERS,
+        subprotocols=[SUBPROTOCOL],
+    ) as capture:
+        # The server greets the kernel, which says that it is busy, and idle again.
+        await capture.received(2)
+        assert capture.ws.subprotocol == SUBPROTOCOL
+        summary = await capture.end()
+    assert (summary.events, summary.dead_letters) == (0, capture.ws.stats.messages)
+    assert capture.ws.stats.binary_messages == summary.dead_letters
