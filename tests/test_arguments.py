@@ -88,6 +88,7 @@ CONNECTION = {
     "events_at": "str",
     "strict": "bool",
     "dec_hook": "optional callable",
+    "framing": "optional choice",
     "nan": "choice",
     "surrogates": "choice",
     "headers": "headers",

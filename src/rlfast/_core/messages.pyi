@@ -21,6 +21,7 @@ class MessageReader:
         recover: Callable[[Exception | None, bytes, int, str | None], Any],
         make_usage_error: Callable[[str], Exception],
         make_compiled: Callable[[], ObjectDecoder | None] | None = None,
+        separator: int = 0,
     ) -> MessageReader: ...
     check_caller: Callable[[str], None] | None
     loop: AbstractEventLoop | None

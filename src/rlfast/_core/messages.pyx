@@ -6,7 +6,7 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rlfast._core.block cimport Block
 from rlfast._core.queue cimport BlockQueue
@@ -24,6 +24,9 @@ cdef extern from "Python.h":
     ctypedef struct PyAsyncMethods:
         pass
     void _decref "Py_DECREF"(PyObject*)
+
+cdef extern from "csrc/documents.h" nogil:
+    const uint8_t* rl_next_document(const uint8_t** p, const uint8_t* end, const uint8_t** stop, uint8_t separator)
 
 cdef extern from "am_send.h":
     int rlfast_install_am_send(PyTypeObject* type, PyAsyncMethods* slots, sendfunc send)
@@ -65,6 +68,8 @@ cdef class MessageReader:
         make_usage_error: callable, text -> exception, for calls that the state does not allow.
         make_compiled: callable, -> `ObjectDecoder` or None, called for the first message. That decoder is asked
             first; `decode` has what it does not take.
+        separator: the byte that parts the documents of a message, which are then read one after the other; 0: a
+            message is one.
 
     Attributes:
         check_caller: callable, name of a method -> None, that raises if a call may not wait here; None: it may.
@@ -86,13 +91,17 @@ cdef class MessageReader:
         PayloadView view
         bint copy_payloads
         bint decoding
+        uint8_t separator
 
-    def __cinit__(self, BlockQueue queue not None, decode, recover, make_usage_error, make_compiled=None):
+    def __cinit__(
+        self, BlockQueue queue not None, decode, recover, make_usage_error, make_compiled=None, uint8_t separator=0
+    ):
         self.queue = queue
         self.decode = decode
         self.recover = recover
         self.make_usage_error = make_usage_error
         self.make_compiled = make_compiled
+        self.separator = separator
         self.view = PayloadView.__new__(PayloadView)
 
     cdef object _decode_copied(self, const char* payload, Py_ssize_t n):
@@ -144,6 +153,8 @@ cdef class MessageReader:
         if self.decoding:
             # The garbage collector runs what it likes while objects are made, and the payload must not go away.
             raise self.make_usage_error("a message was asked for by what the decoding of another one called")
+        if self.separator:
+            return self._take_document(stop_at_error)
         if block.rejected is None or block._rejection(index) is None:
             self.decoding = True
             try:
@@ -159,6 +170,48 @@ cdef class MessageReader:
         if stop_at_error:
             return NOTHING
         return self._refuse(block, index, None)
+
+    cdef object _take_document(self, bint stop_at_error):
+        """The next document, decoded, or NOTHING. A message counts as consumed with its last one."""
+        cdef BlockQueue queue = self.queue
+        cdef Block block
+        cdef const uint8_t* payload
+        cdef const uint8_t* end
+        cdef const uint8_t* p
+        cdef const uint8_t* document
+        cdef const uint8_t* stop = NULL
+        cdef const uint8_t* behind
+        cdef uint64_t seq
+        cdef object failure
+        while queue._has_message():
+            block = queue.head
+            if block.rejected is not None and block._rejection(block.taken) is not None:
+                return NOTHING if stop_at_error else self._refuse(block, block.taken, None)
+            seq = block.first_seq + block.taken
+            p = payload = <const uint8_t*>block.data + block.offsets[block.taken]
+            end = <const uint8_t*>block.data + block.offsets[block.taken + 1]
+            document = rl_next_document(&p, end, &stop, self.separator)
+            if document == NULL:
+                queue._consumed(<size_t>(end - payload))
+                continue
+            failure = None
+            self.decoding = True
+            try:
+                value = self._decode(<const char*>document, <Py_ssize_t>(stop - document))
+            except Exception as error:
+                if stop_at_error:
+                    return NOTHING
+                failure = error
+                value = PyBytes_FromStringAndSize(<const char*>document, <Py_ssize_t>(stop - document))
+            finally:
+                self.decoding = False
+            behind = p
+            if rl_next_document(&behind, end, &stop, self.separator) == NULL:
+                queue._consumed(<size_t>(end - payload))
+            else:
+                queue._consumed_part(<size_t>(p - payload))
+            return value if failure is None else self.recover(failure, value, seq, None)
+        return NOTHING
 
     cdef object _refuse(self, Block block, uint32_t index, object error):
         cdef bytes raw = block.payload(index)

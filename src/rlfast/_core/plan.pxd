@@ -146,6 +146,7 @@ cdef extern from "csrc/plan.h" nogil:
     ctypedef struct Decoder "rl_decoder":
         Types root
         uint8_t splits
+        uint8_t separator
         uint8_t is_value
         Field* events_at
         uint32_t n_events_at

@@ -17,6 +17,7 @@ class CompiledPlan:
         splits: bool = False,
         event_at: list[tuple[int, ...]] | None = None,
         is_value: bool = False,
+        separator: int = 0,
     ) -> CompiledPlan: ...
     @property
     def kernel_name(self) -> str: ...

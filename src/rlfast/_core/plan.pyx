@@ -197,6 +197,8 @@ cdef class CompiledPlan:
         event_at: of each type that is an envelope, whose columns are those of `rlfast.schema._envelope.levels`: the
             indices of the child that the event is in, and of the child of that; of others: ().
         is_value: whether each message is the value of the only field of the only struct, which is array-like.
+        separator: the byte behind, or in front of, each document of a message, all of which is then true of a
+            document; 0: a message is one document.
 
     Raises:
         ValueError: this machine has no such kernel.
@@ -204,7 +206,7 @@ cdef class CompiledPlan:
 
     def __cinit__(
         self, types not None, str tag_field, str kernel not None="auto", bint splits=False, list event_at=None,
-        bint is_value=False
+        bint is_value=False, int separator=0
     ):
         cdef const KernelEntry* entry = find_kernel(kernel)
         memset(&self.decoder, 0, sizeof(Decoder))
@@ -215,14 +217,10 @@ cdef class CompiledPlan:
         self.kernel = entry.run
         self.read = entry.read
         self.kernel_name = (<bytes>entry.name).decode()
-        if isinstance(types, TableBuilder):
-            self._kept.append(types)
-            self.decoder.untyped = &(<TableBuilder>types).rows
-            return
         self.decoder.splits = splits
+        self.decoder.separator = <uint8_t>separator
         self.decoder.is_value = is_value
-        tables = [table for table, _ in types]
-        columns = [column for _, column in types]
+        tables = [types] if isinstance(types, TableBuilder) else [table for table, _ in types]
         self.decoder.tables = <Rows**>calloc(<size_t>len(tables) + 1, sizeof(Rows*))
         if self.decoder.tables == NULL:
             raise MemoryError
@@ -230,6 +228,11 @@ cdef class CompiledPlan:
             if table is not None:
                 self.decoder.tables[self.decoder.n_tables] = &(<TableBuilder>table).rows
                 self.decoder.n_tables += 1
+        if isinstance(types, TableBuilder):
+            self._kept.append(types)
+            self.decoder.untyped = self.decoder.tables[0]
+            return
+        columns = [column for _, column in types]
         if event_at is not None and any(event_at):
             self._add_envelopes(tables, columns, event_at, tag_field)
         else:

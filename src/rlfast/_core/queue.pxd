@@ -93,6 +93,7 @@ cdef class BlockQueue:
     cdef int append_rejected(self, const char* prefix, size_t n, str error) except -1
     cdef int end_read(self, bint at_once=*) except -1
     cdef int _consumed(self, size_t n) except -1
+    cdef int _consumed_part(self, size_t n) except -1
     cdef int _resume_if_low(self) except -1
     cdef Block _pop_head(self)
     cdef int _recycle(self, Block block) except -1

@@ -492,6 +492,16 @@ cdef class BlockQueue:
             self._resume_if_low()
         return 0
 
+    cdef int _consumed_part(self, size_t n) except -1:
+        """The first n bytes of the head's next message were handed out: what is behind them is the message now."""
+        cdef Block head = self.head
+        # Nobody asks any more for the message before it, which ended there.
+        head.offsets[head.taken] += <uint32_t>n
+        self.queued_bytes -= n
+        if self.paused:
+            self._resume_if_low()
+        return 0
+
     cdef int _resume_if_low(self) except -1:
         if self._held:
             return 0

@@ -219,7 +219,8 @@ class Dataset(DatasetFolder):
             timestamps: the same.
             stream: whose dead letters; needed if there are some of several streams, because the type of one
                 can take those of another for its own.
-            events_at, strict, dec_hook, nan, surrogates: how they are decoded, as in `rlfast.connect`.
+            events_at, framing, strict, dec_hook, nan, surrogates: how they are decoded, as in
+                `rlfast.connect`.
 
         Raises:
             CaptureError: a capture is running, a file cannot be read or written, there are dead letters of

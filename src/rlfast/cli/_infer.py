@@ -17,7 +17,7 @@ from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import make, takes
 from rlfast.cli._sample import Sample, sample_path, sample_stream
 from rlfast.cli._stream_options import stream_options
-from rlfast.cli._target import Target, TargetOptions, find_target
+from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target
 from rlfast.errors import ConfigError
 from rlfast.schema._infer import Inferred, infer_types
 from rlfast.schema._infer_source import ALIAS, shown
@@ -82,14 +82,14 @@ def infer_command(
     """
     if out is not None:
         _check_out(out, force)
-    options = make(TargetOptions, given)
+    options, decoding = make(TargetOptions, given), make(DecodingOptions, given)
     interrupts = Interrupts()
     target: Target | None = None
     if options.url is not None and "://" not in options.url:
         _check_alone(options)
-        sample, origin = sample_path(Path(options.url), messages), Path(options.url).name
+        sample, origin = sample_path(Path(options.url), messages, decoding.framing), Path(options.url).name
     else:
-        target = find_target(options, make(OpeningOptions, given))
+        target = find_target(options, make(OpeningOptions, given), decoding)
         if target.warning is not None:
             print_error(target.warning)
         # Without the hash of its query, which says nothing to a reader.
@@ -116,7 +116,7 @@ def infer_command(
         sys.stdout.flush()
     else:
         _write(out, inferred.source, force)
-    _report(inferred, sample, out, options)
+    _report(inferred, sample, out, options, decoding)
     return interrupts.exit_code
 
 
@@ -165,7 +165,9 @@ def _heading(origin: str, sample: Sample) -> list[str]:
     return lines
 
 
-def _report(inferred: Inferred, sample: Sample, out: Path | None, options: TargetOptions) -> None:
+def _report(
+    inferred: Inferred, sample: Sample, out: Path | None, options: TargetOptions, decoding: DecodingOptions
+) -> None:
     """Say on stderr what fits, and what to do next."""
     total, others = len(sample.messages), sum(inferred.other.values())
     text = f"{inferred.fitting:,} of {total:,} messages fit"
@@ -183,4 +185,5 @@ def _report(inferred: Inferred, sample: Sample, out: Path | None, options: Targe
     where = "" if out is None or out.parent.resolve() == Path.cwd() else f", in {out.parent}"
     encoding = options.encoding or ("gzip" if sample.unzipped else None)
     more = "" if encoding is None else f" --encoding {encoding}"
+    more += "" if decoding.framing is None else f" --framing {decoding.framing}"
     print(f"next{where}: rlfast capture {stream}{more} --types {module}:{ALIAS}", file=sys.stderr, flush=True)

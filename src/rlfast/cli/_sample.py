@@ -14,9 +14,10 @@ from rlfast.cli._display import LINE_INTERVAL, Display
 from rlfast.cli._interrupts import Interrupts
 from rlfast.cli._target import Target
 from rlfast.errors import ConfigError
+from rlfast.schema._framing import Framing, documents
 
 if TYPE_CHECKING:
-    from rlfast.decode._batch import EventBatch
+    from rlfast.decode._batch import EventBatch, EventTable
     from rlfast.websocket._connection import WebSocketConnection
 
 __all__ = ["Sample", "sample_path", "sample_stream"]
@@ -34,10 +35,12 @@ class Sample:
 
     Attributes:
         limit: how many are wanted.
+        framing: what parts the documents of a message, each of which is one here; None: it is one.
         unzipped: how many of them were compressed, each for itself.
     """
 
     limit: int
+    framing: Framing | None = None
     messages: list[bytes] = field(default_factory=list)
     unzipped: int = 0
     _size: int = 0
@@ -57,11 +60,13 @@ class Sample:
                 self.unzipped += 1
             except zlib.error:
                 pass
-        self.messages.append(message)
-        self._size += len(message)
+        for document in [message] if self.framing is None else documents(message, self.framing):
+            if not self.full:
+                self.messages.append(document)
+                self._size += len(document)
 
 
-def sample_path(path: Path, limit: int) -> Sample:
+def sample_path(path: Path, limit: int, framing: Framing | None = None) -> Sample:
     """Read messages from a file with one per line, or from a folder of a capture without a type.
 
     Raises:
@@ -69,7 +74,7 @@ def sample_path(path: Path, limit: int) -> Sample:
         CaptureError: the folder cannot be read.
         MissingExtraError: it is a folder, and pyarrow is not installed.
     """
-    sample = Sample(limit)
+    sample = Sample(limit, framing)
     if path.is_dir():
         _read_folder(path, sample)
         return sample
@@ -140,7 +145,7 @@ async def sample_stream(
     Raises:
         NetworkError: the connection cannot be opened.
     """
-    sample = Sample(limit)
+    sample = Sample(limit, target.decoding.get("framing"))
     with interrupts, display:
         display.status("connecting")
         opening = asyncio.ensure_future(_open(target))
@@ -189,12 +194,19 @@ async def _read(ws: WebSocketConnection[Any], sample: Sample, display: Display) 
 
 def _take(batch: EventBatch, sample: Sample) -> None:
     """Take the messages of a batch in their order; what is no JSON is among the dead letters."""
-    found: list[tuple[int, bytes]] = []
+    found: list[tuple[int, int, bytes]] = []
     for table in batch.values():
         texts = table["json"].tolist()
-        found += zip(table[table.own_names.seq].tolist(), (text.encode() for text in texts), strict=True)
+        found += zip(*_places(table), (text.encode() for text in texts), strict=True)
     letters = batch.dead_letters
     if len(letters):
-        found += zip(letters[letters.own_names.seq].tolist(), letters["raw"].tolist(), strict=True)
-    for _, message in sorted(found):
+        found += zip(*_places(letters), letters["raw"].tolist(), strict=True)
+    for _, _, message in sorted(found):
         sample.add(message)
+
+
+def _places(table: EventTable) -> tuple[list[int], list[int]]:
+    """The numbers of messages, and the places of documents in them."""
+    names = table.own_names
+    items = [0] * len(table) if names.item is None else table[names.item].tolist()
+    return table[names.seq].tolist(), [item or 0 for item in items]

@@ -89,6 +89,12 @@ _OPENING = Group(
     ),
 )
 
+_FRAMING = Field(
+    "framing",
+    "What parts JSON documents, if a message has several: each is a row. lines: newlines; json-seq, "
+    "record-separator: the character 0x1E, in front of each (RFC 7464) or behind it (SignalR).",
+)
+
 DECODING = Group(
     DecodingOptions,
     "How messages become events",
@@ -99,6 +105,7 @@ DECODING = Group(
             "each is a row, with the message's other fields in front of its own.",
             metavar="POINTER",
         ),
+        _FRAMING,
         Field(
             "strict",
             'Take exact types only; or also "42" for an integer, 1 for true, and so on.',
@@ -136,4 +143,4 @@ def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -
         _OPENING,
         Group(TargetOptions, "Keep-alives of the application", _KEEP_ALIVES),
     )
-    return groups if otherwise is None else (*groups, DECODING)
+    return (*groups, Group(DecodingOptions, "Which stream", (_FRAMING,)) if otherwise is None else DECODING)

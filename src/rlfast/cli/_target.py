@@ -19,6 +19,7 @@ from rlfast.reasoning_layer._client import Bearer, ClientConfig, ReasoningLayerC
 from rlfast.reasoning_layer._events import AgentEvent
 from rlfast.schema._decoding import Decoding, DecodingArguments, NaN, Surrogates
 from rlfast.schema._envelope import plan_of
+from rlfast.schema._framing import Framing
 from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._connection import Connecting, connect
 from rlfast.websocket._encodings import Encoding
@@ -67,6 +68,7 @@ class DecodingOptions:
     """What the command line says about how messages become events: see `rlfast.connect`."""
 
     events_at: str = Decoding.events_at
+    framing: Framing | None = Decoding.framing
     strict: bool = Decoding.strict
     nan: NaN = Decoding.nan
     surrogates: Surrogates = Decoding.surrogates
@@ -77,6 +79,7 @@ class DecodingOptions:
         hook = None if self.dec_hook is None else load("--dec-hook", self.dec_hook)
         return {
             "events_at": self.events_at,
+            "framing": self.framing,
             "strict": self.strict,
             "dec_hook": hook,
             "nan": self.nan,

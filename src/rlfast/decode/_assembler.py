@@ -21,6 +21,7 @@ from rlfast.schema import kinds
 from rlfast.schema._columns import Column
 from rlfast.schema._decoding import Decoding
 from rlfast.schema._envelope_reference import NoEventError, reference_of
+from rlfast.schema._framing import Framing, documents
 from rlfast.schema._names import OwnNames
 from rlfast.schema._plan import ColumnPlan
 from rlfast.schema._reference import Reference
@@ -53,6 +54,18 @@ def _split_some(reference: Reference) -> Callable[[Any], list[bytes]]:
         if not events:
             raise NoEventError("an empty array")
         return events
+
+    return split
+
+
+def _split_documents(framing: Framing) -> Callable[[Any], list[bytes]]:
+    """What splits a message into its documents; one without any is to be in a table."""
+
+    def split(payload: Any) -> list[bytes]:
+        found = documents(payload, framing)
+        if not found:
+            raise NoEventError("no document")
+        return found
 
     return split
 
@@ -105,26 +118,27 @@ class BatchAssembler:
         self._plan: ColumnPlan | None = None
         self._decoding = decoding = Decoding.of(decoding)
         reference = reference_of(decoding) if decoding.type is not None else None
-        splits = reference is not None and reference.plan.splits
-        letters = OwnNames(item="item") if splits else OwnNames()
-        self._dead_letters = _table("_dead_letters", letters, _DEAD_LETTERS)
+        untyped = OwnNames() if decoding.framing is None else OwnNames(item="item")
+        self._own_names = untyped if reference is None else reference.plan.own_names
+        self._dead_letters = _table("_dead_letters", self._letter_names, _DEAD_LETTERS)
         self.num_dead_letters = 0
         self.keeps_hook_errors = False
         self._tags = Tagging()
         self._builders: list[TableBuilder] = []
-        self._own_names = OwnNames()
+        self._split = None if decoding.framing is None else _split_documents(decoding.framing)
         if reference is None:
             table = TableBuilder(
-                UNTYPED_TABLE, own_columns(OwnNames()), [Column("json", kinds.JSON)], attributes=["json"]
+                UNTYPED_TABLE, own_columns(untyped), [Column("json", kinds.JSON)], attributes=["json"]
             )
             self._builders.append(table)
             self.decoder = BlockDecoder(
-                None if kernel is None else CompiledPlan(table, None, kernel),
+                None if kernel is None else CompiledPlan(table, None, kernel, separator=decoding.separator),
                 decoding.repairing(_json_text),
                 {JsonText: table},
                 self._dead_letters,
                 self._refuse,
                 rejected,
+                self._split,
             )
         else:
             self.decoder = self._typed(reference, kernel, adaptive, other)
@@ -136,7 +150,6 @@ class BatchAssembler:
     def _typed(self, reference: Reference, kernel: str | None, adaptive: bool, other: bool) -> BlockDecoder:
         plan = reference.plan
         self._tags = reference.tags
-        self._own_names = plan.own_names
         own, extra = own_columns(plan.own_names), Column(plan.own_names.extra, kinds.JSON, nullable=True)
         self._builders = [
             TableBuilder(table.name, own, table.fields, extra, adaptive=adaptive) for table in plan.tables
@@ -147,13 +160,18 @@ class BatchAssembler:
                 (builder, table.column) for builder, table in zip(self._builders, plan.tables, strict=True)
             ]
             events_at = [table.event_at for table in plan.tables]
-            compiled = CompiledPlan(types, plan.tag_field, kernel, plan.splits, events_at, plan.is_value)
+            separator = self._decoding.separator
+            compiled = CompiledPlan(
+                types, plan.tag_field, kernel, plan.splits, events_at, plan.is_value, separator
+            )
         tables = {mirror: self._builders[index] for mirror, index in reference.mirrors.items()}
         if other:
             self._plan = plan
-            names = OwnNames(item="item") if plan.splits else OwnNames()
-            tables[OtherMessage] = _table(OTHER_TABLE, names, _OTHER)
+            tables[OtherMessage] = _table(OTHER_TABLE, self._letter_names, _OTHER)
             self._builders.append(tables[OtherMessage])
+        split = self._split
+        if plan.splits:
+            split = _split_some(reference) if other else reference.split
         return BlockDecoder(
             compiled,
             reference.decode,
@@ -161,7 +179,7 @@ class BatchAssembler:
             self._dead_letters,
             self._refuse,
             rejected,
-            (_split_some(reference) if other else reference.split) if plan.splits else None,
+            split,
         )
 
     def _refuse(self, error: Exception, raw: bytes) -> DeadLetter | OtherMessage:
@@ -175,6 +193,8 @@ class BatchAssembler:
             reason = str(error) if is_empty else unrecognised_message(self._plan, verdict.value)
             if reason is not None:
                 return OtherMessage(reason, text.decode())
+        if self._plan is not None and isinstance(error, NoEventError) and verdict.value is msgspec.UNSET:
+            return OtherMessage(str(error), msgspec.json.encode(raw.decode()).decode())
         if self._plan is not None and verdict.reason == "malformed_json" and is_word(raw):
             return OtherMessage("a word", msgspec.json.encode(raw.decode().strip()).decode())
         return DeadLetter(verdict.reason, verdict.error, raw)
@@ -256,6 +276,11 @@ class BatchAssembler:
     def _names_of(self, table: TableBuilder) -> OwnNames:
         if table.name not in ("_dead_letters", OTHER_TABLE):
             return self._own_names
+        return self._letter_names
+
+    @property
+    def _letter_names(self) -> OwnNames:
+        """Of the tables whose fields are ours."""
         return OwnNames(item=None if self._own_names.item is None else "item")
 
     def finish(self) -> EventBatch:

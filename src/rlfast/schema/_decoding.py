@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, get_args
 import msgspec
 
 from rlfast.errors import ConfigError, check_bool, check_callable, check_choice, check_type
+from rlfast.schema._framing import SEPARATORS, Framing
 from rlfast.schema._pointer import parse_pointer
 from rlfast.schema._repairs import repaired
 
@@ -26,6 +27,7 @@ class DecodingArguments(TypedDict, total=False):
     """Keywords of `rlfast.connect` that go with its type, which describes them."""
 
     events_at: str
+    framing: Framing | None
     strict: bool
     dec_hook: DecHook | None
     nan: NaN
@@ -40,6 +42,7 @@ class Decoding:
         type: what a message is; None for any JSON.
         events_at: JSON Pointer (RFC 6901) to the event inside of a message, or the array of events; "": a
             message is an event.
+        framing: what parts the JSON documents of a message; None: it is one.
         strict: whether values must have the JSON type of their field, as in `msgspec.json.decode`.
         dec_hook: callable, (type, plain value) -> object, for types that msgspec does not know; or None.
         nan: what NaN, Infinity and -Infinity are, which are no JSON.
@@ -51,6 +54,7 @@ class Decoding:
 
     type: Any = None
     events_at: str = ""
+    framing: Framing | None = None
     strict: bool = True
     dec_hook: DecHook | None = None
     nan: NaN = "error"
@@ -60,6 +64,7 @@ class Decoding:
         """Check types and values."""
         check_type("events_at", self.events_at, str, what="a JSON Pointer (str)")
         parse_pointer(self.events_at)
+        check_choice("framing", self.framing, get_args(Framing), optional=True)
         check_bool("strict", self.strict)
         check_callable("dec_hook", self.dec_hook, optional=True)
         check_choice("nan", self.nan, get_args(NaN))
@@ -86,6 +91,11 @@ class Decoding:
     def decoder(self, type_: Any) -> msgspec.json.Decoder[Any]:
         """A decoder for values of another type, as lenient as this."""
         return msgspec.json.Decoder(type_, strict=self.strict, dec_hook=self.dec_hook)
+
+    @property
+    def separator(self) -> int:
+        """The byte that parts documents; 0: a message is one."""
+        return 0 if self.framing is None else SEPARATORS[self.framing][0]
 
     @property
     def repairs(self) -> bool:

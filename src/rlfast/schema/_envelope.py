@@ -42,9 +42,23 @@ def plan_of(decoding: Decoding) -> ColumnPlan:
     """Make the column plan of a decoding, whose type is not None.
 
     Raises:
-        ConfigError: the type has nothing at the end of the pointer, but something on the way.
+        ConfigError: the type has nothing at the end of the pointer, but something on the way; or it splits
+            messages, and so does the framing.
         UnsupportedFieldError: what is there is no struct, tagged union of structs, or list of either.
     """
+    plan = _plan_of(decoding)
+    if decoding.framing is None:
+        return plan
+    if plan.splits:
+        raise ConfigError(
+            f"framing {decoding.framing!r} makes rows of the documents of a message, and a list of events "
+            "would make several of each: a row has one item; leave out one of the two"
+        )
+    names = (field.name for table in plan.tables for field in table.fields)
+    return msgspec.structs.replace(plan, own_names=own_names(names, splits=True))
+
+
+def _plan_of(decoding: Decoding) -> ColumnPlan:
     names = parse_pointer(decoding.events_at)
     if not names:
         return compile_plan(decoding.type)

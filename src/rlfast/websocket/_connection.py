@@ -96,7 +96,12 @@ class WebSocketConnection(MessageSource, Generic[T]):
         self._queue = BlockQueue(options.block_size, options.high_water, options.low_water, options.first_seq)
         self._decoder = MessageDecoder(settings.decoding)
         self._reader = MessageReader(
-            self._queue, self._decoder.decode, self._decoder.recover, UsageError, self._decoder.make_compiled
+            self._queue,
+            self._decoder.decode,
+            self._decoder.recover,
+            UsageError,
+            self._decoder.make_compiled,
+            settings.decoding.separator,
         )
         self._adaptive = True
         self._block_decoding: BlockDecoding | None = None
@@ -513,6 +518,10 @@ def connect(
             array of events: in batches and captures each event is a row, with the other fields of the message
             in front of its own. `type` is that of the message; or that of the event, and then the message's
             other fields are kept in ``_extra``, and message mode gives the event.
+        framing: what parts the JSON documents of a message that has several: ``"lines"``, newlines (NDJSON);
+            ``"json-seq"``, the character 0x1E in front of each (RFC 7464); ``"record-separator"``, the same
+            behind each (SignalR). Each is what a message is otherwise: a row, with the column ``item``; and
+            message mode gives one after the other.
         strict: False also takes ``"42"`` for an int, ``1`` for a bool, ``"null"`` for None, and so on, as
             `msgspec.json.decode` does then.
         dec_hook: callable, (type, plain value) -> object, for types that msgspec does not know, as in

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from rlfast.errors import ConfigError, check_callable, check_type
 from rlfast.schema._decoding import DecHook, Decoding, DecodingArguments, NaN, Surrogates
+from rlfast.schema._framing import Framing
 from rlfast.websocket._backoff import Backoff, Retry
 from rlfast.websocket._deflate import Deflate, check_compression
 from rlfast.websocket._encodings import Encoding, check_encoding
@@ -100,6 +101,7 @@ class Settings:
         *,
         type: Any = None,
         events_at: str = Decoding.events_at,
+        framing: Framing | None = Decoding.framing,
         strict: bool = Decoding.strict,
         dec_hook: DecHook | None = None,
         nan: NaN = Decoding.nan,
@@ -124,7 +126,7 @@ class Settings:
         timing: Timing | None = None,
     ) -> None:
         self.url = url if callable(url) else check_url(url)
-        self.decoding = Decoding(type, events_at, strict, dec_hook, nan, surrogates)
+        self.decoding = Decoding(type, events_at, framing, strict, dec_hook, nan, surrogates)
         self.headers = headers if callable(headers) else check_headers(headers)
         check_type("backoff", backoff, Backoff, optional=True)
         self.backoff = backoff

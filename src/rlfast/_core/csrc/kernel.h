@@ -4,6 +4,7 @@
 #define RLFAST_KERNEL_H
 
 #include "containers.h"
+#include "documents.h"
 #include "token_containers.h"
 #include "values.h"
 
@@ -155,9 +156,9 @@ static const rl_token *rl_read_event(rl_decoder *d, const uint8_t *p, const uint
     }
 }
 
-/* What is true of all rows of a message. */
+/* What is true of all rows of a message, or of a document of one: `item` is its place. */
 typedef struct {
-    int64_t seq, epoch, received_at;
+    int64_t seq, epoch, received_at, item;
 } rl_arrival;
 
 /* Where the next row of a type goes; -1 for want of memory. */
@@ -202,10 +203,12 @@ RL_NOINLINE int rl_undo_row(const rl_rows *table, int64_t row)
     return RL_FALLBACK;
 }
 
-/* The rows of a message are all there, or none of them is. */
-static void rl_keep_rows(rl_decoder *d)
+/* The rows of a message are all there, or none of them is. Does nothing where a document is only a part of one. */
+static void rl_keep_rows(rl_decoder *d, int is_message)
 {
     uint32_t i;
+    if (!is_message)
+        return;
     for (i = 0; i < d->n_tables; i++)
         d->tables[i]->kept = d->tables[i]->rows;
 }
@@ -238,7 +241,7 @@ RL_INLINE int rl_event(rl_decoder *d, const uint8_t *p, const uint8_t *end, cons
     if (RL_UNLIKELY(row < 0))
         return RL_FALLBACK;
     if (RL_UNLIKELY(rl_members(d, t, row, NULL, start, RL_TO_ROW) != in.end)
-        || RL_UNLIKELY(rl_end_row(d, t, row, arrival, 0) != RL_TAKEN))
+        || RL_UNLIKELY(rl_end_row(d, t, row, arrival, arrival->item) != RL_TAKEN))
         return rl_undo_row(t->rows, row);
     return RL_TAKEN;
 }
@@ -280,9 +283,9 @@ static int rl_array_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     if (end - p < 2 || *p != '[' || end[-1] != ']')
         return RL_FALLBACK;
     in = rl_input_of(p, end);
-    rl_keep_rows(d);
+    rl_keep_rows(d, !d->separator);
     if (!d->splits) {
-        if (rl_inner_event(d, p, &in, arrival, 0) == end)
+        if (rl_inner_event(d, p, &in, arrival, arrival->item) == end)
             return RL_TAKEN;
         return rl_undo_rows(d);
     }
@@ -347,7 +350,8 @@ found:;
 
 /* The envelope at p, of type `outer`, with the event at `event`, into a row; NULL: to be asked. */
 static const uint8_t *rl_envelope_row(
-    rl_decoder *d, rl_type *outer, const uint8_t *p, const uint8_t *event, const rl_input *in, const rl_arrival *arrival)
+    rl_decoder *d, rl_type *outer, const uint8_t *p, const uint8_t *event, const rl_input *in, const rl_arrival *arrival,
+    int64_t item)
 {
     rl_start start;
     rl_type *t;
@@ -366,7 +370,7 @@ static const uint8_t *rl_envelope_row(
         return NULL;
     d->element = event;
     p = rl_members(d, t, row, NULL, start, RL_TO_ROW);
-    if (p == NULL || rl_end_row(d, t, row, arrival, d->item) != RL_TAKEN) {
+    if (p == NULL || rl_end_row(d, t, row, arrival, item) != RL_TAKEN) {
         rl_undo_row(t->rows, row);
         return NULL;
     }
@@ -387,21 +391,21 @@ static int rl_envelope_message(rl_decoder *d, const uint8_t *p, const uint8_t *e
     outer = rl_begin_struct(d, &d->root, p, &start);
     if (outer == NULL)
         return RL_FALLBACK;
-    rl_keep_rows(d);
+    rl_keep_rows(d, !d->separator);
     d->item = 0;
     if (outer->events == NULL)
-        return rl_inner_event(d, p, &in, arrival, 0) == end ? RL_TAKEN : rl_undo_rows(d);
+        return rl_inner_event(d, p, &in, arrival, arrival->item) == end ? RL_TAKEN : rl_undo_rows(d);
     event = rl_find_inside(d, p, &in);
     if (event == NULL)
         return RL_FALLBACK;
     if (!d->splits)
-        return rl_envelope_row(d, outer, p, event, &in, arrival) == end ? RL_TAKEN : rl_undo_rows(d);
+        return rl_envelope_row(d, outer, p, event, &in, arrival, arrival->item) == end ? RL_TAKEN : rl_undo_rows(d);
     d->array = event;
     d->array_end = *event == '[' ? rl_skip_value(d, event, &in, RL_MAX_DEPTH) : NULL;
     if (d->array_end == NULL || d->array_end >= end)
         return RL_FALLBACK;
     event = rl_skip_space(event + 1);
-    while (*event != ']' && rl_envelope_row(d, outer, p, event, &in, arrival) == end) {
+    while (*event != ']' && rl_envelope_row(d, outer, p, event, &in, arrival, d->item) == end) {
         d->item++;
         event = rl_skip_space(d->element);
         if (*event != ',')
@@ -433,7 +437,7 @@ static int rl_value_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     if (row < 0)
         return RL_FALLBACK;
     in = rl_input_of(d->items.data, d->items.data + d->items.size);
-    if (rl_value(d, t, t->fields, row, in.begin, &in) != in.end - 1 || rl_end_row(d, t, row, arrival, 0) != RL_TAKEN)
+    if (rl_value(d, t, t->fields, row, in.begin, &in) != in.end - 1 || rl_end_row(d, t, row, arrival, arrival->item) != RL_TAKEN)
         return rl_undo_row(t->rows, row);
     return RL_TAKEN;
 }
@@ -461,8 +465,35 @@ static int rl_untyped_event(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     rl_put_int64(table->seq, row, arrival->seq);
     rl_put_int64(table->epoch, row, arrival->epoch);
     rl_put_int64(table->received_at, row, arrival->received_at);
+    if (table->item != NULL)
+        rl_put_integer(table->item, row, (uint64_t)arrival->item);
     table->rows = row + 1;
     return RL_TAKEN;
+}
+
+/* A message that is no object, or an envelope. */
+RL_INLINE int rl_other_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
+{
+    return d->untyped != NULL ? rl_untyped_event(d, p, end, arrival)
+        : d->n_events_at != 0 ? rl_envelope_message(d, p, end, arrival)
+        : d->is_value ? rl_value_message(d, p, end, arrival)
+        : rl_array_message(d, p, end, arrival);
+}
+
+/* A message of several documents, each of which is what a message is otherwise. */
+static int rl_documents_message(
+    rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_arrival *arrival, int objects)
+{
+    const uint8_t *document, *stop;
+    rl_keep_rows(d, 1);
+    while ((document = rl_next_document(&p, end, &stop, d->separator)) != NULL) {
+        int taken = objects ? rl_event(d, document, stop, arrival) : rl_other_message(d, document, stop, arrival);
+        /* The general path takes all of the message, or what it can. */
+        if (taken != RL_TAKEN)
+            return rl_undo_rows(d);
+        arrival->item++;
+    }
+    return arrival->item != 0 ? RL_TAKEN : RL_FALLBACK;
 }
 
 static void rl_run_kernel(rl_decoder *d, rl_run *run)
@@ -472,18 +503,17 @@ static void rl_run_kernel(rl_decoder *d, rl_run *run)
     d->no_memory = 0;
     for (; i < stop; i++) {
         const uint8_t *p = run->data + run->offsets[i], *end = run->data + run->offsets[i + 1];
-        rl_arrival arrival = {run->first_seq + i, run->epoch, 0};
+        rl_arrival arrival = {run->first_seq + i, run->epoch, 0, 0};
         int taken;
         while (i >= stamp_end)
             stamp_end += run->stamps[++stamp].count;
         arrival.received_at = run->stamps[stamp].received_at;
-        if (RL_LIKELY(objects))
+        if (d->separator)
+            taken = rl_documents_message(d, p, end, &arrival, objects);
+        else if (RL_LIKELY(objects))
             taken = rl_event(d, p, end, &arrival);
         else
-            taken = d->untyped != NULL ? rl_untyped_event(d, p, end, &arrival)
-                : d->n_events_at != 0 ? rl_envelope_message(d, p, end, &arrival)
-                : d->is_value ? rl_value_message(d, p, end, &arrival)
-                : rl_array_message(d, p, end, &arrival);
+            taken = rl_other_message(d, p, end, &arrival);
         if (RL_UNLIKELY(taken != RL_TAKEN))
             break;
     }

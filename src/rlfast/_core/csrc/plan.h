@@ -188,6 +188,7 @@ typedef struct {
 typedef struct rl_decoder {
     rl_types root;
     uint8_t splits;         /* messages are arrays, or hold one, each element of which is an event */
+    uint8_t separator;      /* behind, or in front of, each document of a message; 0: a message is one */
     uint8_t is_value;       /* a message is the value of the only field of the only type */
     rl_field *events_at;    /* n_events_at names, which lead to the event inside of an envelope; owned */
     uint32_t n_events_at;

@@ -172,15 +172,17 @@ class Redrive:
         left: Counter[str] = Counter()
         read = 0
         splits = self.decoding.type is not None and plan_of(self.decoding).splits
+        has_items = splits or self.decoding.framing is not None
         out, manifest = dataset.path, dataset.manifest
         newest = (out / path for path in reversed(manifest.files) if not path.startswith(f"{GAPS}/"))
         options = ParquetOptions(partition_by=_partition_of(manifest), **options_of(newest))
         uuid, timestamps = self.uuid or options.uuid, self.timestamps or options.timestamps
         options = replace(options, uuid=uuid, timestamps=timestamps)
         for path, table in _tables(dataset, _files_of(manifest, self.stream)):
-            if not splits and _items(table).null_count < table.num_rows:
+            if not has_items and _items(table).null_count < table.num_rows:
                 raise CaptureError(
-                    f"dead letters in {out} are elements of messages: the type must be a list of events"
+                    f"dead letters in {out} are elements of messages: the type must be a list of events, or, "
+                    "where they are documents of messages, the framing be named"
                 )
             assembler = BatchAssembler(self.decoding, other=True)
             assembler.keeps_hook_errors = True
