@@ -272,6 +272,10 @@ def find_frames(data: bytes, accept: bytes) -> int | None:
     )
 
 
+async def never_asked() -> str:
+    raise AssertionError("the transport is there already")
+
+
 class Execution:
     """One connection, from its first byte to its loss."""
 
@@ -313,9 +317,8 @@ class Execution:
             self._on_lost,
         )
         url = "ws://localhost/stream"
-        opening = _Opening(
-            ConnectionSettings(url, compression=self.compression, options=self.options), self.frame_handler
-        )
+        settings = ConnectionSettings(url, compression=self.compression, options=self.options)
+        opening = _Opening(settings, self.frame_handler, never_asked, url)
         self.max_frame_size = opening.max_frame_size
         self.picows = opening._make_picows(parse_url(url), {})
         self.transport.protocol = upgrade = Upgrade(self.picows, opening._accept)
