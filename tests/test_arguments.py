@@ -15,7 +15,17 @@ import pytest
 
 import rlfast
 import rlfast.capture as captures
-from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Heartbeat, Reply, Timing
+from rlfast import (
+    Backoff,
+    ClientConfig,
+    ConfigError,
+    ConnectionOptions,
+    Deflate,
+    Heartbeat,
+    Reply,
+    Sequence,
+    Timing,
+)
 from rlfast.capture import CaptureOptions, RotationPolicy
 from rlfast.errors import check_path
 from rlfast.sinks import ParquetOptions, ParquetSink
@@ -101,6 +111,7 @@ CONNECTION = {
     "heartbeat": "optional heartbeats",
     "reply": "replies",
     "ignore": "optional texts",
+    "sequence": "optional object",
     "ssl": "optional object",
     "proxy": "optional str",
     "compression": "optional object",
@@ -132,7 +143,10 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
         lambda **given: new().attach(**{"tap": None, **given}),
         {"tap": "object"},
     ),
-    "listen": (lambda **given: new().listen(**given), {"listener": "optional callable"}),
+    "listen": (
+        lambda **given: new().listen(**{"listener": None, **given}),
+        {"listener": "optional callable", "of_numbers": "optional callable"},
+    ),
     "hold": (lambda **given: new().hold(**given), {"held": "bool"}),
     "ConnectionOptions": (
         ConnectionOptions,
@@ -159,6 +173,16 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
     "Reply": (
         lambda **given: Reply(**{"when": "ping", "answer": "pong", **given}),
         {"when": "str", "answer": "message", "ignore": "bool"},
+    ),
+    "Sequence": (
+        lambda **given: Sequence(**{"number": "/n", **given}),
+        {
+            "number": "str",
+            "by": "optional str",
+            "last": "optional str",
+            "step": "int",
+            "per_connection": "bool",
+        },
     ),
     "Timing": (Timing, {"clock": "callable", "sleep": "callable", "random": "callable"}),
     "Backoff": (
@@ -310,7 +334,8 @@ def test_a_wrong_argument_is_refused_by_name(call: Call, name: str, value: Any) 
 
 
 @pytest.mark.parametrize(
-    "settings", [ConnectionOptions, Timing, Backoff, Deflate, RotationPolicy, ClientConfig, Heartbeat, Reply]
+    "settings",
+    [ConnectionOptions, Sequence, Timing, Backoff, Deflate, RotationPolicy, ClientConfig, Heartbeat, Reply],
 )
 def test_the_table_has_every_field(settings: type[Any]) -> None:
     assert set(TABLE[settings.__name__][1]) == {field.name for field in dataclasses.fields(settings)}

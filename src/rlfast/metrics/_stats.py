@@ -45,3 +45,10 @@ class ConnectionStats(msgspec.Struct, frozen=True):
     """Keep-alives that are no part of the stream: those of `ignore`, and of a `Reply` with ``ignore``."""
     replies: int
     """Answers that were sent by `reply`."""
+    sequence_gaps: int
+    """Numbers in messages that did not follow the one before: see `Sequence`."""
+    skipped_numbers: int
+    """Numbers that were jumped over: so many messages are missing, unless they come later."""
+    unchecked_numbers: int
+    """Numbers that could not be compared: no integers, of a name beyond the first 65,536, or of one that
+    has more than 256 bytes."""

@@ -9,6 +9,7 @@ from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._received import LastReceived
 from rlfast.websocket._replies import Reply
 from rlfast.websocket._sending import NewConnection
+from rlfast.websocket._sequence import Sequence
 
 __all__ = [
     "Backoff",
@@ -19,6 +20,7 @@ __all__ = [
     "LastReceived",
     "NewConnection",
     "Reply",
+    "Sequence",
     "Timing",
     "WebSocketConnection",
     "connect",

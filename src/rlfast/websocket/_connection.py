@@ -37,6 +37,7 @@ from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._gaps import Gap, OnGap
 from rlfast.websocket._reconnect import Reconnector, State
 from rlfast.websocket._sending import send
+from rlfast.websocket._sequence import SequenceListener
 from rlfast.websocket._settings import ConnectArguments, OnConnect, OnReconnect, Settings, UrlProvider
 
 if TYPE_CHECKING:
@@ -167,6 +168,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
         is over: a new connection is open, or there will be none (``reconnected_at`` is None then). With
         ``reconnected_at`` set `send` works: subscribe again. What it raises is logged. `close` waits
         ``options.close_timeout`` seconds for tasks, then cancels them.
+
+        With a `Sequence`, it is called with each gap in the numbers, too, once, when the socket read is over.
         """
         check_callable("callback", callback, optional=True)
         self._reconnector.gaps.callback = callback
@@ -349,13 +352,19 @@ class WebSocketConnection(MessageSource, Generic[T]):
             )
         self._queue.renumber(seq)
         self._reconnector.gaps.renumber(shift, seq - 1)
+        if self._reconnector.sequence is not None:
+            self._reconnector.sequence.renumber(shift, seq - 1)
 
-    def listen(self, listener: Callable[[], None] | None) -> None:
+    def listen(self, listener: Callable[[], None] | None, of_numbers: SequenceListener | None = None) -> None:
         """Call `listener` when a connection opens, before its first message, and when one is lost.
 
-        Before the callback of `on_gap`. None: nobody is called.
+        And `of_numbers` with the new ones of `sequence_gaps`, before a tap has the messages behind them. Both
+        before the callback of `on_gap`. None: nobody is called.
         """
         check_callable("listener", listener, optional=True)
+        check_callable("of_numbers", of_numbers, optional=True)
+        if self._reconnector.sequence is not None:
+            self._reconnector.sequence.listener = of_numbers
         self._reconnector.gaps.listeners[:] = [listener] if listener is not None else []
 
     def hold(self, held: bool) -> None:
@@ -424,11 +433,25 @@ class WebSocketConnection(MessageSource, Generic[T]):
         return tuple(self._reconnector.gaps)
 
     @property
+    def sequence_gaps(self) -> tuple[Gap, ...]:
+        """Every gap so far that the numbers in messages show, oldest first; the last 100,000 are kept.
+
+        Without the argument `sequence` there are none.
+        """
+        return tuple(self.sequence_gaps_since(0))
+
+    def sequence_gaps_since(self, recorded: int) -> list[Gap]:
+        """Return the `sequence_gaps` behind the first `recorded` ones: for a capture."""
+        sequence = self._reconnector.sequence
+        return sequence.since(recorded) if sequence is not None else []
+
+    @property
     def stats(self) -> ConnectionStats:
         """Counters since the start, over all connections."""
         queue, reconnector = self._queue, self._reconnector
         frame_handler = reconnector.frame_handler
         live = frame_handler.assembler if frame_handler is not None else None
+        numbers = reconnector.sequence.watcher if reconnector.sequence is not None else None
         assembler = self._block_decoding.assembler if self._block_decoding is not None else None
         return ConnectionStats(
             messages=queue.messages,
@@ -451,6 +474,9 @@ class WebSocketConnection(MessageSource, Generic[T]):
             discarded_messages=reconnector.discarded_messages + (live.discarded_messages if live else 0),
             ignored_messages=reconnector.screen.ignored if reconnector.screen is not None else 0,
             replies=reconnector.answers + (frame_handler.answers if frame_handler is not None else 0),
+            sequence_gaps=numbers.irregular if numbers is not None else 0,
+            skipped_numbers=numbers.skipped if numbers is not None else 0,
+            unchecked_numbers=numbers.unchecked if numbers is not None else 0,
         )
 
     def __repr__(self) -> str:
@@ -548,6 +574,8 @@ def connect(
             no part of the stream, have no number, and no reader or capture gets them. White space around them
             does not matter. With a list, also an empty one, messages with nothing or only white space in them
             are ignored, too; otherwise they are messages that are no JSON.
+        sequence: a `Sequence` says where the messages have numbers that follow each other; those that jump or
+            go back are on record as gaps, in `WebSocketConnection.sequence_gaps` and in captures.
         ssl: context for ``wss://``; by default the system's certificates, verified.
         proxy: URL of a proxy (``http://``, ``https://``, ``socks5://``, ``socks4://``), with credentials if
             it wants them; None: directly, whatever the environment says.

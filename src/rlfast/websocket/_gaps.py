@@ -13,20 +13,27 @@ import msgspec
 
 from rlfast.websocket._timeouts import wait_within
 
-__all__ = ["SEQUENCE_GAP", "Gap", "GapLog", "OnGap"]
+__all__ = ["MAX_GAPS", "MORE_SEQUENCE_GAPS", "SEQUENCE_GAP", "Gap", "GapLog", "OnGap"]
 
 MAX_GAPS = 100_000
 SEQUENCE_GAP = "sequence_gap"
 """Reason of a gap that the numbers in the messages show, and not the connection."""
+MORE_SEQUENCE_GAPS = "sequence_gap: more"
+"""Reason of a gap that stands for more of them, within a minute, than are listed one by one."""
 
 _log = logging.getLogger("rlfast.connection")
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """A time in which messages may have been missed: from a disconnect to the next connection."""
+    """A time in which messages may have been missed: from a disconnect to the next connection.
+
+    Or, with the reason ``sequence_gap``, from one message to the next whose number does not follow: see
+    `Sequence`. Then `disconnected_at` is when the number `from_` was received, and `reconnected_at` when the
+    number `to` was, in the message behind `last_seq`.
+    """
 
     epoch: int
-    """Number of the connection that was lost."""
+    """Number of the connection that was lost; of a ``sequence_gap``, that which brought the number `to`."""
     last_seq: int
     """Sequence number of the last message before the gap; -1 if there was none."""
     disconnected_at: int
@@ -35,8 +42,9 @@ class Gap(msgspec.Struct, frozen=True):
     reason: str
     """``closed_by_peer``, ``connection_lost``, ``message_too_big``, ``protocol_error: …``; ``idle_timeout``,
     ``data_timeout`` of a connection that was open and silent; ``on_connect_failed: …`` of one on which
-    `on_connect` had received something. Of a capture also ``capture_stopped`` or
-    ``crashed``, for the time since the run before, and ``journal_damaged``."""
+    `on_connect` had received something. Of a capture also ``capture_stopped`` or ``crashed``, for the time
+    since the run before, and ``journal_damaged``. ``sequence_gap`` for each number that does not follow the
+    one before, and ``sequence_gap: more`` where more followed within a minute than are listed one by one."""
     close_code: int | None = None
     """Code of the peer's close frame (RFC 6455 section 7.4), if it sent one with a code."""
     close_reason: str | None = None
@@ -56,19 +64,34 @@ class Gap(msgspec.Struct, frozen=True):
     """Whether everything between `from_` and `to` was received after all; None: nobody tried."""
 
     @property
-    def identity(self) -> tuple[int, int, str | None, str | None]:
+    def identity(self) -> tuple[object, ...]:
         """What stays the same while a gap goes on, and tells it from every other one of its stream."""
-        return self.epoch, self.disconnected_at, self.key, self.from_ if self.reason == SEQUENCE_GAP else None
+        if not self.is_sequence_gap:
+            return self.epoch, self.disconnected_at
+        return self.epoch, self.disconnected_at, self.reason, self.last_seq, self.key, self.from_, self.to
+
+    @property
+    def is_sequence_gap(self) -> bool:
+        """Whether it is the numbers in the messages that show it, and not the connection."""
+        return self.reason in (SEQUENCE_GAP, MORE_SEQUENCE_GAPS)
 
     def describe(self) -> str:
-        """Return the reason with what the close frame said: "closed_by_peer, code 4001: token expired"."""
+        """Return the reason with what is known: "closed_by_peer, code 4001: token expired"."""
         text = self.reason
         if self.close_code is not None:
             text += f", code {self.close_code}"
         if self.close_reason is not None:
-            # On one line, and nothing that a terminal would obey.
-            text += f": {self.close_reason if self.close_reason.isprintable() else ascii(self.close_reason)}"
+            text += f": {_printable(self.close_reason)}"
+        if self.reason == SEQUENCE_GAP:
+            text += f", {self.from_} to {self.to}"
+            if self.key is not None:
+                text += f" of {_printable(self.key)}"
         return text
+
+
+def _printable(text: str) -> str:
+    """On one line, and nothing that a terminal would obey."""
+    return text if text.isprintable() else ascii(text)
 
 
 OnGap: TypeAlias = Callable[[Gap], "Awaitable[None] | None"]
@@ -97,7 +120,7 @@ class GapLog:
         self._gaps.append(gap)
         self._is_open = True
         self._call_listeners()
-        self._tell()
+        self._tell(gap)
 
     def attempt(self) -> None:
         """A reconnect attempt begins."""
@@ -111,7 +134,13 @@ class GapLog:
             self._replace(reconnected_at=reconnected_at)
         self._call_listeners()
         if was_open:
-            self._tell()
+            self._tell(self._gaps[-1])
+
+    def tell_soon(self, gaps: list[Gap]) -> None:
+        """Tell the callback of gaps that are not in this record, when the socket read is over."""
+        if self.callback is not None:
+            for gap in gaps:
+                asyncio.get_running_loop().call_soon(self._tell, gap)
 
     def reopen(self) -> None:
         """There will be another attempt after all: the last gap goes on."""
@@ -150,10 +179,9 @@ class GapLog:
         for listener in self.listeners:
             listener()
 
-    def _tell(self) -> None:
+    def _tell(self, gap: Gap) -> None:
         if self.callback is None:
             return
-        gap = self._gaps[-1]
         try:
             result = self.callback(gap)
         except Exception:

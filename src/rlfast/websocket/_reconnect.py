@@ -39,6 +39,7 @@ from rlfast.websocket._options import Timing
 from rlfast.websocket._received import find_last_received
 from rlfast.websocket._replies import Replies
 from rlfast.websocket._sending import NewConnection
+from rlfast.websocket._sequence import SequenceLog
 from rlfast.websocket._settings import Settings, check_url, display_url
 from rlfast.websocket._timeouts import wait_within
 
@@ -113,6 +114,10 @@ class Reconnector:
         self.state = State.NEW
         self.last_error: NetworkError | None = None
         self.gaps = GapLog(settings.on_gap)
+        self.sequence: SequenceLog | None = None
+        if settings.sequence is not None:
+            self.sequence = SequenceLog(settings.sequence, settings.decoding, self.gaps)
+            queue.watchers = (*queue.watchers, self.sequence.watcher)
         self.keepalive = Keepalive(queue, options, _weakly(self._found_dead))
         self.heartbeats = Heartbeats(settings.heartbeats)
         self.replies = Replies(settings.replies)

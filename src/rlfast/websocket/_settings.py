@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import abc
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from rlfast.websocket._proxy import check_proxy
 from rlfast.websocket._received import LastReceived
 from rlfast.websocket._replies import Reply, check_ignore, check_replies
 from rlfast.websocket._sending import Messages, NewConnection, check_messages
+from rlfast.websocket._sequence import Sequence
 from rlfast.websocket._stream_names import default_stream_name
 from rlfast.websocket._upgrade import TOKEN
 
@@ -58,9 +60,9 @@ _NO_HEADERS: Headers = {}
 class KeepAliveArguments(TypedDict, total=False):
     """Keywords of `rlfast.connect` about keep-alives of the application; `connect` describes them."""
 
-    heartbeat: Heartbeat | Sequence[Heartbeat] | None
-    reply: Sequence[Reply]
-    ignore: Sequence[str] | None
+    heartbeat: Heartbeat | abc.Sequence[Heartbeat] | None
+    reply: abc.Sequence[Reply]
+    ignore: abc.Sequence[str] | None
 
 
 class StreamArguments(DecodingArguments, KeepAliveArguments, total=False):
@@ -72,6 +74,7 @@ class StreamArguments(DecodingArguments, KeepAliveArguments, total=False):
     on_connect: OnConnect | None
     on_reconnect: OnReconnect | None
     on_gap: OnGap | None
+    sequence: Sequence | None
     ssl: ssl_module.SSLContext | None
     proxy: str | None
     compression: Literal["deflate"] | Deflate | None
@@ -113,9 +116,10 @@ class Settings:
         on_connect: OnConnect | None = None,
         on_reconnect: OnReconnect | None = None,
         on_gap: OnGap | None = None,
-        heartbeat: Heartbeat | Sequence[Heartbeat] | None = None,
-        reply: Sequence[Reply] = (),
-        ignore: Sequence[str] | None = None,
+        heartbeat: Heartbeat | abc.Sequence[Heartbeat] | None = None,
+        reply: abc.Sequence[Reply] = (),
+        ignore: abc.Sequence[str] | None = None,
+        sequence: Sequence | None = None,
         ssl: ssl_module.SSLContext | None = None,
         proxy: str | None = None,
         compression: Literal["deflate"] | Deflate | None = None,
@@ -142,6 +146,8 @@ class Settings:
         self.heartbeats = check_heartbeats(heartbeat)
         self.replies = check_replies(reply)
         self.ignore = check_ignore(ignore)
+        check_type("sequence", sequence, Sequence, optional=True)
+        self.sequence = sequence
         check_type("ssl", ssl, ssl_module.SSLContext, optional=True)
         self.ssl = ssl
         self.proxy = check_proxy(proxy)
