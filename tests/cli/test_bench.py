@@ -24,7 +24,7 @@ async def stamp(ws):
         if i % 10 == 0:
             await asyncio.sleep(0.001)
         field = "when" if ws.request.path == "/other" else "ts"
-        await ws.send(json.dumps({"n": i, field: time.time() - late}))
+        await ws.send(json.dumps({"n": i + i // 100, field: time.time() - late}))
     if ws.request.path == "/drop":
         ws.transport.abort()
 
@@ -172,6 +172,19 @@ def test_without_the_extra_the_command_says_what_to_install(package: str, argume
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert_one_line(done.stderr, "is not installed; run: pip install 'rlfast[bench]'")
+
+
+def test_the_numbers_of_messages(stamping: str) -> None:
+    stream = f"{stamping}/stream"
+    found = measured(stream, "--events", "500", "--sequence", "/n")
+    assert (found["checked_numbers"], found["sequence_gaps"], found["skipped_numbers"]) == (500, 4, 4)
+    done = run("bench", stream, "--events", "500", "--sequence", "/n")
+    assert "numbers of messages 500, gaps in them 4, jumped over 4, not checked 0\n" in done.stdout
+    done = run("bench", stream, "--events", "500", "--sequence", "/m")
+    assert_one_line(done.stderr.splitlines(keepends=True)[-1], "no message has a whole number at /m")
+    done = run("bench", stream, "--sequence-by", "/n")
+    assert done.returncode == 2
+    assert_one_line(done.stderr, "need --sequence POINTER")
 
 
 def test_the_examples_with_a_simulator_work_as_the_help_shows_them() -> None:

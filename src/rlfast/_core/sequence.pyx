@@ -53,6 +53,7 @@ cdef extern from "csrc/sequence.h" nogil:
         size_t room
         uint64_t more
         uint32_t more_from
+        uint64_t checked
         uint64_t n_jumps
         uint64_t skipped
         uint64_t unchecked
@@ -145,6 +146,11 @@ cdef class SequenceWatcher(BlockTap):
     def __dealloc__(self):
         rl_free_sequence(&self.state)
         free(self.steps)
+
+    @property
+    def checked(self):
+        """Numbers so far, the first one of each name included."""
+        return self.state.checked
 
     @property
     def irregular(self):

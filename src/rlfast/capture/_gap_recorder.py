@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -21,8 +21,9 @@ __all__ = ["GapRecorder"]
 # Servers write what they like into their close frames.
 MAX_REASONS = 50
 
-#: By connection that was captured: its last message, and the epoch of its last gap, that were handed over.
-_left_off: WeakKeyDictionary[WebSocketConnection[Any], tuple[int, int]] = WeakKeyDictionary()
+#: By connection that was captured: its last message, the epoch of its last gap, and how many of its
+#: `sequence_gaps`, that were handed over.
+_left_off: WeakKeyDictionary[WebSocketConnection[Any], tuple[int, int, int]] = WeakKeyDictionary()
 
 
 class GapRecorder:
@@ -34,8 +35,12 @@ class GapRecorder:
     The gap between the last run and this one is in the journal before the connection opens, and again, with
     its end, before the connection's first message.
 
+    Gaps in the numbers of messages are in the journal before the messages are, so they are there, too, when
+    the process is killed in between; recovery leaves out those whose message is not there.
+
     Attributes:
-        count: gaps so far, that between the last run and this one included.
+        count: gaps so far, that between the last run and this one included, without those in the numbers.
+        of_numbers: gaps in the numbers of messages that were handed over.
         reasons: how often each `Gap.describe` was told; beyond `MAX_REASONS` texts, as "other".
     """
 
@@ -47,10 +52,13 @@ class GapRecorder:
         self._journal = journal
         self._noted: dict[int, Gap] = {}
         self._before: Gap | None = None
+        self._first_seq = state.next_seq
+        self._waiting: deque[Gap] = deque()
         self.count = 0
+        self.of_numbers = 0
         self.reasons: Counter[str] = Counter()
         # Is it the connection of the last run still? Times cannot tell: clocks are set back.
-        last_seq, self._done_epoch = _left_off.pop(ws, (-2, -1))
+        last_seq, self._done_epoch, self._done_of_numbers = _left_off.pop(ws, (-2, -1, 0))
         self._last_seq = state.next_seq - 1
         end = state.last_end
         if end is not None and last_seq != self._last_seq:
@@ -58,13 +66,15 @@ class GapRecorder:
             if ws.opened_at is None:
                 self._note(self._before)
         # At once into the journal: the process may be killed before it is over.
-        ws.listen(self.update)
+        ws.listen(self.update, self._add_of_numbers)
+        self._add_of_numbers(ws.sequence_gaps_since(self._done_of_numbers))
         self.update()
 
     def update(self, last_seq: int | None = None) -> None:
         """Look for news. With `last_seq`: the messages up to this one are about to be handed to the sink."""
         self._last_seq = self._last_seq if last_seq is None else last_seq
         self._end_before()
+        self._hand_over_of_numbers()
         news = []
         for gap in reversed(self._ws.gaps):
             if gap.epoch <= self._done_epoch:
@@ -86,7 +96,7 @@ class GapRecorder:
         self.update()
         for gap in list(self._noted.values()):
             self._hand_over(gap)
-        _left_off[self._ws] = self._last_seq, self._done_epoch
+        _left_off[self._ws] = self._last_seq, self._done_epoch, self._done_of_numbers
 
     def _end_before(self) -> None:
         opened_at, gap = self._ws.opened_at, self._before
@@ -102,6 +112,20 @@ class GapRecorder:
         self.count += 1
         text = gap.describe()
         self.reasons[text if text in self.reasons or len(self.reasons) < MAX_REASONS else "other"] += 1
+
+    def _add_of_numbers(self, gaps: list[Gap]) -> None:
+        self._waiting.extend(gaps)
+        if self._journal is not None:
+            self._journal.write_sequence_gaps(gaps, self._first_seq)
+
+    def _hand_over_of_numbers(self) -> None:
+        """Hand over the gaps in front of messages that were taken; never those in front of discarded ones."""
+        while self._waiting and self._waiting[0].last_seq < self._last_seq:
+            gap = self._waiting.popleft()
+            self._writer.put_gap(gap)
+            self._done_of_numbers += 1
+            self.of_numbers += 1
+            self.reasons[gap.reason] += 1
 
     def _hand_over(self, gap: Gap) -> None:
         self._writer.put_gap(gap)

@@ -379,7 +379,13 @@ class _Replay:
                 for reader in segment.records(self._note_damage):
                     self._take(reader)
             self._flush()
-            gaps = [gap for key, gap in self._gaps.items() if key not in self._committed_gaps]
+            gaps = [
+                gap
+                for key, gap in self._gaps.items()
+                if key not in self._committed_gaps
+                # It is written before the message that it is in front of, which may be missing.
+                and not (gap.is_sequence_gap and gap.last_seq >= self._expected - 1)
+            ]
             if not self._messages and not gaps and self._was_ended:
                 return None
             for gap in gaps:
@@ -404,8 +410,8 @@ class _Replay:
     def _take(self, reader: WalReader) -> None:
         if reader.is_note:
             self._alive_at = max(self._alive_at, reader.received_at)
-            gap = msgspec.json.decode(reader.take_note(), type=Gap)
-            self._gaps[gap.identity] = gap
+            gaps = msgspec.json.decode(reader.take_note(), type=Gap | list[Gap])
+            self._gaps |= {gap.identity: gap for gap in ([gaps] if isinstance(gaps, Gap) else gaps)}
             return
         received_at = reader.received_at
         block = reader.take_block()

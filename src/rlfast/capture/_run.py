@@ -325,8 +325,9 @@ class _CaptureRun:
             dead = batch.dead_letters["seq"]
             self._dead_letters -= int((dead >= batch.first_seq + kept).sum())
             self._payload_bytes -= batch.payload_bytes * (batch.num_rows - kept) // batch.num_rows
-        self._gaps.update(batch.last_seq)
-        self._in_hand = batch, batch.first_seq + kept - 1
+        last_seq = batch.first_seq + kept - 1
+        self._gaps.update(last_seq)
+        self._in_hand = batch, last_seq
         await self._put()
         if self._events == wanted and self._reason is None:
             self._reason = "max_events"
@@ -394,6 +395,7 @@ class _CaptureRun:
             journal_bytes=self._journal.journal.used_bytes if self._journal is not None else 0,
             paused=stats.paused,
             gaps=self._gaps.count,
+            sequence_gaps=self._gaps.of_numbers,
             reconnects=stats.reconnects,
             files=self._sizes.files,
             bytes=self._sizes.nbytes,
@@ -434,6 +436,9 @@ class _CaptureRun:
             bytes=sizes.nbytes,
             files=sizes.files,
             gaps=self._gaps.count,
+            sequence_gaps=self._gaps.of_numbers,
+            checked_numbers=stats.checked_numbers,
+            unchecked_numbers=stats.unchecked_numbers,
             gap_reasons=dict(self._gaps.reasons.most_common()),
             reconnects=stats.reconnects,
             discarded=self._discarded + stats.discarded_messages,

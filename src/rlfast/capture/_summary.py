@@ -43,6 +43,8 @@ class CaptureProgress(msgspec.Struct, frozen=True):
     """Whether the socket is paused because of the backlog."""
     gaps: int
     """Disconnects, and the time since the last run."""
+    sequence_gaps: int
+    """Gaps in the numbers of messages: see `rlfast.Sequence`."""
     reconnects: int
     files: int
     """Files committed."""
@@ -69,8 +71,15 @@ class CaptureSummary(msgspec.Struct, frozen=True):
     files: int
     gaps: int
     """Times in which messages may have been missed: disconnects, and the time since the last run."""
+    sequence_gaps: int
+    """Gaps in the numbers of messages, as far as they are listed one by one: see `rlfast.Sequence`."""
+    checked_numbers: int
+    """Numbers in messages that were looked at for that; 0 if no message has one."""
+    unchecked_numbers: int
+    """Those that could not be compared: see `rlfast.ConnectionStats`."""
     gap_reasons: dict[str, int]
-    """How many gaps there were of each reason, with what the peer's close frame said; most frequent first."""
+    """How many gaps of both kinds there were of each reason, with what the peer's close frame said; most
+    frequent first."""
     reconnects: int
     discarded: int
     """Messages received beyond `max_events`, or after the close was sent, and not written."""

@@ -42,6 +42,7 @@ TYPE_FILE = "type-{}.txt"
 """The name of a type that is too long for a header, such as that of a wide union; with its XXH3."""
 LONGEST_TYPE = 256
 FILE_BYTES = 64 << 20
+GAPS_IN_NOTE = 1000
 _MAGIC = b"RLFASTJ1"
 
 
@@ -129,6 +130,7 @@ class _WalFile:
         self.size = size
         self.generation = 0
         self.first_seq = 0
+        self.needed_until = -1
         self.unsynced = False
 
 
@@ -210,6 +212,18 @@ class Wal:
         seq = max(gap.last_seq, self.writer.last_seq) + 1
         self.writer.write_note(msgspec.json.encode(gap), seq)
 
+    def write_sequence_gaps(self, gaps: list[Gap], first_seq: int) -> None:
+        """Record gaps in the numbers of messages that are about to be written.
+
+        `first_seq` is that of the first message of the run.
+        """
+        seq = max(self.writer.last_seq + 1, first_seq)
+        for i in range(0, len(gaps), GAPS_IN_NOTE):
+            some = gaps[i : i + GAPS_IN_NOTE]
+            if self.writer.write_note(msgspec.json.encode(some), seq):
+                with self._lock:
+                    self._used[-1].needed_until = some[-1].last_seq + 1
+
     def _write_type(self) -> str | None:
         name = (self._info.type or "").encode()
         if len(name) <= LONGEST_TYPE:
@@ -238,7 +252,7 @@ class Wal:
             else:
                 segment = self._make_file(size)
             self._generation += 1
-            segment.generation, segment.first_seq = self._generation, seq
+            segment.generation, segment.first_seq, segment.needed_until = self._generation, seq, -1
             _write_at(segment.fd, _encode_header(self._header(segment.generation, seq)), 0)
             segment.unsynced = True
             self._used.append(segment)
@@ -283,8 +297,13 @@ class Wal:
     def release(self, last_seq: int) -> None:
         """Everything up to message `last_seq` is committed: let its segments be used again."""
         with self._lock:
-            # A segment ends where the next one begins; the last one is being written.
-            while len(self._used) > 1 and self._used[1].first_seq <= last_seq + 1:
+            # A segment ends where the next one begins; the last one is being written. The message behind a
+            # gap may be in the next one.
+            while (
+                len(self._used) > 1
+                and self._used[1].first_seq <= last_seq + 1
+                and self._used[0].needed_until <= last_seq
+            ):
                 self._free.append(self._used.pop(0))
             full = sum(used.size for used in self._used) > self._max_bytes
             became_free, self._full = self._full and not full, self._full and full

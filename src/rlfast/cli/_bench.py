@@ -15,7 +15,7 @@ from rlfast.cli._interrupts import Interrupts
 from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import make, takes
 from rlfast.cli._stream_options import stream_options
-from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target
+from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target, no_numbers
 
 if TYPE_CHECKING:
     from rlfast.metrics._stream import StreamMeasure
@@ -162,6 +162,10 @@ async def _measure(
         facts = {
             "cpu_seconds": used,
             "pauses": stats.pauses,
+            "checked_numbers": stats.checked_numbers,
+            "unchecked_numbers": stats.unchecked_numbers,
+            "sequence_gaps": stats.sequence_gaps,
+            "skipped_numbers": stats.skipped_numbers,
             "peak_queued_bytes": stats.peak_queued_bytes,
             "error": None if error is None else str(error),
         }
@@ -205,6 +209,13 @@ def _report(
         from rlfast.cli._bench_report import print_measure
 
         print_measure(measure, target.stream)
+        if facts["checked_numbers"]:
+            print(
+                f"numbers of messages {facts['checked_numbers']:,}, gaps in them {facts['sequence_gaps']:,}, "
+                f"jumped over {facts['skipped_numbers']:,}, not checked {facts['unchecked_numbers']:,}"
+            )
+        elif target.sequence is not None:
+            print_error(no_numbers(target.sequence))
         if facts["pauses"]:
             print_error(
                 f"warning: rlfast paused the socket {facts['pauses']} times: the stream is faster than it"

@@ -16,7 +16,7 @@ from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import Field, Group, make, takes
 from rlfast.cli._running import capture_until_stopped, exit_code
 from rlfast.cli._stream_options import stream_options
-from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target
+from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target, no_numbers
 from rlfast.sinks import ParquetOptions
 from rlfast.websocket._options import ConnectionOptions
 
@@ -151,6 +151,8 @@ def capture_command(
             print_json({"out": str(out), **summary.as_dict()})
         else:
             print_summary(summary, out)
+        if target.sequence is not None and summary.events and not summary.checked_numbers:
+            print_error(no_numbers(target.sequence))
     return exit_code(summary, interrupts)
 
 

@@ -130,6 +130,8 @@ class Display:
         ]
         if progress.gaps:
             parts.append(f"gaps {progress.gaps:,}")
+        if progress.sequence_gaps:
+            parts.append(f"gaps in the numbers {progress.sequence_gaps:,}")
         if progress.dead_letters:
             parts.append(f"dead letters {progress.dead_letters:,}")
         if not progress.connected:
@@ -192,6 +194,12 @@ def print_summary(summary: CaptureSummary, out: Path) -> None:
         f"({format_bytes(rate)}/s) as {format_bytes(summary.bytes)} of Parquet",
         f"gaps {summary.gaps}, reconnects {summary.reconnects}, dead letters {summary.dead_letters:,}",
     ]
+    if summary.checked_numbers or summary.unchecked_numbers:
+        lines.append(
+            f"numbers of messages {summary.checked_numbers:,}, gaps in them {summary.sequence_gaps:,}"
+            + (f" (in {out / '_gaps'})" if summary.sequence_gaps else "")
+            + (f", not checked {summary.unchecked_numbers:,}" if summary.unchecked_numbers else "")
+        )
     if summary.dead_letters:
         lines[1] += f" (in {out / '_dead_letters'})"
     reasons = [f"  {count:,} {reason}" for reason, count in summary.gap_reasons.items()]

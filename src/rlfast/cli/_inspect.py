@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from rlfast.sinks.parquet._inspect import DatasetReport, StreamReport
+    from rlfast.websocket._gaps import Gap
 
 __all__ = ["inspect_command"]
 
@@ -84,12 +86,10 @@ def _print_report(report: DatasetReport, folder: Path) -> None:
         _print_stream(console, stream)
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.gap_reasons.items())
     _print(console, f"gaps          {report.num_gaps:,}{f' ({reasons})' if reasons else ''}")
-    for gap in report.gaps[:SHOWN]:
-        end = _time(gap.reconnected_at) if gap.reconnected_at is not None else "the end of the run"
-        span = f"{_time(gap.disconnected_at)} to {end}"
-        _print(console, f"              behind seq {gap.last_seq:,}: {span}, {gap.describe()}")
-    if report.num_gaps > SHOWN:
-        _print(console, f"              and {report.num_gaps - SHOWN:,} more (--json lists more)")
+    _print_gaps(console, report.gaps, report.num_gaps)
+    if report.num_sequence_gaps:
+        _print(console, f"  in numbers  {report.num_sequence_gaps:,}")
+        _print_gaps(console, report.sequence_gaps, report.num_sequence_gaps)
     for name, count in report.uncommitted.items():
         _print(
             console,
@@ -119,6 +119,15 @@ def _print_report(report: DatasetReport, folder: Path) -> None:
     if report.damaged_manifest_lines:
         lines = ", ".join(map(str, report.damaged_manifest_lines[:SHOWN]))
         _print(console, f"damaged lines of the manifest: {lines}")
+
+
+def _print_gaps(console: Console, gaps: Sequence[Gap], count: int) -> None:
+    for gap in gaps[:SHOWN]:
+        end = _time(gap.reconnected_at) if gap.reconnected_at is not None else "the end of the run"
+        span = f"{_time(gap.disconnected_at)} to {end}"
+        _print(console, f"              behind seq {gap.last_seq:,}: {span}, {gap.describe()}")
+    if count > SHOWN:
+        _print(console, f"              and {count - SHOWN:,} more (--json lists more)")
 
 
 def _print_stream(console: Console, stream: StreamReport) -> None:

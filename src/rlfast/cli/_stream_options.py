@@ -95,6 +95,25 @@ _FRAMING = Field(
     "record-separator: the character 0x1E, in front of each (RFC 7464) or behind it (SignalR).",
 )
 
+_NUMBERS = Group(
+    TargetOptions,
+    "Gaps",
+    (
+        Field(
+            "sequence",
+            "JSON Pointer, such as /sequence_num, to a number by which messages follow each other, * for "
+            "each element of an array: those that jump or go back are on record.",
+            metavar="POINTER",
+        ),
+        Field(
+            "sequence_by",
+            "JSON Pointer, such as /product_id, to whose number that is: each has its own.",
+            metavar="POINTER",
+        ),
+        Field("sequence_per_connection", "The numbers begin anew with each connection."),
+    ),
+)
+
 DECODING = Group(
     DecodingOptions,
     "How messages become events",
@@ -143,4 +162,6 @@ def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -
         _OPENING,
         Group(TargetOptions, "Keep-alives of the application", _KEEP_ALIVES),
     )
-    return (*groups, Group(DecodingOptions, "Which stream", (_FRAMING,)) if otherwise is None else DECODING)
+    if otherwise is None:
+        return (*groups, Group(DecodingOptions, "Which stream", (_FRAMING,)))
+    return (*groups, DECODING, _NUMBERS)

@@ -25,10 +25,11 @@ from rlfast.websocket._connection import Connecting, connect
 from rlfast.websocket._encodings import Encoding
 from rlfast.websocket._options import ConnectionOptions
 from rlfast.websocket._proxy import check_proxy
+from rlfast.websocket._sequence import Sequence
 from rlfast.websocket._settings import HeaderProvider, Headers, KeepAliveArguments, check_url
 from rlfast.websocket._stream_names import AGENT_EVENTS_PATH, default_stream_name
 
-__all__ = ["DecodingOptions", "Target", "TargetOptions", "find_target", "load", "load_type"]
+__all__ = ["DecodingOptions", "Target", "TargetOptions", "find_target", "load", "load_type", "no_numbers"]
 
 NOTHING = OpeningOptions()
 DEFAULT_TOKEN_ENV = "RLFAST_TOKEN"  # noqa: S105 (the name of a variable)
@@ -61,6 +62,18 @@ class TargetOptions:
             "reply": [_messages.reply(text) for text in self.reply],
             "ignore": [_messages.message("--ignore", text) for text in self.ignore] or None,
         }
+
+    sequence: str | None = None
+    sequence_by: str | None = None
+    sequence_per_connection: bool = False
+
+    def numbers(self) -> Sequence | None:
+        """Return where messages have numbers. Raises typer.BadParameter: there is only more about them."""
+        if self.sequence is not None:
+            return Sequence(self.sequence, self.sequence_by, per_connection=self.sequence_per_connection)
+        if self.sequence_by is not None or self.sequence_per_connection:
+            raise typer.BadParameter("--sequence-by and --sequence-per-connection need --sequence POINTER")
+        return None
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,7 @@ class Target:
     deflate: bool = False
     encoding: Encoding | None = None
     opening: OpeningOptions = field(default_factory=OpeningOptions)
+    sequence: Sequence | None = None
     decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
     keep_alives: KeepAliveArguments = field(default_factory=lambda: KeepAliveArguments())
 
@@ -121,10 +135,16 @@ class Target:
             on_connect=self.opening.on_connect(),
             subprotocols=self.opening.subprotocol,
             ssl=self.opening.ssl(),
+            sequence=self.sequence,
             options=options,
             **self.keep_alives,
             **self.decoding,
         )
+
+
+def no_numbers(sequence: Sequence) -> str:
+    """What to say when nothing could be checked."""
+    return f"warning: no message has a whole number at {sequence.number}, so no gap in them can be found"
 
 
 def find_target(
@@ -165,6 +185,7 @@ def find_target(
         opening=opening,
         encoding=options.encoding,
         keep_alives=options.keep_alives(),
+        sequence=options.numbers(),
         decoding=arguments,
     )
 

@@ -45,8 +45,10 @@ class ConnectionStats(msgspec.Struct, frozen=True):
     """Keep-alives that are no part of the stream: those of `ignore`, and of a `Reply` with ``ignore``."""
     replies: int
     """Answers that were sent by `reply`."""
+    checked_numbers: int
+    """Numbers in messages that were compared with the one before, or were the first: see `Sequence`."""
     sequence_gaps: int
-    """Numbers in messages that did not follow the one before: see `Sequence`."""
+    """Those of them that did not follow."""
     skipped_numbers: int
     """Numbers that were jumped over: so many messages are missing, unless they come later."""
     unchecked_numbers: int

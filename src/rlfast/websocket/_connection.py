@@ -474,6 +474,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
             discarded_messages=reconnector.discarded_messages + (live.discarded_messages if live else 0),
             ignored_messages=reconnector.screen.ignored if reconnector.screen is not None else 0,
             replies=reconnector.answers + (frame_handler.answers if frame_handler is not None else 0),
+            checked_numbers=numbers.checked if numbers is not None else 0,
             sequence_gaps=numbers.irregular if numbers is not None else 0,
             skipped_numbers=numbers.skipped if numbers is not None else 0,
             unchecked_numbers=numbers.unchecked if numbers is not None else 0,

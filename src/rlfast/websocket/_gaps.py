@@ -67,7 +67,7 @@ class Gap(msgspec.Struct, frozen=True):
     def identity(self) -> tuple[object, ...]:
         """What stays the same while a gap goes on, and tells it from every other one of its stream."""
         if not self.is_sequence_gap:
-            return self.epoch, self.disconnected_at
+            return self.epoch, self.disconnected_at, self.key
         return self.epoch, self.disconnected_at, self.reason, self.last_seq, self.key, self.from_, self.to
 
     @property

@@ -55,7 +55,8 @@ typedef struct {
     size_t room;
     uint64_t more;          /* jumps for which there was no room, and the first message of them */
     uint32_t more_from;
-    uint64_t n_jumps;       /* over all */
+    uint64_t checked;       /* numbers over all, and those of them that did not follow */
+    uint64_t n_jumps;
     uint64_t skipped;       /* numbers that were jumped over, and UINT64_MAX if that is more */
     uint64_t unchecked;     /* that are no integers, or of somebody for whom there was no room */
 } rl_sequence;
@@ -228,8 +229,10 @@ RL_INLINE int rl_check_order(rl_sequence *s, const uint8_t *begin, uint32_t mess
         }
         if (rl_buffer_reserve(&s->known, sizeof now) != RL_OK || rl_table_add(&s->names, whose.text, whose.size) < 0)
             return RL_NO_MEMORY;
+        s->checked++;
         return rl_buffer_append(&s->known, &now, sizeof now);
     }
+    s->checked++;
     known = (rl_known *)s->known.data + code;
     if (RL_UNLIKELY(to.bits != known->number.bits + (uint64_t)s->step
                     || to.negative != (known->number.negative && to.bits >> 63)

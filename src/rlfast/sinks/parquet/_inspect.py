@@ -102,10 +102,13 @@ class DatasetReport(msgspec.Struct, frozen=True):
     damaged_manifest_lines: tuple[int, ...]
     gaps: tuple[Gap, ...]
     """Times in which messages may have been missed, the first `MAX_GAPS` of them, in the order of the
-    commits."""
+    commits; without those that the numbers in the messages show."""
     num_gaps: int
+    sequence_gaps: tuple[Gap, ...]
+    """Those that the numbers in the messages show, the first `MAX_GAPS` of them: see `rlfast.Sequence`."""
+    num_sequence_gaps: int
     gap_reasons: dict[str, int]
-    """Gaps by reason, the most frequent first."""
+    """Gaps of both kinds by reason, the most frequent first."""
     schemas: dict[str, tuple[str, ...]]
     """How the columns of their newest file differ from another's, by type (or ``_dead_letters``), for types
     with several schemas: readers take the columns of one file for all."""
@@ -158,7 +161,9 @@ def _inspect(out: Path, manifest: Manifest, uncommitted: Callable[[], dict[str, 
     reasons, failed_too = _count_reasons(out, parts)
     bad = {file.path: file for file in (*unreadable, *failed, *failed_too)}
     parts = [part for part in parts if _relative(part.path, out) not in bad]
-    gaps = tuple(gap for entry in manifest.entries for gap in entry.gaps)
+    all_gaps = [gap for entry in manifest.entries for gap in entry.gaps]
+    gaps = tuple(gap for gap in all_gaps if not gap.is_sequence_gap)
+    sequence_gaps = tuple(gap for gap in all_gaps if gap.is_sequence_gap)
     spans = [part.received_at for part in parts if part.received_at is not None]
     dead = [part for part in parts if part.folder == DEAD_LETTERS]
     return DatasetReport(
@@ -178,7 +183,9 @@ def _inspect(out: Path, manifest: Manifest, uncommitted: Callable[[], dict[str, 
         damaged_manifest_lines=manifest.damaged_lines,
         gaps=gaps[:MAX_GAPS],
         num_gaps=len(gaps),
-        gap_reasons=dict(Counter(gap.reason for gap in gaps).most_common()),
+        sequence_gaps=sequence_gaps[:MAX_GAPS],
+        num_sequence_gaps=len(sequence_gaps),
+        gap_reasons=dict(Counter(gap.reason for gap in all_gaps).most_common()),
         schemas=_several_schemas(parts, manifest, out),
         hidden=tuple(sorted({name for part in parts for name in _hiding(part, out)})),
         uncommitted=uncommitted(),
