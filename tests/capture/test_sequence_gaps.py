@@ -17,14 +17,18 @@ from streams import FakeTiming
 from wsserver import Peer, close_frame, frame, serve, until
 
 from rlfast import ConnectionOptions, Gap, Sequence, connect
-from rlfast.capture import CaptureOptions, RotationPolicy, capture, inspect_dataset, recover
+from rlfast.capture import CaptureOptions, RotationPolicy, capture, inspect_dataset, next_seq, recover
 from rlfast.cli import main
 from rlfast.sinks.parquet._manifest import read_manifest
 from rlfast.websocket._gaps import MORE_SEQUENCE_GAPS, SEQUENCE_GAP
 
-from .crashing import SqliteSink, journal_end, journal_messages
+from .crashing import RLFAST, SqliteSink, journal_end, journal_messages, run
 from .helpers import STREAM
+from .test_crash import KILLED, KILLS, count_calls, preload, some
+from .test_crash import library as fixture
 from .test_recovery import leave
+
+library = fixture
 
 BY_KEY = Sequence("/n", by="/k")
 
@@ -172,6 +176,33 @@ async def test_a_capture_that_is_killed_has_its_gaps_once(tmp_path: Path) -> Non
     ]
     assert found == expected
     assert recover(out).nothing_to_do
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="preloads a library; kills by SIGKILL")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("do", ["kill", "tear"])
+async def test_killed_at_any_call(tmp_path: Path, library: str, do: str) -> None:
+    reads = [[event(3 * i), event(3 * i + 1)] for i in range(400)]
+    expected = [(1, 2 * i - 1, str(3 * i - 2), str(3 * i), "a") for i in range(1, 400)]
+    async with serve(sends(*reads)) as server:
+
+        def command(out: Path) -> list[str]:
+            options = ["--sequence=/n", "--sequence-by=/k", "--rotate-rows=150", "--no-reconnect", "--json"]
+            return [*RLFAST, "capture", server.url, "--out", str(out), "--stream", STREAM, *options]
+
+        calls = await count_calls(command(tmp_path / "counted"), library, tmp_path / "counted", tmp_path)
+        assert recorded(tmp_path / "counted") == expected
+        killed = 0
+        for at in some(calls, max(8, KILLS // 6)):
+            out = tmp_path / f"{at}"
+            code, _ = await run(command(out), **preload(library, out, at, do))
+            killed += code == KILLED
+            if out.exists():
+                recover(out)
+                received = next_seq(out, STREAM)
+                found = recorded(out) if list(out.glob("_gaps/*")) else []
+                assert found == [gap for gap in expected if gap[1] + 1 < received], at
+    assert killed
 
 
 def note(keeper: Any, *gaps: Gap) -> None:
