@@ -347,8 +347,11 @@ cdef class BlockQueue:
             else:
                 tail._reserve_message()
 
-    cdef bint _takes(self, const char* payload, size_t n) except -1:
-        cdef MessageScreen screen = self.screen
+    cdef inline bint _takes(self, const char* payload, size_t n) except -1:
+        cdef MessageScreen screen
+        if not self.screen.takes(payload, n):
+            return False
+        screen = self.screen.next
         while screen is not None:
             if not screen.takes(payload, n):
                 return False

@@ -281,8 +281,9 @@ class Reconnector:
         """The frame loop's connection is gone (called by it, once)."""
         self.frame_handler = None
         self.keepalive.stop()
-        self.heartbeats.stop()
-        self.replies.frame_handler = None
+        if self.replies.frame_handler is frame_handler:
+            self.replies.frame_handler = None
+            self.heartbeats.stop()
         self.answers += frame_handler.answers
         self.binary_messages += frame_handler.assembler.binary_messages
         self.oversized_messages += frame_handler.assembler.oversized_messages
