@@ -91,10 +91,11 @@ async def open_connection(
         ConfigError: the headers cannot be sent, or the URL cannot be opened.
         Exception: whatever `find_url` or a header provider raises.
     """
-    opening = _Opening(settings, frame_handler, find_url, shown)
+    opening = _Opening(settings, frame_handler)
+    opening.shown = shown
     timeout = settings.options.connect_timeout
     try:
-        await finish_within(opening.run(), timeout)
+        await finish_within(opening.run(find_url), timeout)
     except (TimeoutError, asyncio.TimeoutError):
         opening.drop()
         raise opening.failed(f"no answer within {timeout:g} s") from None
@@ -106,22 +107,15 @@ async def open_connection(
 class _Opening:
     """One attempt to open a connection, over its redirects."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        frame_handler: FrameHandler,
-        find_url: Callable[[], Awaitable[str]],
-        shown: str,
-    ) -> None:
+    def __init__(self, settings: Settings, frame_handler: FrameHandler) -> None:
         self._settings = settings
-        self._find_url = find_url
-        self._shown = shown
+        self.shown = settings.display_url  # in errors
         self._frame_loop = frame_handler
         self._socket: socket.socket | None = None
 
-    async def run(self) -> None:
-        target = await self._find_url()
-        self._shown = display_url(target)
+    async def run(self, find_url: Callable[[], Awaitable[str]]) -> None:
+        target = await find_url()
+        self.shown = display_url(target)
         headers = self._settings.headers
         given = headers() if callable(headers) else headers
         sent = check_headers(await given if inspect.isawaitable(given) else given)
@@ -144,7 +138,7 @@ class _Opening:
             if answer.status == 101:
                 return
             if answer.status not in (301, 302, 303, 307, 308):
-                raise _rejected(self._shown, answer.status, answer.get("retry-after"))
+                raise _rejected(self.shown, answer.status, answer.get("retry-after"))
             target = _redirect_target(target, answer.get("location"))
         raise self.failed(f"more than {MAX_REDIRECTS} redirects")
 
@@ -297,7 +291,7 @@ class _Opening:
     def failed(self, text: str) -> ConnectError:
         """The error that a caller gets."""
         return _failed(
-            self._shown,
+            self.shown,
             f"{text} (proxy {display_proxy(self._settings.proxy)})" if self._settings.proxy else text,
         )
 
