@@ -437,7 +437,8 @@ static int rl_value_message(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     if (row < 0)
         return RL_FALLBACK;
     in = rl_input_of(d->items.data, d->items.data + d->items.size);
-    if (rl_value(d, t, t->fields, row, in.begin, &in) != in.end - 1 || rl_end_row(d, t, row, arrival, arrival->item) != RL_TAKEN)
+    if (rl_value(d, t, t->fields, row, in.begin, &in) != in.end - 1
+        || rl_end_row(d, t, row, arrival, arrival->item) != RL_TAKEN)
         return rl_undo_row(t->rows, row);
     return RL_TAKEN;
 }
@@ -471,25 +472,24 @@ static int rl_untyped_event(rl_decoder *d, const uint8_t *p, const uint8_t *end,
     return RL_TAKEN;
 }
 
-/* A message that is no object, or an envelope. */
-RL_INLINE int rl_other_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
+/* A message of one document: an object that is an event, or anything else. */
+RL_NOINLINE int rl_one_document(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
 {
     return d->untyped != NULL ? rl_untyped_event(d, p, end, arrival)
         : d->n_events_at != 0 ? rl_envelope_message(d, p, end, arrival)
         : d->is_value ? rl_value_message(d, p, end, arrival)
-        : rl_array_message(d, p, end, arrival);
+        : d->splits || d->root.is_array ? rl_array_message(d, p, end, arrival)
+        : rl_event(d, p, end, arrival);
 }
 
 /* A message of several documents, each of which is what a message is otherwise. */
-static int rl_documents_message(
-    rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_arrival *arrival, int objects)
+static int rl_documents_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_arrival *arrival)
 {
     const uint8_t *document, *stop;
     rl_keep_rows(d, 1);
     while ((document = rl_next_document(&p, end, &stop, d->separator)) != NULL) {
-        int taken = objects ? rl_event(d, document, stop, arrival) : rl_other_message(d, document, stop, arrival);
         /* The general path takes all of the message, or what it can. */
-        if (taken != RL_TAKEN)
+        if (rl_one_document(d, document, stop, arrival) != RL_TAKEN)
             return rl_undo_rows(d);
         arrival->item++;
     }
@@ -499,7 +499,7 @@ static int rl_documents_message(
 static void rl_run_kernel(rl_decoder *d, rl_run *run)
 {
     uint32_t i = run->at, stop = run->stop, stamp = run->stamp, stamp_end = run->stamp_end;
-    int objects = d->untyped == NULL && !d->splits && !d->root.is_array && d->n_events_at == 0;
+    int objects = d->untyped == NULL && !d->splits && !d->root.is_array && d->n_events_at == 0 && !d->separator;
     d->no_memory = 0;
     for (; i < stop; i++) {
         const uint8_t *p = run->data + run->offsets[i], *end = run->data + run->offsets[i + 1];
@@ -508,12 +508,10 @@ static void rl_run_kernel(rl_decoder *d, rl_run *run)
         while (i >= stamp_end)
             stamp_end += run->stamps[++stamp].count;
         arrival.received_at = run->stamps[stamp].received_at;
-        if (d->separator)
-            taken = rl_documents_message(d, p, end, &arrival, objects);
-        else if (RL_LIKELY(objects))
+        if (RL_LIKELY(objects))
             taken = rl_event(d, p, end, &arrival);
         else
-            taken = rl_other_message(d, p, end, &arrival);
+            taken = d->separator ? rl_documents_message(d, p, end, &arrival) : rl_one_document(d, p, end, &arrival);
         if (RL_UNLIKELY(taken != RL_TAKEN))
             break;
     }
