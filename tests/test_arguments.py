@@ -15,7 +15,7 @@ import pytest
 
 import rlfast
 import rlfast.capture as captures
-from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Timing
+from rlfast import Backoff, ClientConfig, ConfigError, ConnectionOptions, Deflate, Resume, Timing
 from rlfast.capture import CaptureOptions, RotationPolicy
 from rlfast.errors import check_path
 from rlfast.sinks import ParquetOptions, ParquetSink
@@ -31,6 +31,7 @@ WRONG_FOR: dict[str, list[Any]] = {
     "int": [SECRET, True, math.nan, 1.5, -1, [1], None],
     "optional int": [SECRET, True, math.nan, 1.5, -1, [1]],
     "bool": [SECRET, 1, 0, None],
+    "optional bool": [SECRET, 1, 0],
     "str": [3, b"x", None, [SECRET]],
     "optional str": [3, b"x", [SECRET]],
     "callable": [3, SECRET, [print], None],
@@ -84,6 +85,7 @@ CONNECTION = {
     "ssl": "optional object",
     "proxy": "optional str",
     "compression": "optional object",
+    "resume": "optional object",
     "stream": "optional str",
     "options": "optional object",
     "timing": "optional object",
@@ -128,7 +130,12 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
             "busy_poll": "number",
             "first_seq": "int",
             "first_epoch": "int",
+            "resume_from": "optional object",
         },
+    ),
+    "Resume": (
+        lambda **given: Resume(**{"parameter": "cursor", "value": "/t", **given}),
+        {"parameter": "str", "value": "str", "inclusive": "optional bool"},
     ),
     "Timing": (Timing, {"clock": "callable", "sleep": "callable", "random": "callable"}),
     "Backoff": (
@@ -271,7 +278,7 @@ def test_a_wrong_argument_is_refused_by_name(call: Call, name: str, value: Any) 
     with pytest.raises(ConfigError) as refusal:
         call(**{name: value})
     text = str(refusal.value)
-    subject = {"token": "token of Bearer", "value": "value of Cookie", "headers": "header"}.get(name, name)
+    subject = {"token": "token of Bearer", "headers": "header"}.get(name, name)
     assert subject in text
     assert "must be" in text or name == "headers"
     assert SECRET not in text
@@ -280,7 +287,7 @@ def test_a_wrong_argument_is_refused_by_name(call: Call, name: str, value: Any) 
 
 
 @pytest.mark.parametrize(
-    "settings", [ConnectionOptions, Timing, Backoff, Deflate, RotationPolicy, ClientConfig]
+    "settings", [ConnectionOptions, Timing, Backoff, Deflate, Resume, RotationPolicy, ClientConfig]
 )
 def test_the_table_has_every_field(settings: type[Any]) -> None:
     assert set(TABLE[settings.__name__][1]) == {field.name for field in dataclasses.fields(settings)}

@@ -244,7 +244,9 @@ cdef class BlockQueue:
 
     cdef int append(self, const char* payload, size_t n) except -1:
         cdef Block tail
-        if self.screen is not None and not self.screen.takes(payload, n):
+        # Held: it may take itself out of the queue.
+        cdef MessageScreen screen = self.screen
+        if screen is not None and not screen.takes(payload, n):
             return 0
         tail = self.tail
         if tail is None or tail.size + n > tail.capacity or tail.count >= MAX_BLOCK_MESSAGES:
@@ -293,6 +295,7 @@ cdef class BlockQueue:
 
     cdef int _screen(self, MessageRun* run, uint32_t start) except -1:
         """Take out the messages of a run, from number `start` on, that do not belong into the stream."""
+        cdef MessageScreen screen = self.screen
         cdef uint8_t* data = run.data
         cdef uint32_t kept = start
         cdef uint32_t at = run.offsets[start]
@@ -300,7 +303,7 @@ cdef class BlockQueue:
         for i in range(start, run.count):
             # The offset behind this message; that of the last kept one may be written in its place.
             size = run.offsets[i + 1] - at
-            if self.screen.takes(<const char*>data + at, size):
+            if screen.takes(<const char*>data + at, size):
                 to = run.offsets[kept]
                 if to != at:
                     memmove(data + to, data + at, size)
@@ -329,7 +332,8 @@ cdef class BlockQueue:
 
     cdef int append_in_place(self, size_t n) except -1:
         """Append the n bytes that were written to `room`."""
-        if self.screen is not None and not self.screen.takes(self.tail.data + self.tail.size, n):
+        cdef MessageScreen screen = self.screen
+        if screen is not None and not screen.takes(self.tail.data + self.tail.size, n):
             return 0
         self.tail._append_in_place(n)
         return self._count(1, n)

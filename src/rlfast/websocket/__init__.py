@@ -5,6 +5,7 @@ from rlfast.websocket._connection import WebSocketConnection, connect
 from rlfast.websocket._deflate import Deflate
 from rlfast.websocket._gaps import Gap
 from rlfast.websocket._options import ConnectionOptions, Timing
+from rlfast.websocket._resume import Resume
 from rlfast.websocket._sending import NewConnection
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Deflate",
     "Gap",
     "NewConnection",
+    "Resume",
     "Timing",
     "WebSocketConnection",
     "connect",

@@ -70,8 +70,11 @@ class _WireLogger(_LoggerAdapter):
 async def open_connection(
     settings: Settings,
     frame_handler: FrameHandler,
+    resumed: Callable[[str], str] | None = None,
 ) -> None:
     """Open the connection of `settings` with `frame_handler` as its listener.
+
+    `resumed` makes of the URL the one to be opened.
 
     ``options.connect_timeout`` covers the header provider, DNS, TCP, the proxy, TLS and the upgrade together.
     A host with several addresses gets the first that answers (RFC 8305).
@@ -84,7 +87,7 @@ async def open_connection(
         ConfigError: the headers cannot be sent.
         Exception: whatever a header provider raises.
     """
-    opening = _Opening(settings, frame_handler)
+    opening = _Opening(settings, frame_handler, resumed)
     timeout = settings.options.connect_timeout
     try:
         await finish_within(opening.run(), timeout)
@@ -99,8 +102,11 @@ async def open_connection(
 class _Opening:
     """One attempt to open a connection, over its redirects."""
 
-    def __init__(self, settings: Settings, frame_handler: FrameHandler) -> None:
+    def __init__(
+        self, settings: Settings, frame_handler: FrameHandler, resumed: Callable[[str], str] | None
+    ) -> None:
         self._settings = settings
+        self._resumed = resumed
         self._frame_loop = frame_handler
         self._socket: socket.socket | None = None
 
@@ -111,6 +117,8 @@ class _Opening:
         if self._settings.compression is not None:
             sent["Sec-WebSocket-Extensions"] = self._settings.compression.offer
         target = self._settings.url
+        if self._resumed is not None:
+            target = self._resumed(target)
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 answer = await self._try(target, sent)

@@ -21,6 +21,7 @@ from rlfast.errors import (
     ConfigError,
     ConnectError,
     ConnectionClosedError,
+    HandshakeRejectedError,
     MessageTooBigError,
     NetworkError,
     ProtocolError,
@@ -32,6 +33,7 @@ from rlfast.websocket._gaps import Gap, GapLog
 from rlfast.websocket._handshake import open_connection
 from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
+from rlfast.websocket._resume import Resumption
 from rlfast.websocket._sending import NewConnection
 from rlfast.websocket._settings import OnConnect, Settings
 from rlfast.websocket._timeouts import wait_within
@@ -79,6 +81,7 @@ class Reconnector:
         epoch: number of the current or last connection.
         first_opened_at: in nanoseconds since 1970-01-01 UTC; None: it has not been open yet.
         state: changed by `_move` only.
+        resumption: the cursor of the stream, if the user wants it to go on where it was.
         last_error: why there is no connection any more, or why the last one was lost.
         binary_messages, oversized_messages, discarded_messages: of the connections that are gone.
     """
@@ -100,6 +103,10 @@ class Reconnector:
         self.state = State.NEW
         self.last_error: NetworkError | None = None
         self.gaps = GapLog(settings.on_gap)
+        self.resumption: Resumption | None = None
+        if settings.resume is not None:
+            fill, mark = _weakly(self.gaps.fill), options.resume_from
+            self.resumption = Resumption(settings.resume, settings.decoding, queue, mark, fill)
         self.keepalive = Keepalive(queue, options, _weakly(self._found_dead))
         self.reconnects = 0
         self.binary_messages = 0
@@ -142,7 +149,15 @@ class Reconnector:
             _weakly(self._lost),
         )
         self._held = None
-        await open_connection(self.settings, frame_handler)
+        resumption = self.resumption
+        try:
+            resumed = resumption.url if resumption is not None else None
+            await open_connection(self.settings, frame_handler, resumed)
+        except HandshakeRejectedError as error:
+            if resumption is None or not resumption.refused(error.status):
+                raise
+            await self.open()
+            return
         held, self._held = self._held, None
         if held is not None:
             reader, on_connect = held
@@ -163,6 +178,8 @@ class Reconnector:
             frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), on_connect is not None
         )
         self._connection_lost = asyncio.get_running_loop().create_future()
+        if self.resumption is not None:
+            self.resumption.opened()
         if on_connect is None:
             self._establish(frame_handler)
         else:
@@ -234,14 +251,16 @@ class Reconnector:
         if frame_handler.error is not None or frame_handler.close_received:
             # It was going down for a better reason, but its peer did not read.
             self._silence = None
+        reason = self._why_lost(frame_handler)
         gap = Gap(
             epoch=frame_handler.epoch,
             last_seq=self._queue.next_seq - 1,
             # Since its last sign of life a dead connection may have missed messages.
             disconnected_at=self._silence.since if self._silence else frame_handler.lost_at,
-            reason=self._why_lost(frame_handler),
+            reason=reason,
             close_code=frame_handler.close_code,
             close_reason=frame_handler.close_reason,
+            from_=self.resumption.lost(reason) if self.resumption is not None else None,
         )
         if self._backoff is None and gap.reason == "closed_by_peer" and gap.close_code == 1000:
             # As the peer meant it.

@@ -19,6 +19,7 @@ from rlfast.websocket._deflate import Deflate, check_compression
 from rlfast.websocket._gaps import OnGap
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._proxy import check_proxy
+from rlfast.websocket._resume import Resume, without_parameter
 from rlfast.websocket._sending import NewConnection
 from rlfast.websocket._stream_names import default_stream_name
 from rlfast.websocket._upgrade import TOKEN
@@ -55,6 +56,7 @@ class StreamArguments(DecodingArguments, total=False):
     ssl: ssl_module.SSLContext | None
     proxy: str | None
     compression: Literal["deflate"] | Deflate | None
+    resume: Resume | None
     stream: str | None
     options: ConnectionOptions | None
     timing: Timing | None
@@ -91,6 +93,7 @@ class Settings:
         ssl: ssl_module.SSLContext | None = None,
         proxy: str | None = None,
         compression: Literal["deflate"] | Deflate | None = None,
+        resume: Resume | None = None,
         stream: str | None = None,
         options: ConnectionOptions | None = None,
         timing: Timing | None = None,
@@ -110,8 +113,12 @@ class Settings:
         self.ssl = ssl
         self.proxy = check_proxy(proxy)
         self.compression = check_compression(compression)
+        check_type("resume", resume, Resume, optional=True)
+        self.resume = resume
         check_type("stream", stream, str, optional=True)
-        self.stream = stream if stream is not None else default_stream_name(url)
+        # The same stream, wherever it begins.
+        named = url if resume is None else without_parameter(url, resume.parameter)
+        self.stream = stream if stream is not None else default_stream_name(named)
         check_type("options", options, ConnectionOptions, optional=True)
         self.options = options or ConnectionOptions()
         check_type("timing", timing, Timing, optional=True)
