@@ -57,6 +57,7 @@ class WalInfo(msgspec.Struct, frozen=True):
         sink: settings of the sink.
         kind: name of the sink's class: no other one may have the messages.
         decoding: what is not the default of how they are decoded, see `name_decoding`.
+        resume: JSON Pointer to the cursor in a message, if the stream is to go on behind the last one.
     """
 
     stream: str
@@ -66,6 +67,7 @@ class WalInfo(msgspec.Struct, frozen=True):
     sink: dict[str, Any] = {}
     kind: str = "ParquetSink"
     decoding: dict[str, Any] = {}
+    resume: str | None = None
 
 
 class _OldInfo(msgspec.Struct, frozen=True):
@@ -130,6 +132,7 @@ class _WalFile:
         self.generation = 0
         self.first_seq = 0
         self.unsynced = False
+        self.has_gaps = False
 
 
 class Wal:
@@ -208,7 +211,9 @@ class Wal:
         """Record a gap; one of the same epoch and time takes the place of an earlier one."""
         # News of an older gap may come after messages of the next connection, and open a segment.
         seq = max(gap.last_seq, self.writer.last_seq) + 1
-        self.writer.write_note(msgspec.json.encode(gap), seq)
+        if self.writer.write_note(msgspec.json.encode(gap), seq):
+            with self._lock:
+                self._used[-1].has_gaps = True
 
     def _write_type(self) -> str | None:
         name = (self._info.type or "").encode()
@@ -239,6 +244,7 @@ class Wal:
                 segment = self._make_file(size)
             self._generation += 1
             segment.generation, segment.first_seq = self._generation, seq
+            segment.has_gaps = False
             _write_at(segment.fd, _encode_header(self._header(segment.generation, seq)), 0)
             segment.unsynced = True
             self._used.append(segment)
@@ -284,7 +290,8 @@ class Wal:
         """Everything up to message `last_seq` is committed: let its segments be used again."""
         with self._lock:
             # A segment ends where the next one begins; the last one is being written.
-            while len(self._used) > 1 and self._used[1].first_seq <= last_seq + 1:
+            # A gap that is noted before the next one's first message may be committed with that only.
+            while len(self._used) > 1 and self._used[1].first_seq <= last_seq + (not self._used[0].has_gaps):
                 self._free.append(self._used.pop(0))
             full = sum(used.size for used in self._used) > self._max_bytes
             became_free, self._full = self._full and not full, self._full and full

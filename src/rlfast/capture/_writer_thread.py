@@ -7,12 +7,13 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rlfast.capture._committer import Committer
 from rlfast.capture._options import RotationPolicy
 from rlfast.sinks._base import Rows, RunEnd, StreamState, StreamWriter
 from rlfast.websocket._gaps import Gap
+from rlfast.websocket._resume import Mark
 
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch
@@ -25,6 +26,9 @@ socket is paused."""
 
 ROW_WEIGHT = 64
 """What a row weighs beside its payload: its place in the columns that every table has."""
+
+_Item: TypeAlias = "tuple[Rows, Mark | None, int, int]"
+"""Rows, where the stream goes on behind them, and their weight and payload."""
 
 
 class WriterThread:
@@ -40,6 +44,7 @@ class WriterThread:
         state: up to where the stream is committed.
         rotation: when to commit.
         on_commit, is_pressed: see `Committer`; called by the thread.
+        mark: called with a sequence number of the batch in hand: where the stream goes on behind it.
 
     Attributes:
         committer: its counters may be read at any time.
@@ -57,6 +62,7 @@ class WriterThread:
         *,
         on_commit: Callable[[int], None] | None = None,
         is_pressed: Callable[[], bool] | None = None,
+        mark: Callable[[int], Mark | None] | None = None,
     ) -> None:
         # Commits wait for the disk, while the writing thread goes on with the next one.
         self._commits = ThreadPoolExecutor(1, "rlfast-commit")
@@ -67,13 +73,14 @@ class WriterThread:
         self.is_complete = False
         self.backlog_bytes = 0
         self._writer = writer
+        self._mark = mark
         self._backlog_weight = 0
         self._room = asyncio.Event()
         self._ended = asyncio.Event()
         self.error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._end: RunEnd | None = None
-        self._queue: queue.SimpleQueue[tuple[Rows, int, int] | Gap | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | Gap | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="rlfast-writer", daemon=True)
 
     def start(self) -> None:
@@ -100,7 +107,8 @@ class WriterThread:
         parts = self._writer.prepare(batch, last_seq)
         for i, rows in enumerate(parts):
             is_last = i == len(parts) - 1
-            self._queue.put((rows, weight if is_last else 0, batch.payload_bytes if is_last else 0))
+            mark = self._mark(rows.last_seq) if self._mark is not None else None
+            self._queue.put((rows, mark, weight if is_last else 0, batch.payload_bytes if is_last else 0))
 
     def put_gap(self, gap: Gap) -> None:
         """Hand over a gap, to be committed with what was handed over before."""
@@ -146,8 +154,8 @@ class WriterThread:
             if isinstance(item, Gap):
                 committer.add_gap(item)
                 continue
-            rows, weight, payload_bytes = item
-            committer.add(rows)
+            rows, mark, weight, payload_bytes = item
+            committer.add(rows, mark)
             self._call_loop(self._written, weight, payload_bytes)
             del item, rows  # The queue's next item may be long in coming.
 

@@ -21,6 +21,7 @@ from rlfast.websocket._backoff import Backoff
 from rlfast.websocket._connection import Connecting, connect
 from rlfast.websocket._options import ConnectionOptions
 from rlfast.websocket._proxy import check_proxy
+from rlfast.websocket._resume import Resume, without_parameter
 from rlfast.websocket._settings import HeaderProvider, Headers, check_url
 from rlfast.websocket._stream_names import AGENT_EVENTS_PATH, default_stream_name
 
@@ -44,6 +45,7 @@ class TargetOptions:
     stream: str | None = None
     proxy: str | None = None
     deflate: bool = False
+    resume: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Target:
     proxy: str | None = None
     deflate: bool = False
     decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
+    resume: Resume | None = None
 
     def as_untyped(self) -> Target:
         """Return the same stream, with messages that are taken as they are."""
@@ -95,6 +98,7 @@ class Target:
             stream=self.stream,
             proxy=self.proxy,
             compression="deflate" if self.deflate else None,
+            resume=self.resume,
             options=options,
             **self.decoding,
         )
@@ -125,7 +129,16 @@ def find_target(options: TargetOptions, decoding: DecodingOptions | None = None)
         target = _url_target(options, options.url, type_, token)
     else:
         target = _platform_target(options, given[0], type_, token)
-    return replace(target, decoding=arguments)
+    return replace(target, decoding=arguments, resume=_resume(options.resume))
+
+
+def _resume(text: str | None) -> Resume | None:
+    if text is None:
+        return None
+    name, equals, pointer = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"--resume {text!r}: write NAME=POINTER, such as cursor=/time_us")
+    return Resume(name, pointer)
 
 
 def _token(name: str | None) -> Bearer | None:
@@ -146,7 +159,8 @@ def _url_target(options: TargetOptions, url: str, type_: Any, token: Bearer | No
         )
     parts = urlsplit(check_url(url))
     # Of an agent's events the name that --agent gives: the sequence goes on either way.
-    stream = default_stream_name(url)
+    resume = _resume(options.resume)
+    stream = default_stream_name(url if resume is None else without_parameter(url, resume.parameter))
     if parts.path.endswith(AGENT_EVENTS_PATH):
         type_ = AgentEvent if type_ is None else type_
     headers = {"Authorization": f"Bearer {token.token}"} if token is not None else {}
