@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -14,13 +15,21 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import msgspec
 import pyarrow.parquet as pq
 import pytest
-from wsserver import serve
+from wsserver import Handler, Peer, frame, serve, until
 
-from .crashing import environment
+import rlfast
+from rlfast import Backoff, Resume
+from rlfast.capture import CaptureOptions, RotationPolicy, capture, open_dataset, recover, resume
+from rlfast.sinks.parquet._manifest import read_manifest
+from rlfast.websocket._gaps import Gap
+
+from .crashing import RLFAST, environment, run
 from .helpers import gaps, part_files
 from .replaying import KINDS, Kind, Replay, command, history
 from .test_crash import KILLS, library, preload
@@ -122,3 +131,156 @@ def check_sqlite(out: Path, events: int) -> None:
         found = [json.loads(gap) for (gap,) in connection.execute("select gap from gaps")]
     assert found
     assert [gap for gap in found if gap.get("filled") is not True and gap.get("from") is not None] == []
+
+
+# -- one thing at a time --------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct):
+    n: int
+
+
+AT_ONCE = Backoff(initial=0.001, cap=0.002)
+CURSOR = Resume("cursor", "/n")
+QUICKLY = CaptureOptions(batch_wait=0.001, rotation=RotationPolicy(interval=0.01), min_free=0)
+
+
+def events(*numbers: int) -> list[bytes]:
+    return [b'{"n":%d}' % n for n in numbers]
+
+
+def sends(*payloads: bytes, hold: bool = False) -> Handler:
+    async def handler(peer: Peer) -> None:
+        await peer.write(*map(frame, payloads))
+        await (peer.wait_closed() if hold else peer.close())
+
+    return handler
+
+
+def numbers(out: Path) -> list[int]:
+    table = open_dataset(out).to_arrow("Event").sort_by("seq")
+    return list(table["n"].to_pylist())
+
+
+def recorded(out: Path) -> list[tuple[str, str | None, str | None, bool | None]]:
+    return [(gap.reason, gap.from_, gap.to, gap.filled) for gap in committed(out)]
+
+
+def committed(out: Path) -> list[Gap]:
+    return [gap for entry in read_manifest(out).entries for gap in entry.gaps]
+
+
+def connecting(url: str, **arguments: Any) -> Any:
+    return rlfast.connect(url, type=Event, stream="s", resume=CURSOR, **arguments)
+
+
+async def test_the_command_line_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "numbers_of.py").write_text("import msgspec\n\nclass Event(msgspec.Struct):\n    n: int\n")
+    out = tmp_path / "out"
+    first, second = events(1, 2, 3, 4), [b'{"ack":1}', *events(2, 3, 4)]
+    async with serve(sends(*first, hold=True), sends(*second, hold=True)) as server:
+        for _ in range(2):
+            arguments = [
+                "--types",
+                "numbers_of:Event",
+                "--resume",
+                "cursor=/n",
+                "--max-events",
+                "2",
+                "--json",
+            ]
+            command = [*RLFAST, "capture", server.url + "?a=b", "--out", str(out), *arguments]
+            paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+            assert await run(command, PYTHONPATH=paths) == (0, "")
+    assert [peer.path.partition("?")[2] for peer in server.requests] == ["a=b", "a=b&cursor=2"]
+    assert numbers(out) == [1, 2, 3, 4]
+    assert recorded(out) == [("capture_stopped", "2", "3", True)]
+    assert list(open_dataset(out).streams) == [server.url.removeprefix("ws://") + "?" + name_of("a=b")]
+
+
+def name_of(query: str) -> str:
+    return rlfast.connect(f"ws://h/p?{query}").connection.stream.partition("?")[2]
+
+
+async def test_an_outage_over_the_end_of_a_run_is_one_gap(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    async with serve(
+        sends(*events(1, 2)), sends(b'{"ack":1}', hold=True), sends(*events(2, 3), hold=True)
+    ) as server:
+        for last in (2, 3):
+            stop = asyncio.Event()
+            connection = connecting(server.url, backoff=AT_ONCE)
+            ws = connection.connection
+            task = asyncio.create_task(capture(connection, out, QUICKLY, stop=stop))
+            await until(lambda ws=ws, last=last: ws.stats.messages == (3 if last == 2 else 1))
+            stop.set()
+            await task
+            if last == 2:
+                lost_at = ws.gaps[0].disconnected_at
+                assert committed(out) == []
+                assert open_dataset(out).streams["s"].end == (lost_at, "capture_stopped")
+    assert numbers(out) == [1, 2, 3]
+    assert recorded(out) == [("capture_stopped", "2", "3", True)]
+    assert committed(out)[0].disconnected_at == lost_at
+
+
+async def test_a_connection_that_was_opened_by_hand_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    answered = sends(*events(10, 12, 13))
+    async with serve(sends(*events(11, 12)), answered, sends(hold=True)) as server:
+        await capture(connecting(server.url, backoff=None), out, QUICKLY)
+        options = resume(out, "s")
+        assert options.resume_from is not None
+        assert options.resume_from.value == "12"
+        async with connecting(server.url, backoff=None, options=options) as ws:
+            # It is less than the cursor, and unknown: an answer, say.
+            assert await ws.next_message() == Event(10)
+            await capture(ws, out, QUICKLY)
+        # Without a cursor it is as it ever was, and the cursor is forgotten.
+        await capture(rlfast.connect(server.url, type=Event, stream="s"), out, CaptureOptions(duration=0.1))
+    assert [peer.path.partition("?")[2] for peer in server.requests] == ["", "cursor=12", ""]
+    assert numbers(out) == [11, 12, 13]
+    assert [gap[1:] for gap in recorded(out)] == [("12", "10", True), (None, None, None)]
+
+
+async def test_answers_do_not_push_an_undecided_gap_out_of_the_journal(tmp_path: Path) -> None:
+    """The connection is lost, then come answers only, over many files of the journal; then it is killed."""
+    out, left = tmp_path / "out", tmp_path / "left"
+    answer = frame(b'{"ack":"%s"}' % (1000 * b"x"))
+    count = 3000
+    more = asyncio.Event()
+
+    async def answers(peer: Peer) -> None:
+        for _ in range(0, count, 100):
+            await peer.write(*[answer] * 100)
+        await more.wait()
+        await peer.write(*map(frame, events(2, 3)))
+        await peer.wait_closed()
+
+    def messages() -> int:
+        return sum(entry.last_seq - entry.first_seq + 1 for entry in read_manifest(out).entries)
+
+    rotation = RotationPolicy(max_rows=200, interval=0.02)
+    options = CaptureOptions(rotation, batch_rows=100, batch_wait=0.001, min_free=0, journal_bytes=4 << 20)
+    async with serve(sends(*events(1, 2)), answers, sends(*events(2, 3), hold=True)) as server:
+        for folder, reason in ((out, "closed_by_peer"), (left, "crashed")):
+            stop = asyncio.Event()
+            connection = connecting(server.url, backoff=AT_ONCE)
+            task = asyncio.create_task(capture(connection, folder, options, stop=stop))
+            if folder is out:
+                # No event tells what is committed.
+                while messages() < 2 + count or (out / "_commit.json").exists():
+                    await asyncio.sleep(0.01)
+                shutil.copytree(out, left)  # As a kill would leave it.
+                more.set()
+            wanted = 3 + count if folder is out else 1
+            await until(lambda ws=connection.connection, wanted=wanted: ws.stats.messages == wanted)
+            stop.set()
+            await task
+            assert recorded(folder) == [(reason, "2", "3", True)]
+            assert numbers(folder) == [1, 2, 3]
+            if folder is out:
+                lost_at = committed(out)[0].disconnected_at
+                recover(left)
+                assert recorded(left) == []
+                assert open_dataset(left).streams["s"].end == (lost_at, "crashed")

@@ -87,7 +87,8 @@ def _print_report(report: DatasetReport, folder: Path) -> None:
     for gap in report.gaps[:SHOWN]:
         end = _time(gap.reconnected_at) if gap.reconnected_at is not None else "the end of the run"
         span = f"{_time(gap.disconnected_at)} to {end}"
-        _print(console, f"              behind seq {gap.last_seq:,}: {span}, {gap.describe()}")
+        filled = "" if gap.filled is None else ", filled" if gap.filled else ", not filled"
+        _print(console, f"              behind seq {gap.last_seq:,}: {span}, {gap.describe()}{filled}")
     if report.num_gaps > SHOWN:
         _print(console, f"              and {report.num_gaps - SHOWN:,} more (--json lists more)")
     for name, count in report.uncommitted.items():

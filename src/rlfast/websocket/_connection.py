@@ -160,7 +160,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
         It is called, or awaited in a task, with the `Gap` when a connection is lost, and again when the gap
         is over: a new connection is open, or there will be none (``reconnected_at`` is None then). With
         ``reconnected_at`` set `send` works: subscribe again. What it raises is logged. `close` waits
-        ``options.close_timeout`` seconds for tasks, then cancels them.
+        ``options.close_timeout`` seconds for tasks, then cancels them. Whether a `Resume` has filled the
+        gap is known with the next message only, and is in `gaps`.
         """
         check_callable("callback", callback, optional=True)
         self._reconnector.gaps.callback = callback
