@@ -221,6 +221,23 @@ def test_a_burst_of_equal_cursors_is_remembered_whole() -> None:
     assert overlap.is_exact
 
 
+def test_a_burst_of_large_messages_is_remembered_too() -> None:
+    find = Finder("/t")
+    marker = Marker(find)
+    payloads = [b'{"t":%d,"n":%d,"x":"%s"}' % (n // 50, n, 30_000 * b"x") for n in range(300)]
+    for n, payload in enumerate(payloads):
+        block = Block(100_000)
+        block.fill([payload], n, {})
+        marker.recent.add(block, 0, 1)
+        if n % 50 in (0, 20, 49):
+            mark = marker.mark()
+            assert mark is not None
+            overlap = Overlap(mark)
+            known = payloads[n - n % 50 : n + 1]
+            assert all(overlap.drops(find(payload), payload) for payload in known)  # type: ignore[arg-type]
+            assert not any(overlap.drops(find(payload), payload) for payload in known)  # type: ignore[arg-type]
+
+
 def test_messages_without_a_cursor_push_no_cursor_out() -> None:
     find = Finder("/t")
     marker = Marker(find)
@@ -356,10 +373,11 @@ async def test_batches_go_on_too() -> None:
     assert found == seqs == list(range(3000))
 
 
-async def test_a_cursor_that_is_gone_is_given_up() -> None:
+@pytest.mark.parametrize("status", [410, 400])
+async def test_a_cursor_that_is_gone_is_given_up(status: int) -> None:
     async def gone(peer: Peer) -> None:
         if "cursor=1" in peer.path:
-            await peer.write(b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n")
+            await peer.write(b"HTTP/1.1 %d Gone\r\nContent-Length: 0\r\n\r\n" % status)
             return
         await peer.accept()
         await peer.write(frame(event(1, 1) if len(server.requests) == 1 else event(9, 9)))

@@ -40,7 +40,7 @@ cdef class RecentMessages(BlockTap):
 
     Attributes:
         trims: whether it forgets older ones by itself; otherwise by `trim` only.
-        on_trim: called before it does so by itself, or None.
+        on_trim: called with how many are about to be forgotten, or None.
     """
 
     cdef:
@@ -54,7 +54,7 @@ cdef class RecentMessages(BlockTap):
         size_t _max_messages
         size_t _max_bytes
         public bint trims
-        public object on_trim           #: Callable[[], object] | None
+        public object on_trim           #: Callable[[int], object] | None
 
     def __cinit__(self, bytes text not None, size_t max_messages, size_t max_bytes):
         self._text = text
@@ -91,8 +91,6 @@ cdef class RecentMessages(BlockTap):
                 continue
             if self.trims and self._count and (
                     self._count >= 2 * self._max_messages or self._size + n > 2 * self._max_bytes):
-                if self.on_trim is not None:
-                    self.on_trim()
                 self.trim()
             self._reserve(n)
             memcpy(self._data + self._size, payload, n)
@@ -131,6 +129,8 @@ cdef class RecentMessages(BlockTap):
             start = self._entries[first].start
         if first == 0:
             return
+        if self.on_trim is not None:
+            self.on_trim(first)
         memmove(self._data, self._data + start, self._size - start)
         memmove(self._entries, self._entries + first, (self._count - first) * sizeof(Entry))
         self._count -= first

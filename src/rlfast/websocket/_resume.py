@@ -46,6 +46,8 @@ LONGEST = 4096
 HASH = 8
 FAILURES = 2
 """Connections in a row that fail at the first message behind a cursor; then it is given up."""
+REFUSALS = (400, 410, 416, 422)
+"""Statuses that say that the cursor is gone, or means nothing any more."""
 
 _DIGITS = re.compile(r"-?[0-9]{1,64}")
 _NUMBER = re.compile(r"-?[0-9]{1,64}(\.[0-9]{1,64})?([eE][-+]?[0-9]{1,3})?")
@@ -214,7 +216,7 @@ class Marker:
     def __init__(self, find: Finder, base: Mark | None = None) -> None:
         self._find = find
         self.recent = RecentMessages(find.text, MESSAGES, MAX_BYTES)
-        self.recent.on_trim = self._remember
+        self.recent.on_trim = self._forget
         self.overlaps = False
         self._base: Mark | None = None
         #: whether the base ends where the messages begin
@@ -236,28 +238,34 @@ class Marker:
 
     def settle(self) -> None:
         """Forget all but the last messages: no mark of an earlier one will be asked for."""
-        count = len(self.recent)
-        joins = self._joins
-        self._remember()
         self.recent.trim()
-        self._joins = joins and len(self.recent) == count
 
-    def _remember(self) -> None:
-        """Messages are about to be forgotten: none of the others may have a cursor."""
-        count = len(self.recent)
-        if not any(self._find(self.recent.payload(i)) for i in range(count - 1, count // 2, -1)):
+    def _forget(self, count: int) -> None:
+        """The first `count` messages are about to be forgotten."""
+        recent = self.recent
+        if len(recent) - count < OLDER:
+            # They are large, and so few that those before them matter.
+            self._base, self._joins, self._last = self._mark(count), True, None
+            return
+        # None of the others may have a cursor.
+        if not any(self._find(recent.payload(i)) for i in range(len(recent) - 1, count - 1, -1)):
             self._last = self.mark()
         self._joins = False
 
     def mark(self, last_seq: int | None = None) -> Mark | None:
         """Return the mark of the messages up to `last_seq`; None: no message had a cursor yet."""
+        stop = len(self.recent)
+        if last_seq is not None:
+            while stop and self.recent.seq(stop - 1) > last_seq:
+                stop -= 1
+        return self._mark(stop)
+
+    def _mark(self, stop: int) -> Mark | None:
         recent, find = self.recent, self._find
         values: list[Value] = []
         seen: list[bytes] = []
         older = 0
-        for i in range(len(recent) - 1, -1, -1):
-            if last_seq is not None and recent.seq(i) > last_seq:
-                continue
+        for i in range(stop - 1, -1, -1):
             payload = recent.payload(i)
             value = find(payload)
             if value is None:
@@ -431,7 +439,7 @@ class Resumption:
 
     def refused(self, status: int) -> bool:
         """The server has refused the upgrade. Returns whether to try without the cursor, which is gone."""
-        if status != 410 or self._mark is None or self._gives_up:
+        if status not in REFUSALS or self._mark is None or self._gives_up:
             return False
         self._gives_up = True
         return True
