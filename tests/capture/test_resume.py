@@ -26,6 +26,7 @@ from wsserver import Handler, Peer, frame, serve, until
 import rlfast
 from rlfast import Backoff, Resume
 from rlfast.capture import CaptureOptions, RotationPolicy, capture, open_dataset, recover, resume
+from rlfast.sinks import Opened, Rows, Sink, StreamState, StreamWriter
 from rlfast.sinks.parquet._manifest import read_manifest
 from rlfast.websocket._gaps import Gap
 
@@ -241,6 +242,67 @@ async def test_a_connection_that_was_opened_by_hand_goes_on(tmp_path: Path) -> N
     assert [peer.path.partition("?")[2] for peer in server.requests] == ["", "cursor=12", ""]
     assert numbers(out) == [11, 12, 13]
     assert [gap[1:] for gap in recorded(out)] == [("12", "10", True), (None, None, None)]
+
+
+class Cutting(Sink):
+    """Commits seven messages at a time, wherever a batch ends, and keeps the states only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.states = [StreamState()]
+
+    def open(self, work: str) -> Opened:
+        return Opened()
+
+    def close(self) -> None:
+        pass
+
+    def state(self, stream: str) -> StreamState:
+        return self.states[-1]
+
+    def gaps(self, stream: str) -> list[Gap]:
+        return []
+
+    def writer(self, stream: str, settings: Any = None) -> CuttingWriter:
+        return CuttingWriter(self.states)
+
+
+class CuttingWriter(StreamWriter):
+    def __init__(self, states: list[StreamState]) -> None:
+        self._states = states
+
+    def prepare(self, batch: rlfast.EventBatch, last_seq: int) -> list[Rows]:
+        firsts = range(batch.first_seq, last_seq + 1, 7)
+        parts = [(first, Rows.of(batch, min(first + 6, last_seq), None)) for first in firsts]
+        return [rows._replace(first_seq=first, unit=str(first)) for first, rows in parts]
+
+    def write(self, rows: Rows) -> int:
+        return 0
+
+    def add_gap(self, gap: Gap) -> None:
+        pass
+
+    def commit(self, state: StreamState) -> None:
+        self._states.append(state)
+
+    def abort(self) -> None:
+        pass
+
+
+async def test_each_commit_has_the_cursor_of_its_own_last_message(tmp_path: Path) -> None:
+    sink = Cutting(tmp_path)
+    async with serve(sends(*events(*range(3_000)))) as server:
+        await capture(connecting(server.url, backoff=None), sink, QUICKLY)
+    states = [state for state in sink.states if state.resume is not None]
+    assert [state.resume and int(state.resume.value) for state in states] == [
+        state.next_seq - 1 for state in states
+    ]
+    assert len(states) > 300
+    assert states[-1].next_seq == 3_000
+    # As many hashes as there were messages, up to a bound, at any cut.
+    assert [len(state.resume.seen) // 8 for state in states if state.resume is not None] == [
+        min(state.next_seq, 257) for state in states
+    ]
 
 
 async def test_answers_do_not_push_an_undecided_gap_out_of_the_journal(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ what became of a gap: it is filled if the server has gone on from there.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -256,8 +257,7 @@ class Marker:
         """Return the mark of the messages up to `last_seq`; None: no message had a cursor yet."""
         stop = len(self.recent)
         if last_seq is not None:
-            while stop and self.recent.seq(stop - 1) > last_seq:
-                stop -= 1
+            stop = bisect_right(range(stop), last_seq, key=self.recent.seq)
         return self._mark(stop)
 
     def _mark(self, stop: int) -> Mark | None:
