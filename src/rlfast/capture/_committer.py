@@ -11,7 +11,6 @@ from contextlib import suppress
 from rlfast.capture._options import RotationPolicy
 from rlfast.sinks._base import Rows, RunEnd, StreamState, StreamWriter
 from rlfast.websocket._gaps import Gap
-from rlfast.websocket._resume import Mark
 
 __all__ = ["Committer"]
 
@@ -77,12 +76,8 @@ class Committer:
         self._open: _Open | None = None
         self._committing: Future[None] | None = None
 
-    def add(self, rows: Rows, resume: Mark | None = None) -> None:
+    def add(self, rows: Rows) -> None:
         """Write rows; commits before them if they are of another unit, and after them if that is due.
-
-        Args:
-            rows: what follows.
-            resume: where the stream goes on with the server, behind them.
 
         Raises:
             CaptureError: they cannot be written.
@@ -102,7 +97,7 @@ class Committer:
         open_.alive_at = max(open_.alive_at, rows.received_at[1])
         self._next_seq = rows.last_seq + 1
         self._next_epoch = max(self._next_epoch, rows.epochs[1] + 1)
-        self._resume = resume
+        self._resume = rows.resume
         if self._committing is not None and self._committing.done():
             self.wait()
         self.commit_if_due()

@@ -451,7 +451,8 @@ class _Replay:
         self._dead_letters += batch.dead_letters.num_rows
         marker = self._marker
         for rows in self._writer.prepare(batch, batch.last_seq):
-            self._committer.add(rows, marker.mark(rows.last_seq) if marker is not None else None)
+            resume = marker.mark(rows.last_seq) if marker is not None else None
+            self._committer.add(rows._replace(resume=resume))
         if marker is not None:
             marker.settle()
         if self._progress is not None:

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from rlfast.capture._committer import Committer
 from rlfast.capture._options import RotationPolicy
@@ -26,9 +26,6 @@ socket is paused."""
 
 ROW_WEIGHT = 64
 """What a row weighs beside its payload: its place in the columns that every table has."""
-
-_Item: TypeAlias = "tuple[Rows, Mark | None, int, int]"
-"""Rows, where the stream goes on behind them, and their weight and payload."""
 
 
 class WriterThread:
@@ -80,7 +77,7 @@ class WriterThread:
         self.error: BaseException | None = None
         self._loop = asyncio.get_running_loop()
         self._end: RunEnd | None = None
-        self._queue: queue.SimpleQueue[_Item | Gap | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Rows, int, int] | Gap | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="rlfast-writer", daemon=True)
 
     def start(self) -> None:
@@ -107,8 +104,9 @@ class WriterThread:
         parts = self._writer.prepare(batch, last_seq)
         for i, rows in enumerate(parts):
             is_last = i == len(parts) - 1
-            mark = self._mark(rows.last_seq) if self._mark is not None else None
-            self._queue.put((rows, mark, weight if is_last else 0, batch.payload_bytes if is_last else 0))
+            if self._mark is not None:
+                rows = rows._replace(resume=self._mark(rows.last_seq))
+            self._queue.put((rows, weight if is_last else 0, batch.payload_bytes if is_last else 0))
 
     def put_gap(self, gap: Gap) -> None:
         """Hand over a gap, to be committed with what was handed over before."""
@@ -154,8 +152,8 @@ class WriterThread:
             if isinstance(item, Gap):
                 committer.add_gap(item)
                 continue
-            rows, mark, weight, payload_bytes = item
-            committer.add(rows, mark)
+            rows, weight, payload_bytes = item
+            committer.add(rows)
             self._call_loop(self._written, weight, payload_bytes)
             del item, rows  # The queue's next item may be long in coming.
 

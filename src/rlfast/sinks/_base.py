@@ -85,6 +85,8 @@ class Rows(NamedTuple):
     """What the sink writes."""
     unit: str = ""
     """Rows of another unit, such as the next hour, begin another commit."""
+    resume: Mark | None = None
+    """The capture's: where the stream goes on with the server, behind the last one."""
 
     @classmethod
     def of(cls, batch: EventBatch, last_seq: int, content: Any) -> Rows:
