@@ -103,7 +103,10 @@ class _Opening:
     """One attempt to open a connection, over its redirects."""
 
     def __init__(
-        self, settings: Settings, frame_handler: FrameHandler, resumed: Callable[[str], str] | None
+        self,
+        settings: Settings,
+        frame_handler: FrameHandler,
+        resumed: Callable[[str], str] | None = None,
     ) -> None:
         self._settings = settings
         self._resumed = resumed
