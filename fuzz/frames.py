@@ -272,10 +272,6 @@ def find_frames(data: bytes, accept: bytes) -> int | None:
     )
 
 
-async def never_asked() -> str:
-    raise AssertionError("the transport is there already")
-
-
 class Execution:
     """One connection, from its first byte to its loss."""
 
@@ -318,7 +314,7 @@ class Execution:
         )
         url = "ws://localhost/stream"
         settings = ConnectionSettings(url, compression=self.compression, options=self.options)
-        opening = _Opening(settings, self.frame_handler, never_asked, url)
+        opening = _Opening(settings, self.frame_handler)
         self.max_frame_size = opening.max_frame_size
         self.picows = opening._make_picows(parse_url(url), {})
         self.transport.protocol = upgrade = Upgrade(self.picows, opening._accept)

@@ -23,6 +23,7 @@ from rlfast import (
     Deflate,
     Heartbeat,
     Reply,
+    Resume,
     Sequence,
     Timing,
 )
@@ -41,6 +42,7 @@ WRONG_FOR: dict[str, list[Any]] = {
     "int": [SECRET, True, math.nan, 1.5, -1, [1], None],
     "optional int": [SECRET, True, math.nan, 1.5, -1, [1]],
     "bool": [SECRET, 1, 0, None],
+    "optional bool": [SECRET, 1, 0],
     "str": [3, b"x", None, [SECRET]],
     "optional str": [3, b"x", [SECRET]],
     "url": [3, b"x", None, [SECRET]],
@@ -117,6 +119,7 @@ CONNECTION = {
     "compression": "optional object",
     "encoding": "optional choice",
     "subprotocols": "optional names",
+    "resume": "optional object",
     "stream": "optional str",
     "options": "optional object",
     "timing": "optional object",
@@ -164,6 +167,7 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
             "busy_poll": "number",
             "first_seq": "int",
             "first_epoch": "int",
+            "resume_from": "optional object",
         },
     ),
     "Heartbeat": (
@@ -183,6 +187,10 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
             "step": "int",
             "per_connection": "bool",
         },
+    ),
+    "Resume": (
+        lambda **given: Resume(**{"parameter": "cursor", "value": "/t", **given}),
+        {"parameter": "str", "value": "str", "inclusive": "optional bool"},
     ),
     "Timing": (Timing, {"clock": "callable", "sleep": "callable", "random": "callable"}),
     "Backoff": (
@@ -325,7 +333,7 @@ def test_a_wrong_argument_is_refused_by_name(call: Call, name: str, value: Any) 
     with pytest.raises(ConfigError) as refusal:
         call(**{name: value})
     text = str(refusal.value)
-    subject = {"token": "token of Bearer", "value": "value of Cookie", "headers": "header"}.get(name, name)
+    subject = {"token": "token of Bearer", "headers": "header"}.get(name, name)
     assert subject in text
     assert "must be" in text or name == "headers"
     assert SECRET not in text
@@ -335,7 +343,10 @@ def test_a_wrong_argument_is_refused_by_name(call: Call, name: str, value: Any) 
 
 @pytest.mark.parametrize(
     "settings",
-    [ConnectionOptions, Sequence, Timing, Backoff, Deflate, RotationPolicy, ClientConfig, Heartbeat, Reply],
+    [
+        *(ConnectionOptions, Sequence, Timing, Backoff, Deflate, Resume, RotationPolicy, ClientConfig),
+        *(Heartbeat, Reply),
+    ],
 )
 def test_the_table_has_every_field(settings: type[Any]) -> None:
     assert set(TABLE[settings.__name__][1]) == {field.name for field in dataclasses.fields(settings)}

@@ -347,15 +347,36 @@ cdef class BlockQueue:
             else:
                 tail._reserve_message()
 
+    def append_screen(self, MessageScreen screen not None):
+        """Let a screen decide about the messages that the others take."""
+        cdef MessageScreen last = self.screen
+        if last is None:
+            self.screen = screen
+            return
+        while last.next is not None:
+            last = last.next
+        last.next = screen
+
+    def remove_screen(self, MessageScreen screen not None):
+        """Let a screen decide no more, if it does."""
+        cdef MessageScreen before = self.screen
+        if before is screen:
+            self.screen = screen.next
+            return
+        while before is not None:
+            if before.next is screen:
+                before.next = screen.next
+            before = before.next
+
     cdef inline bint _takes(self, const char* payload, size_t n) except -1:
-        cdef MessageScreen screen
-        if not self.screen.takes(payload, n):
-            return False
-        screen = self.screen.next
+        cdef MessageScreen screen = self.screen
+        cdef MessageScreen behind
         while screen is not None:
+            # It may take itself out of the queue.
+            behind = screen.next
             if not screen.takes(payload, n):
                 return False
-            screen = screen.next
+            screen = behind
         return True
 
     cdef int _screen(self, MessageRun* run, uint32_t start) except -1:

@@ -72,6 +72,7 @@ class Committer:
         self._is_pressed = is_pressed
         self._next_seq = state.next_seq
         self._next_epoch = state.next_epoch
+        self._resume = state.resume
         self._open: _Open | None = None
         self._committing: Future[None] | None = None
 
@@ -96,6 +97,7 @@ class Committer:
         open_.alive_at = max(open_.alive_at, rows.received_at[1])
         self._next_seq = rows.last_seq + 1
         self._next_epoch = max(self._next_epoch, rows.epochs[1] + 1)
+        self._resume = rows.resume
         if self._committing is not None and self._committing.done():
             self.wait()
         self.commit_if_due()
@@ -146,7 +148,7 @@ class Committer:
             return
         open_.last_seq = self._next_seq - 1
         self._state = StreamState(
-            self._next_seq, self._next_epoch, self._state.commits + 1, open_.alive_at, end
+            self._next_seq, self._next_epoch, self._state.commits + 1, open_.alive_at, end, self._resume
         )
         publish = self._writer.commit(self._state)
         self.wait()

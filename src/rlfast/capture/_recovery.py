@@ -53,6 +53,7 @@ from rlfast.sinks.parquet._dataset import DatasetFolder
 from rlfast.sinks.parquet._sink import ParquetSink
 from rlfast.websocket._gaps import Gap
 from rlfast.websocket._options import ConnectionOptions
+from rlfast.websocket._resume import Finder, Marker
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -175,7 +176,7 @@ def resume(
             `rlfast.connect`.
 
     Returns:
-        Options with ``first_seq`` and ``first_epoch`` for `rlfast.connect`.
+        Options with ``first_seq``, ``first_epoch`` and ``resume_from`` for `rlfast.connect`.
 
     Raises:
         CaptureError: see `recover`; or the folder cannot be written to.
@@ -189,7 +190,9 @@ def resume(
     with closing(sink):
         _warn(recover_into(sink, opened, given, only=stream))
         state = sink.state(stream)
-    return ConnectionOptions(first_seq=state.next_seq, first_epoch=state.next_epoch, **options)
+    return ConnectionOptions(
+        first_seq=state.next_seq, first_epoch=state.next_epoch, resume_from=state.resume, **options
+    )
 
 
 def next_seq(out: str | Path, stream: str) -> int:
@@ -341,6 +344,11 @@ class _Replay:
         self._progress = progress
         stream = self._info.stream
         self._state = state = sink.state(stream)
+        self._marker: Marker | None = None
+        if self._info.resume is not None:
+            self._marker = Marker(Finder(self._info.resume, decoding), state.resume)
+            self._marker.keep_all()
+            self._assembler.recent = self._marker.recent
         self._committed_gaps = {gap.identity for gap in sink.gaps(stream)}
         # Of this run: commits are counted, because clocks are set back.
         self._was_ended = state.end is not None and (
@@ -379,18 +387,21 @@ class _Replay:
                 for reader in segment.records(self._note_damage):
                     self._take(reader)
             self._flush()
-            gaps = [
+            left = [
                 gap
                 for key, gap in self._gaps.items()
                 if key not in self._committed_gaps
                 # It is written before the message that it is in front of, which may be missing.
                 and not (gap.is_sequence_gap and gap.last_seq >= self._expected - 1)
             ]
+            # What may still be filled goes on: with the next run it is, or is not.
+            gaps = [gap for gap in left if not gap.undecided]
+            ended_at = min((gap.disconnected_at for gap in left if gap.undecided), default=self._alive_at)
             if not self._messages and not gaps and self._was_ended:
                 return None
             for gap in gaps:
                 committer.add_gap(gap)
-            committer.commit(RunEnd(self._alive_at, "crashed"))
+            committer.commit(RunEnd(ended_at, "crashed"))
         except BaseException:
             committer.abort()
             raise
@@ -444,7 +455,11 @@ class _Replay:
             return
         batch = self._assembler.finish()
         self._dead_letters += batch.dead_letters.num_rows
+        marker = self._marker
         for rows in self._writer.prepare(batch, batch.last_seq):
-            self._committer.add(rows)
+            resume = marker.mark(rows.last_seq) if marker is not None else None
+            self._committer.add(rows._replace(resume=resume))
+        if marker is not None:
+            marker.settle()
         if self._progress is not None:
             self._progress(self._messages)

@@ -22,6 +22,7 @@ from rlfast.websocket._connection import BatchIterator, Connecting, WebSocketCon
 if TYPE_CHECKING:
     from rlfast.capture._recovery import RecoveryReport
     from rlfast.decode._batch import EventBatch
+    from rlfast.websocket._resume import Mark
 
 __all__ = ["OnProgress", "OnRecovery", "capture"]
 
@@ -197,6 +198,7 @@ class _CaptureRun:
         if options.durability != "none":
             self._journal = WalSession(ws, sink, options, state, self._fail)
         journal = self._journal.journal if self._journal is not None else None
+        self._marker = ws.marker(state.resume, state.next_seq)
         self._sizes = sink.writer(ws.stream)
         self._writer = WriterThread(
             self._sizes,
@@ -204,6 +206,7 @@ class _CaptureRun:
             options.rotation,
             on_commit=journal.release if journal is not None else None,
             is_pressed=journal.is_pressed if journal is not None else None,
+            mark=self._mark if self._marker is not None else None,
         )
         self._gaps = GapRecorder(ws, self._writer, journal, state)
 
@@ -228,8 +231,8 @@ class _CaptureRun:
                 await self._take_all()
             finally:
                 # Also after a cancellation: what was received is worth more than a quick end.
-                self._gaps.finish()
-                await self._writer.finish(RunEnd(time.time_ns(), "capture_stopped"))
+                ended_at = self._gaps.finish()
+                await self._writer.finish(RunEnd(ended_at, "capture_stopped"))
             if self._failure is not None:
                 raise self._failure
         except CaptureError as error:
@@ -344,6 +347,14 @@ class _CaptureRun:
         assert self._in_hand is not None
         await self._writer.put(*self._in_hand)
         self._in_hand = None
+        if self._marker is not None:
+            self._marker.settle()
+
+    def _mark(self, last_seq: int) -> Mark | None:
+        """Where the stream goes on with the server, behind a message of the batch in hand."""
+        assert self._marker is not None
+        self._marker.overlaps = self._ws.overlaps
+        return self._marker.mark(last_seq)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Close the connection at the stop event, when the time is over, or when the writer has failed."""

@@ -71,6 +71,7 @@ def number(ws: WebSocketConnection[Any], state: StreamState) -> None:
             "without a first_seq"
         )
     ws.renumber(state.next_seq, state.next_epoch)
+    ws.seed(state.resume)
 
 
 async def open_unless(stop: asyncio.Event, connecting: Connecting[Any]) -> bool:

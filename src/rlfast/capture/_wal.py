@@ -58,6 +58,7 @@ class WalInfo(msgspec.Struct, frozen=True):
         sink: settings of the sink.
         kind: name of the sink's class: no other one may have the messages.
         decoding: what is not the default of how they are decoded, see `name_decoding`.
+        resume: JSON Pointer to the cursor in a message, if the stream is to go on behind the last one.
     """
 
     stream: str
@@ -67,6 +68,7 @@ class WalInfo(msgspec.Struct, frozen=True):
     sink: dict[str, Any] = {}
     kind: str = "ParquetSink"
     decoding: dict[str, Any] = {}
+    resume: str | None = None
 
 
 class _OldInfo(msgspec.Struct, frozen=True):
@@ -132,6 +134,7 @@ class _WalFile:
         self.first_seq = 0
         self.needed_until = -1
         self.unsynced = False
+        self.has_gaps = False
 
 
 class Wal:
@@ -210,7 +213,9 @@ class Wal:
         """Record a gap; one of the same epoch and time takes the place of an earlier one."""
         # News of an older gap may come after messages of the next connection, and open a segment.
         seq = max(gap.last_seq, self.writer.last_seq) + 1
-        self.writer.write_note(msgspec.json.encode(gap), seq)
+        if self.writer.write_note(msgspec.json.encode(gap), seq):
+            with self._lock:
+                self._used[-1].has_gaps = True
 
     def write_sequence_gaps(self, gaps: list[Gap], first_seq: int) -> None:
         """Record gaps in the numbers of messages that are about to be written.
@@ -253,6 +258,7 @@ class Wal:
                 segment = self._make_file(size)
             self._generation += 1
             segment.generation, segment.first_seq, segment.needed_until = self._generation, seq, -1
+            segment.has_gaps = False
             _write_at(segment.fd, _encode_header(self._header(segment.generation, seq)), 0)
             segment.unsynced = True
             self._used.append(segment)
@@ -297,11 +303,12 @@ class Wal:
     def release(self, last_seq: int) -> None:
         """Everything up to message `last_seq` is committed: let its segments be used again."""
         with self._lock:
-            # A segment ends where the next one begins; the last one is being written. The message behind a
-            # gap may be in the next one.
+            # A segment ends where the next one begins; the last one is being written. A gap that is noted
+            # before the next one's first message may be committed with that only; the message behind a gap in
+            # the numbers may be in the next one.
             while (
                 len(self._used) > 1
-                and self._used[1].first_seq <= last_seq + 1
+                and self._used[1].first_seq <= last_seq + (not self._used[0].has_gaps)
                 and self._used[0].needed_until <= last_seq
             ):
                 self._free.append(self._used.pop(0))

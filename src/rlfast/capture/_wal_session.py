@@ -53,6 +53,7 @@ class WalSession:
             sink.settings(),
             type(sink).__name__,
             name_decoding(ws.decoding),
+            ws.resume.value if ws.resume is not None else None,
         )
         self.journal = Wal(
             sink.folder,

@@ -13,6 +13,7 @@ from rlfast.capture._committer import Committer
 from rlfast.capture._options import RotationPolicy
 from rlfast.sinks._base import Rows, RunEnd, StreamState, StreamWriter
 from rlfast.websocket._gaps import Gap
+from rlfast.websocket._resume import Mark
 
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch
@@ -40,6 +41,7 @@ class WriterThread:
         state: up to where the stream is committed.
         rotation: when to commit.
         on_commit, is_pressed: see `Committer`; called by the thread.
+        mark: called with a sequence number of the batch in hand: where the stream goes on behind it.
 
     Attributes:
         committer: its counters may be read at any time.
@@ -57,6 +59,7 @@ class WriterThread:
         *,
         on_commit: Callable[[int], None] | None = None,
         is_pressed: Callable[[], bool] | None = None,
+        mark: Callable[[int], Mark | None] | None = None,
     ) -> None:
         # Commits wait for the disk, while the writing thread goes on with the next one.
         self._commits = ThreadPoolExecutor(1, "rlfast-commit")
@@ -67,6 +70,7 @@ class WriterThread:
         self.is_complete = False
         self.backlog_bytes = 0
         self._writer = writer
+        self._mark = mark
         self._backlog_weight = 0
         self._room = asyncio.Event()
         self._ended = asyncio.Event()
@@ -100,6 +104,8 @@ class WriterThread:
         parts = self._writer.prepare(batch, last_seq)
         for i, rows in enumerate(parts):
             is_last = i == len(parts) - 1
+            if self._mark is not None:
+                rows = rows._replace(resume=self._mark(rows.last_seq))
             self._queue.put((rows, weight if is_last else 0, batch.payload_bytes if is_last else 0))
 
     def put_gap(self, gap: Gap) -> None:

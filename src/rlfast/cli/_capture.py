@@ -62,6 +62,18 @@ OPTIONS = (
         ),
     ),
     Group(
+        TargetOptions,
+        SAFETY,
+        (
+            Field(
+                "resume",
+                "Go on behind the last message, after a disconnect, a restart or a crash: parameter of URL "
+                "and JSON Pointer to its value in a message, such as cursor=/time_us.",
+                metavar="NAME=POINTER",
+            ),
+        ),
+    ),
+    Group(
         ConnectionOptions,
         SAFETY,
         (

@@ -25,6 +25,7 @@ from rlfast.websocket._connection import Connecting, connect
 from rlfast.websocket._encodings import Encoding
 from rlfast.websocket._options import ConnectionOptions
 from rlfast.websocket._proxy import check_proxy
+from rlfast.websocket._resume import Resume, without_parameter
 from rlfast.websocket._sequence import Sequence
 from rlfast.websocket._settings import HeaderProvider, Headers, KeepAliveArguments, check_url
 from rlfast.websocket._stream_names import AGENT_EVENTS_PATH, default_stream_name
@@ -75,6 +76,8 @@ class TargetOptions:
             raise typer.BadParameter("--sequence-by and --sequence-per-connection need --sequence POINTER")
         return None
 
+    resume: str | None = None
+
 
 @dataclass(frozen=True)
 class DecodingOptions:
@@ -116,6 +119,7 @@ class Target:
     sequence: Sequence | None = None
     decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
     keep_alives: KeepAliveArguments = field(default_factory=lambda: KeepAliveArguments())
+    resume: Resume | None = None
 
     def as_untyped(self) -> Target:
         """Return the same stream, with messages that are taken as they are."""
@@ -136,6 +140,7 @@ class Target:
             subprotocols=self.opening.subprotocol,
             ssl=self.opening.ssl(),
             sequence=self.sequence,
+            resume=self.resume,
             options=options,
             **self.keep_alives,
             **self.decoding,
@@ -186,8 +191,18 @@ def find_target(
         encoding=options.encoding,
         keep_alives=options.keep_alives(),
         sequence=options.numbers(),
+        resume=_resume(options.resume),
         decoding=arguments,
     )
+
+
+def _resume(text: str | None) -> Resume | None:
+    if text is None:
+        return None
+    name, equals, pointer = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"--resume {text!r}: write NAME=POINTER, such as cursor=/time_us")
+    return Resume(name, pointer)
 
 
 def _token(name: str | None) -> Bearer | None:
@@ -213,7 +228,8 @@ def check_stream_url(url: str) -> str:
 def _url_target(options: TargetOptions, url: str, type_: Any, token: Bearer | None) -> Target:
     parts = urlsplit(url)
     # Of an agent's events the name that --agent gives: the sequence goes on either way.
-    stream = default_stream_name(url)
+    resume = _resume(options.resume)
+    stream = default_stream_name(url if resume is None else without_parameter(url, resume.parameter))
     if parts.path.endswith(AGENT_EVENTS_PATH):
         type_ = AgentEvent if type_ is None else type_
     headers = {"Authorization": f"Bearer {token.token}"} if token is not None else {}

@@ -13,6 +13,7 @@ import msgspec
 from rlfast._core.block import Block
 from rlfast._core.decode import BlockDecoder
 from rlfast._core.plan import CompiledPlan
+from rlfast._core.recent import RecentMessages
 from rlfast._core.tables import TableBuilder
 from rlfast.decode._batch import OTHER_TABLE, EventBatch, EventTable
 from rlfast.decode._dead_letters import DeadLetter, classify, rejected
@@ -107,6 +108,7 @@ class BatchAssembler:
 
     Attributes:
         decoder: what decodes the spans of `begin`.
+        recent: gets a copy of each message that is collected; None: nobody wants one.
         num_dead_letters: dead letters in the batches handed out so far.
         keeps_hook_errors: whether a message that a user's hook (``__post_init__``) trips over becomes a dead
             letter with reason ``hook_error``; otherwise the exception is raised.
@@ -121,6 +123,7 @@ class BatchAssembler:
         untyped = OwnNames() if decoding.framing is None else OwnNames(item="item")
         self._own_names = untyped if reference is None else reference.plan.own_names
         self._dead_letters = _table("_dead_letters", self._letter_names, _DEAD_LETTERS)
+        self.recent: RecentMessages | None = None
         self.num_dead_letters = 0
         self.keeps_hook_errors = False
         self._tags = Tagging()
@@ -255,6 +258,8 @@ class BatchAssembler:
                     self._first_seq = block.first_seq + start
                 self._last_seq = block.first_seq + end - 1
                 self._payload_bytes += block.span_bytes(start, end)
+                if self.recent is not None:
+                    self.recent.add(block, start, end)
         self._spans = []
 
     @property

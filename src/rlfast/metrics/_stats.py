@@ -39,6 +39,8 @@ class ConnectionStats(msgspec.Struct, frozen=True):
     """Messages that became dead letters in batch mode."""
     binary_messages: int
     oversized_messages: int
+    duplicate_messages: int
+    """Messages that were left out because they had been received: see `Resume`."""
     discarded_messages: int
     """Messages that arrived after `close`."""
     ignored_messages: int

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
+from rlfast.websocket._resume import Mark
+
 if TYPE_CHECKING:
     from rlfast.decode._batch import EventBatch
     from rlfast.schema._decoding import Decoding
@@ -55,6 +57,9 @@ class StreamState(msgspec.Struct, frozen=True):
     """Last sign of life in what is committed, in nanoseconds since 1970-01-01 UTC."""
     end: RunEnd | None = None
     """How the run ended, if that is committed. A run without an end is at work, or has crashed."""
+    resume: Mark | None = None
+    """Where the stream goes on with the server, for ``connect(resume=…)``: behind the last message that is
+    committed."""
 
     @property
     def last_end(self) -> RunEnd | None:
@@ -80,6 +85,8 @@ class Rows(NamedTuple):
     """What the sink writes."""
     unit: str = ""
     """Rows of another unit, such as the next hour, begin another commit."""
+    resume: Mark | None = None
+    """The capture's: where the stream goes on with the server, behind the last one."""
 
     @classmethod
     def of(cls, batch: EventBatch, last_seq: int, content: Any) -> Rows:

@@ -8,6 +8,7 @@ from rlfast.websocket._heartbeats import Heartbeat
 from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._received import LastReceived
 from rlfast.websocket._replies import Reply
+from rlfast.websocket._resume import Resume
 from rlfast.websocket._sending import NewConnection
 from rlfast.websocket._sequence import Sequence
 
@@ -20,6 +21,7 @@ __all__ = [
     "LastReceived",
     "NewConnection",
     "Reply",
+    "Resume",
     "Sequence",
     "Timing",
     "WebSocketConnection",

@@ -36,6 +36,7 @@ from rlfast.schema._decoding import Decoding
 from rlfast.websocket._affinity import LoopAffinity
 from rlfast.websocket._gaps import Gap, OnGap
 from rlfast.websocket._reconnect import Reconnector, State
+from rlfast.websocket._resume import Filling, Mark, Marker, Resume
 from rlfast.websocket._sending import send
 from rlfast.websocket._sequence import SequenceListener
 from rlfast.websocket._settings import ConnectArguments, OnConnect, OnReconnect, Settings, UrlProvider
@@ -76,6 +77,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         "__weakref__",
         "_adaptive",
         "_block_decoding",
+        "_decoded",
         "_decoder",
         "_queue",
         "_reconnector",
@@ -106,6 +108,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
         )
         self._adaptive = True
         self._block_decoding: BlockDecoding | None = None
+        self._decoded: Marker | None = None
         self._reconnector = Reconnector(settings, self._queue)
         self._reader.go_on = self._reconnector.try_again
 
@@ -167,7 +170,8 @@ class WebSocketConnection(MessageSource, Generic[T]):
         It is called, or awaited in a task, with the `Gap` when a connection is lost, and again when the gap
         is over: a new connection is open, or there will be none (``reconnected_at`` is None then). With
         ``reconnected_at`` set `send` works: subscribe again. What it raises is logged. `close` waits
-        ``options.close_timeout`` seconds for tasks, then cancels them.
+        ``options.close_timeout`` seconds for tasks, then cancels them. Whether a `Resume` has filled the
+        gap is known with the next message only, and is in `gaps`.
 
         With a `Sequence`, it is called with each gap in the numbers, too, once, when the socket read is over.
         """
@@ -227,6 +231,9 @@ class WebSocketConnection(MessageSource, Generic[T]):
         if self._block_decoding is None:
             assembler = BatchAssembler(self.decoding, adaptive=self._adaptive, other=other == "keep")
             self._block_decoding = BlockDecoding(self._queue, assembler)
+            if self._reconnector.resumption is not None:
+                self._decoded = Marker(self._reconnector.resumption.find)
+                assembler.recent = self._decoded.recent
         self._block_decoding.assembler.keeps_hook_errors = hook_errors == "dead_letter"
         return BatchIterator(self, self._queue, self._reader, self._block_decoding, max_rows, max_wait)
 
@@ -367,6 +374,40 @@ class WebSocketConnection(MessageSource, Generic[T]):
             self._reconnector.sequence.listener = of_numbers
         self._reconnector.gaps.listeners[:] = [listener] if listener is not None else []
 
+    def seed(self, mark: Mark | None) -> None:
+        """Let the first connection begin from a mark, if `resume` was given; no effect once it was open."""
+        resumption = self._reconnector.resumption
+        if resumption is not None and self.opened_at is None:
+            resumption.seed(mark)
+
+    def marker(self, mark: Mark | None, next_seq: int) -> Marker | None:
+        """Return what knows the mark of each message that is decoded for batches, from `next_seq` on.
+
+        Args:
+            mark: of what was before.
+            next_seq: of the first message that is read.
+        """
+        if self._decoded is not None:
+            self._decoded.begin(mark, next_seq)
+            self._decoded.keep_all()
+        return self._decoded
+
+    def filling(self, mark: Mark | None) -> Filling | bool:
+        """Return what became of the gap since a mark, when the first connection was opened.
+
+        True: it is not known yet. False: it was not opened from there.
+        """
+        resumption = self._reconnector.resumption
+        if resumption is None or mark is None or not resumption.began_from(mark):
+            return False
+        return resumption.first or True
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether the server was seen to begin with the message of the cursor itself."""
+        resumption = self._reconnector.resumption
+        return resumption is not None and resumption.overlaps
+
     def hold(self, held: bool) -> None:
         """Pause the socket whatever is queued, or end that."""
         check_bool("held", held)
@@ -396,6 +437,11 @@ class WebSocketConnection(MessageSource, Generic[T]):
     def decoding(self) -> Decoding:
         """How a message is decoded."""
         return self._reconnector.settings.decoding
+
+    @property
+    def resume(self) -> Resume | None:
+        """How it goes on where it was."""
+        return self._reconnector.settings.resume
 
     @property
     def opened_at(self) -> int | None:
@@ -471,6 +517,7 @@ class WebSocketConnection(MessageSource, Generic[T]):
             dead_letters=assembler.num_dead_letters if assembler is not None else 0,
             binary_messages=reconnector.binary_messages + (live.binary_messages if live else 0),
             oversized_messages=reconnector.oversized_messages + (live.oversized_messages if live else 0),
+            duplicate_messages=reconnector.resumption.duplicates if reconnector.resumption else 0,
             discarded_messages=reconnector.discarded_messages + (live.discarded_messages if live else 0),
             ignored_messages=reconnector.screen.ignored if reconnector.screen is not None else 0,
             replies=reconnector.answers + (frame_handler.answers if frame_handler is not None else 0),
@@ -587,6 +634,8 @@ def connect(
             is a `DecodeError` or dead letter.
         subprotocols: names that are offered to the server, in the order in which they are preferred; what it
             chose is in `WebSocketConnection.subprotocol`.
+        resume: a `Resume`: the stream goes on where it was, by a cursor in the URL of each connection but the
+            first. What comes twice is left out.
         stream: name of the stream; by default host and path of the URL, and a hash of its query, without what
             is a credential or changes with each connection: see `rlfast.websocket._stream_names`.
         options: a `ConnectionOptions`: time-outs, sizes, first sequence number.

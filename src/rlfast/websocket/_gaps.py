@@ -55,13 +55,16 @@ class Gap(msgspec.Struct, frozen=True):
     """Reconnect attempts so far, as `on_reconnect` counts them; one that still waits for its delay does not
     count."""
     from_: str | None = msgspec.field(default=None, name="from")
-    """Where the numbers or cursors in the messages were before the gap; None: unknown."""
+    """Where the numbers or cursors in the messages were before the gap; None: unknown. With ``resume=``, the
+    cursor that the next connection was opened with."""
     to: str | None = None
-    """Where they went on behind the gap, as far as that is known."""
+    """Where they went on behind the gap, as far as that is known. With ``resume=``, the cursor of the first
+    message that was not received before."""
     key: str | None = None
     """Whose numbers these are, where each of several things, such as products, has its own."""
     filled: bool | None = None
-    """Whether everything between `from_` and `to` was received after all; None: nobody tried."""
+    """Whether everything between `from_` and `to` was received after all; None: nobody tried, or,
+    while `to` is None too, no message has come yet that would tell. See `rlfast.Resume`."""
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -74,6 +77,11 @@ class Gap(msgspec.Struct, frozen=True):
     def is_sequence_gap(self) -> bool:
         """Whether it is the numbers in the messages that show it, and not the connection."""
         return self.reason in (SEQUENCE_GAP, MORE_SEQUENCE_GAPS)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it may still be filled: no message with a cursor has come behind it."""
+        return self.from_ is not None and self.filled is None and not self.is_sequence_gap
 
     def describe(self) -> str:
         """Return the reason with what is known: "closed_by_peer, code 4001: token expired"."""
@@ -141,6 +149,15 @@ class GapLog:
         if self.callback is not None:
             for gap in gaps:
                 asyncio.get_running_loop().call_soon(self._tell, gap)
+
+    def fill(self, to: str, filled: bool) -> None:
+        """The first message with a cursor has come behind the last gaps; `to` is its cursor."""
+        for i in range(len(self._gaps) - 1, -1, -1):
+            if not self._gaps[i].undecided:
+                break
+            self._gaps[i] = msgspec.structs.replace(self._gaps[i], to=to, filled=filled)
+        # Also when none is here: there may be one from before the first connection.
+        self._call_listeners()
 
     def reopen(self) -> None:
         """There will be another attempt after all: the last gap goes on."""

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rlfast.errors import check_callable, check_int, check_number
+from rlfast.errors import check_callable, check_int, check_number, check_type
+from rlfast.websocket._resume import Mark
 
 _MIB = 1 << 20
 _LARGEST = 1 << 30
@@ -39,6 +40,7 @@ class ConnectionOptions:
             loop's other work waits for up to a millisecond. Not with TLS, nor on Windows. 0: never.
         first_seq: number of the first message.
         first_epoch: number of the first connection.
+        resume_from: where the stream was left, for ``connect(resume=…)``; `rlfast.capture.resume` says it.
     """
 
     connect_timeout: float = 30.0
@@ -54,6 +56,7 @@ class ConnectionOptions:
     busy_poll: float = 0.0
     first_seq: int = 0
     first_epoch: int = 1
+    resume_from: Mark | None = None
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
@@ -66,6 +69,7 @@ class ConnectionOptions:
         self._check(check_int, "low_water", 0, self.high_water - 1, note="bytes, less than high_water")
         self._check(check_int, "first_seq", 0, (1 << 62) - 1)
         self._check(check_int, "first_epoch", 1, (1 << 31) - 1)
+        self._check(check_type, "resume_from", Mark, optional=True)
 
     def _check(self, check: Callable[..., None], name: str, *bounds: Any, **arguments: Any) -> None:
         check(f"ConnectionOptions.{name}", getattr(self, name), *bounds, **arguments)

@@ -38,6 +38,7 @@ from rlfast.websocket._keepalive import Keepalive, Silence
 from rlfast.websocket._options import Timing
 from rlfast.websocket._received import find_last_received
 from rlfast.websocket._replies import Replies
+from rlfast.websocket._resume import Resumption
 from rlfast.websocket._sending import NewConnection
 from rlfast.websocket._sequence import SequenceLog
 from rlfast.websocket._settings import Settings, check_url, display_url
@@ -88,6 +89,7 @@ class Reconnector:
         subprotocol: that its server chose; None: none.
         first_opened_at: in nanoseconds since 1970-01-01 UTC; None: it has not been open yet.
         state: changed by `_move` only.
+        resumption: the cursor of the stream, if the user wants it to go on where it was.
         last_error: why there is no connection any more, or why the last one was lost.
         screen: what finds the application's keep-alives in the queue; None: there is nothing to be found.
         binary_messages, oversized_messages, discarded_messages, answers: of the connections that are gone.
@@ -118,6 +120,10 @@ class Reconnector:
         if settings.sequence is not None:
             self.sequence = SequenceLog(settings.sequence, settings.decoding, self.gaps)
             queue.watchers = (*queue.watchers, self.sequence.watcher)
+        self.resumption: Resumption | None = None
+        if settings.resume is not None:
+            fill, mark = _weakly(self.gaps.fill), options.resume_from
+            self.resumption = Resumption(settings.resume, settings.decoding, queue, mark, fill)
         self.keepalive = Keepalive(queue, options, _weakly(self._found_dead))
         self.heartbeats = Heartbeats(settings.heartbeats)
         self.replies = Replies(settings.replies)
@@ -125,7 +131,7 @@ class Reconnector:
         if settings.replies or settings.ignore is not None:
             asks = [(reply.when.encode(), reply.ignore) for reply in settings.replies]
             self.screen = KeepAliveScreen(settings.ignore, asks, _weakly(self.replies.asked))
-            queue.screen = self.screen
+            queue.append_screen(self.screen)
         self.reconnects = 0
         self.binary_messages = 0
         self.oversized_messages = 0
@@ -171,6 +177,7 @@ class Reconnector:
             _weakly(self._lost),
         )
         self._held = None
+        resumption = self.resumption
         try:
             await open_connection(self.settings, frame_handler, self._find_url, self.url)
             if self._held is not None:
@@ -180,6 +187,13 @@ class Reconnector:
                 self._held = None
                 frame_handler.abort()
                 self._greeting_failed(frame_handler, error)
+            elif (
+                resumption is not None
+                and isinstance(error, HandshakeRejectedError)
+                and resumption.refused(error.status)
+            ):
+                await self.open()
+                return
             raise
         reader, self._held = self._held, None
         if reader is not None:
@@ -201,7 +215,7 @@ class Reconnector:
             url = check_url(await given if inspect.isawaitable(given) else given)
             self.url = display_url(url)
         self._asked = "the header provider"
-        return url
+        return url if self.resumption is None else self.resumption.url(url)
 
     def _opened(self, frame_handler: FrameHandler) -> None:
         """The frame handler's upgrade is done (called by it, once, before its first message)."""
@@ -210,6 +224,8 @@ class Reconnector:
             frame_handler, options.read_buffer_size, int(options.busy_poll * 1e9), greets
         )
         self._connection_lost = asyncio.get_running_loop().create_future()
+        if self.resumption is not None:
+            self.resumption.opened()
         self.replies.frame_handler = frame_handler
         if greets:
             self._held = reader
@@ -238,15 +254,17 @@ class Reconnector:
             text = str(error) if isinstance(error, ConnectError) else "cancelled"
             self.epoch = frame_handler.epoch
             now = time.time_ns()
+            reason = f"on_connect_failed: {text.rpartition(': on_connect ')[2]}"
             self.gaps.end(now)
             self.gaps.begin(
                 Gap(
                     epoch=self.epoch,
                     last_seq=self._queue.next_seq - 1,
                     disconnected_at=now,
-                    reason=f"on_connect_failed: {text.rpartition(': on_connect ')[2]}",
+                    reason=reason,
                     close_code=frame_handler.close_code,
                     close_reason=frame_handler.close_reason,
+                    from_=self.resumption.lost(reason) if self.resumption is not None else None,
                 )
             )
             if self.state is State.OVER:
@@ -299,14 +317,16 @@ class Reconnector:
         if frame_handler.error is not None or frame_handler.close_received:
             # It was going down for a better reason, but its peer did not read.
             self._silence = None
+        reason = self._why_lost(frame_handler)
         gap = Gap(
             epoch=frame_handler.epoch,
             last_seq=self._queue.next_seq - 1,
             # Since its last sign of life a dead connection may have missed messages.
             disconnected_at=self._silence.since if self._silence else frame_handler.lost_at,
-            reason=self._why_lost(frame_handler),
+            reason=reason,
             close_code=frame_handler.close_code,
             close_reason=frame_handler.close_reason,
+            from_=self.resumption.lost(reason) if self.resumption is not None else None,
         )
         if self._backoff is None and gap.reason == "closed_by_peer" and gap.close_code == 1000:
             # As the peer meant it.

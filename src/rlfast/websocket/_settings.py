@@ -25,6 +25,7 @@ from rlfast.websocket._options import ConnectionOptions, Timing
 from rlfast.websocket._proxy import check_proxy
 from rlfast.websocket._received import LastReceived
 from rlfast.websocket._replies import Reply, check_ignore, check_replies
+from rlfast.websocket._resume import Resume, without_parameter
 from rlfast.websocket._sending import Messages, NewConnection, check_messages
 from rlfast.websocket._sequence import Sequence
 from rlfast.websocket._stream_names import default_stream_name
@@ -80,6 +81,7 @@ class StreamArguments(DecodingArguments, KeepAliveArguments, total=False):
     compression: Literal["deflate"] | Deflate | None
     encoding: Encoding | None
     subprotocols: Subprotocols | None
+    resume: Resume | None
     stream: str | None
     options: ConnectionOptions | None
     timing: Timing | None
@@ -125,6 +127,7 @@ class Settings:
         compression: Literal["deflate"] | Deflate | None = None,
         encoding: Encoding | None = None,
         subprotocols: Subprotocols | None = None,
+        resume: Resume | None = None,
         stream: str | None = None,
         options: ConnectionOptions | None = None,
         timing: Timing | None = None,
@@ -154,10 +157,14 @@ class Settings:
         self.compression = check_compression(compression)
         self.encoding = check_encoding(encoding)
         self.subprotocols = check_subprotocols(subprotocols)
+        check_type("resume", resume, Resume, optional=True)
+        self.resume = resume
         check_type("stream", stream, str, optional=True)
-        if stream is None:
-            stream = "" if callable(url) else default_stream_name(url)
-        self.stream = stream
+        if stream is None and not callable(url):
+            # The same stream, wherever it begins.
+            named = url if resume is None else without_parameter(url, resume.parameter)
+            stream = default_stream_name(named)
+        self.stream = stream or ""
         check_type("options", options, ConnectionOptions, optional=True)
         self.options = options or ConnectionOptions()
         check_type("timing", timing, Timing, optional=True)

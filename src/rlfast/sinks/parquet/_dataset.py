@@ -165,9 +165,8 @@ class DatasetFolder:
         end = None
         if newest.ended_at is not None:
             end = RunEnd(newest.ended_at, newest.end_reason or "capture_stopped")
-        return StreamState(
-            last + 1, max(epochs) + 1, len(segments), max(newest.received_at[1], *times, 0), end
-        )
+        alive_at = max(newest.received_at[1], *times, 0)
+        return StreamState(last + 1, max(epochs) + 1, len(segments), alive_at, end, newest.resume)
 
 
 def _last_seq(path: Path) -> int:

@@ -35,7 +35,7 @@ _COLUMNS = (
 def gap_rows(stream: str, gaps: Iterable[Gap]) -> pa.RecordBatch:
     """Return gaps as rows: the stream; the connection that was lost; the last message before the gap
     (-1: none); from when to when, with null where no connection followed in that run; see `rlfast.Gap` for
-    the reasons.
+    the reasons, and for what may have been missed.
 
     They are made without `pyarrow.array`, which loads pandas where that is installed.
     """

@@ -12,6 +12,7 @@ import msgspec
 from rlfast.sinks._files import sync_folder, write_all
 from rlfast.sinks.parquet._layout import MANIFEST
 from rlfast.websocket._gaps import Gap
+from rlfast.websocket._resume import Mark
 
 __all__ = ["Manifest", "ManifestEntry", "ManifestFile", "append_entry", "read_manifest"]
 
@@ -59,6 +60,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
         ended_at: if the run of the capture ended with this segment, when, in nanoseconds since 1970-01-01
             UTC.
         end_reason: ``capture_stopped`` or ``crashed``.
+        resume: where the stream goes on with the server, behind the segment's last message.
     """
 
     stream: str
@@ -76,6 +78,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     gaps: tuple[Gap, ...] = ()
     ended_at: int | None = None
     end_reason: str | None = None
+    resume: Mark | None = None
 
     @property
     def is_segment(self) -> bool:

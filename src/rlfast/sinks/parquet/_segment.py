@@ -25,6 +25,7 @@ from rlfast.sinks.parquet._options import ParquetOptions
 from rlfast.sinks.parquet._rows import TableRows
 from rlfast.sinks.parquet._transaction import Change
 from rlfast.websocket._gaps import Gap
+from rlfast.websocket._resume import Mark
 
 __all__ = ["Segment"]
 
@@ -143,7 +144,7 @@ class Segment:
             self.abort()
             raise explain(error, path) from error
 
-    def commit(self, kind: Kind = "capture", end: RunEnd | None = None) -> None:
+    def commit(self, kind: Kind = "capture", end: RunEnd | None = None, resume: Mark | None = None) -> None:
         """Make the closed segment visible, all of it or nothing. May be called by another thread.
 
         Raises:
@@ -158,7 +159,7 @@ class Segment:
         except OSError as error:
             self.abort()
             raise explain(error, path) from error
-        entry = self._entry(kind, end)
+        entry = self._entry(kind, end, resume)
         temporary = [file.temporary for file in self.files.values()]
         change = Change(entry, tuple(self._relative(path) for path in temporary if path is not None))
         try:
@@ -168,7 +169,7 @@ class Segment:
                 self.abort()
             raise
 
-    def _entry(self, kind: Kind, end: RunEnd | None) -> ManifestEntry:
+    def _entry(self, kind: Kind, end: RunEnd | None, resume: Mark | None) -> ManifestEntry:
         rows = {folder: file.rows for folder, file in self.files.items() if folder != GAPS}
         dead_letters = rows.pop(DEAD_LETTERS, 0)
         rows.pop(OTHER, None)
@@ -192,6 +193,7 @@ class Segment:
             gaps=tuple(self._gaps),
             ended_at=end.ended_at if end is not None else None,
             end_reason=end.reason if end is not None else None,
+            resume=resume,
         )
 
     def _relative(self, path: Path) -> str:

@@ -169,7 +169,7 @@ class ParquetWriter(StreamWriter):
         return partial(self._publish, segment, state)
 
     def _publish(self, segment: Segment, state: StreamState) -> None:
-        segment.commit(self._kind, state.end)
+        segment.commit(self._kind, state.end, state.resume)
         for folder, file in segment.files.items():
             self.nbytes += file.written_bytes
             self.files += 1
