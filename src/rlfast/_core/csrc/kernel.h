@@ -483,17 +483,18 @@ RL_NOINLINE int rl_one_document(rl_decoder *d, const uint8_t *p, const uint8_t *
 }
 
 /* A message of several documents, each of which is what a message is otherwise. */
-static int rl_documents_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, rl_arrival *arrival)
+RL_NOINLINE int rl_documents_message(rl_decoder *d, const uint8_t *p, const uint8_t *end, const rl_arrival *arrival)
 {
+    rl_arrival here = *arrival;
     const uint8_t *document, *stop;
     rl_keep_rows(d, 1);
     while ((document = rl_next_document(&p, end, &stop, d->separator)) != NULL) {
         /* The general path takes all of the message, or what it can. */
-        if (rl_one_document(d, document, stop, arrival) != RL_TAKEN)
+        if (rl_one_document(d, document, stop, &here) != RL_TAKEN)
             return rl_undo_rows(d);
-        arrival->item++;
+        here.item++;
     }
-    return arrival->item != 0 ? RL_TAKEN : RL_FALLBACK;
+    return here.item != 0 ? RL_TAKEN : RL_FALLBACK;
 }
 
 static void rl_run_kernel(rl_decoder *d, rl_run *run)
