@@ -64,11 +64,14 @@ async def test_a_subscription_over_reconnects(tmp_path: Path) -> None:
             type=Next | Acknowledged,
             subprotocols=["graphql-transport-ws"],
             on_connect=subscribe,
+            reply=[rlfast.Reply(when='"type":"ping"', answer={"type": "pong"})],
         ) as capture:
             for times in range(1, 4):
                 await capture.received(1000)
                 await server.printed("subscribed to EURUSD")
-                await server.printed("pong")
+                await server.printed("pong of WebSocket")
+                server.tell("ping")
+                await server.printed("pong of the protocol")
                 server.tell("terminate")
                 await capture.reconnected(times)
             await capture.received(1000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +13,7 @@ import pytest
 import rlfast
 
 from .counting import Counting, counting
-from .programs import Number, capturing, check_numbers, find_program, free_port, running
+from .programs import Number, capturing, check_numbers, find_program, free_port, listening, running
 
 NGINX = """
 daemon off;
@@ -121,19 +120,17 @@ async def haproxy(
             else f"timeout client {timeout}s\n    timeout server {timeout}s",
         )
     )
-    # A master and a worker, as Debian's service runs it.
-    # Its socket, because a SIGUSR2 is lost on a master that has only just started.
-    command = folder / "master.sock"
-    async with running(find_program("haproxy"), "-W", "-S", command, "-f", config) as master:
-        await master.printed("Loading success")
+    command = [find_program("haproxy"), "-db", "-f", config]
+    async with contextlib.AsyncExitStack() as stack:
+        process = await stack.enter_async_context(running(*command))
+        await listening(port)
 
         async def reload() -> None:
-            reader, writer = await asyncio.open_unix_connection(command)
-            writer.write(b"reload\n")
-            await reader.read()
-            writer.close()
-            await writer.wait_closed()
-            await master.printed("Loading success")
+            # A new process listens on the same port, and has the old one stop.
+            nonlocal process
+            old = process
+            process = await stack.enter_async_context(running(*command, "-sf", str(old.process.pid)))
+            await old.printed("Proxy public stopped")
 
         yield Proxy(port, reload)
 

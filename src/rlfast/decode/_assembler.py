@@ -196,7 +196,8 @@ class BatchAssembler:
             reason = str(error) if is_empty else unrecognised_message(self._plan, verdict.value)
             if reason is not None:
                 return OtherMessage(reason, text.decode())
-        if self._plan is not None and isinstance(error, NoEventError) and verdict.value is msgspec.UNSET:
+        framing = self._decoding.framing
+        if self._plan is not None and framing is not None and not documents(raw, framing):
             return OtherMessage(str(error), msgspec.json.encode(raw.decode()).decode())
         if self._plan is not None and verdict.reason == "malformed_json" and is_word(raw):
             return OtherMessage("a word", msgspec.json.encode(raw.decode().strip()).decode())

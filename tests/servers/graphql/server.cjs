@@ -1,5 +1,5 @@
-// A server of graphql-ws whose subscription counts. A line on its standard input has it cut every connection
-// off; it prints what happens.
+// A server of graphql-ws whose subscription counts. It is told on its standard input to cut every connection
+// off ("terminate"), and to send the ping of the protocol ("ping"); it prints what happens.
 "use strict";
 
 const readline = require("node:readline");
@@ -31,13 +31,17 @@ useServer(
     schema,
     roots: { subscription: { ticks } },
     onConnect: ({ connectionParams }) => connectionParams?.token === "not a secret",
+    onPong: () => console.log("pong of the protocol"),
   },
   server,
   500, // Milliseconds between the pings of WebSocket; who does not answer one before the next is cut off.
 );
-server.on("connection", (socket) => socket.once("pong", () => console.log("pong")));
+server.on("connection", (socket) => socket.once("pong", () => console.log("pong of WebSocket")));
 server.on("listening", () => console.log(`port ${server.address().port}`));
 
-readline.createInterface({ input: process.stdin }).on("line", () => {
-  for (const client of server.clients) client.terminate();
+readline.createInterface({ input: process.stdin }).on("line", (command) => {
+  for (const client of server.clients) {
+    if (command === "terminate") client.terminate();
+    else client.send(JSON.stringify({ type: "ping" }));
+  }
 });
