@@ -272,7 +272,7 @@ RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const ui
         p = rl_skip_space(p + 1);
         if (is_tag)
             return rl_read_tag(types, p, *in);
-        p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+        p = rl_skip_value(d, p, in);
         if (p == NULL || p >= in->end)
             return NULL;
         p = rl_skip_space(p);
@@ -438,7 +438,7 @@ RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t
     const uint8_t *after = f->n_parts != 0 ? rl_part_value(d, f, p, in) : NULL;
     int checked = after != NULL;
     if (!checked)
-        after = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+        after = rl_skip_value(d, p, in);
     /* A container may have taken the last byte of the input. */
     if (after == NULL || after >= in->end)
         return NULL;

@@ -144,7 +144,7 @@ RL_NOINLINE const uint8_t *rl_keep_unknown(
         if (d->unknown_names[i].object == object && d->unknown_names[i].name.size == name.size
             && memcmp(d->unknown_names[i].name.text, name.text, name.size) == 0)
             return NULL;
-    p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+    p = rl_skip_value(d, p, in);
     /* An unknown value may end with a bracket, and take the last one of the input. */
     if (p == NULL || p >= in->end)
         return NULL;

@@ -334,7 +334,7 @@ static const uint8_t *rl_find_inside(rl_decoder *d, const uint8_t *p, const rl_i
             p = rl_skip_space(p + 1);
             if (name.size == wanted->key_size - 3 && rl_same(name.text, wanted->key + 1, name.size))
                 goto found;
-            p = rl_skip_value(d, p, in, RL_MAX_DEPTH);
+            p = rl_skip_value(d, p, in);
             if (p == NULL || p >= in->end)
                 return NULL;
             p = rl_skip_space(p);
@@ -401,7 +401,7 @@ static int rl_envelope_message(rl_decoder *d, const uint8_t *p, const uint8_t *e
     if (!d->splits)
         return rl_envelope_row(d, outer, p, event, &in, arrival, arrival->item) == end ? RL_TAKEN : rl_undo_rows(d);
     d->array = event;
-    d->array_end = *event == '[' ? rl_skip_value(d, event, &in, RL_MAX_DEPTH) : NULL;
+    d->array_end = *event == '[' ? rl_skip_value(d, event, &in) : NULL;
     if (d->array_end == NULL || d->array_end >= end)
         return RL_FALLBACK;
     event = rl_skip_space(event + 1);
@@ -448,17 +448,22 @@ static int rl_untyped_event(rl_decoder *d, const uint8_t *p, const uint8_t *end,
 {
     rl_rows *table = d->untyped;
     rl_column *json = table->columns[table->n_columns - 1];
-    rl_input in = rl_input_of(p, end);
-    const uint8_t *q = rl_skip_value(d, rl_skip_space_to(p, end), &in, RL_MAX_DEPTH);
+    const uint8_t *first = rl_skip_space_to(p, end), *last = end;
     int64_t row = table->rows;
     int result;
-    if (q == NULL || rl_skip_space_to(q, end) != end)
+    rl_input in;
+    while (last > first && rl_is_space(last[-1]))
+        last--;
+    if (first == last || ((*first == '{' || *first == '[') && last[-1] != '}' && last[-1] != ']'))
+        return RL_FALLBACK;
+    in = rl_input_of(first, last);
+    if (rl_skip_value(d, first, &in) != last)
         return RL_FALLBACK;
     if (row >= table->capacity && rl_rows_grow(table) != RL_OK) {
         d->no_memory = 1;
         return RL_FALLBACK;
     }
-    result = rl_put_text(json, row, p, (size_t)(end - p), in);
+    result = rl_put_text(json, row, p, (size_t)(end - p), rl_input_of(p, end));
     if (result != RL_OK) {
         d->no_memory = result == RL_NO_MEMORY;
         return RL_FALLBACK;

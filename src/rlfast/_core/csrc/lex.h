@@ -168,66 +168,88 @@ RL_INLINE const uint8_t *rl_skip_number(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-/* The place behind the string whose opening quote is before p, or NULL. */
-RL_INLINE const uint8_t *rl_skip_string(rl_decoder *d, const uint8_t *p, const rl_input *in)
+/* The place behind the string whose opening quote is before p, or NULL. `in` and `*around` are the same. */
+RL_INLINE const uint8_t *rl_skip_string(rl_decoder *d, const uint8_t *p, rl_input in, const rl_input *around)
 {
-    const uint8_t *q = rl_scan(p, *in);
-    rl_input around;
+    const uint8_t *q = rl_scan(p, in);
+    rl_input here;
     rl_span text;
-    return RL_LIKELY(q < in->end && *q == '"') ? q + 1 : rl_slow_string(d, p, q, *in, &text, &around);
+    return RL_LIKELY(q < in.end && *q == '"') ? q + 1 : rl_slow_string(d, p, q, *around, &text, &here);
 }
 
-/* The place behind the JSON value at p, or NULL. */
-static const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, const rl_input *in, int depth)
+/* The same of a value that is not text and no container. */
+RL_INLINE const uint8_t *rl_skip_scalar(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *end = in->end;
-    uint8_t open, close;
-    if (p >= end)
-        return NULL;
-    open = *p;
-    if (open == '"')
-        return rl_skip_string(d, p + 1, in);
-    if (open != '{' && open != '[') {
-        if (end - p >= 4 && (memcmp(p, "true", 4) == 0 || memcmp(p, "null", 4) == 0))
-            return p + 4;
-        if (end - p >= 5 && memcmp(p, "false", 5) == 0)
-            return p + 5;
-        return rl_skip_number(p, end);
+    if (end - p >= 4 && (memcmp(p, "true", 4) == 0 || memcmp(p, "null", 4) == 0))
+        return p + 4;
+    if (end - p >= 5 && memcmp(p, "false", 5) == 0)
+        return p + 5;
+    return rl_skip_number(p, end);
+}
+
+/* The place behind the JSON value at p, or NULL. The input ends with a bracket. */
+RL_NOINLINE const uint8_t *rl_skip_value(rl_decoder *d, const uint8_t *p, const rl_input *around)
+{
+    rl_input in = *around;
+    uint64_t open = 1;      /* a bit for each container, the inmost the lowest, set for an object; above them a one */
+    uint8_t close = 0;
+    if (*p != '{' && *p != '[')
+        return *p == '"' ? rl_skip_string(d, p + 1, in, around) : rl_skip_scalar(p, in.end);
+value:
+    /* Most values are strings. */
+    if (RL_LIKELY(*p == '"')) {
+        p = rl_skip_string(d, p + 1, in, around);
+        if (RL_UNLIKELY(p == NULL))
+            return NULL;
     }
-    if (depth == 0)
-        return NULL;
-    close = open == '{' ? '}' : ']';
-    p = rl_skip_space_to(p + 1, end);
-    if (p < end && *p == close)
-        return p + 1;
-    for (;;) {
-        if (open == '{') {
-            if (p >= end || *p != '"')
-                return NULL;
-            p = rl_skip_string(d, p + 1, in);
-            if (p == NULL)
-                return NULL;
-            p = rl_skip_space_to(p, end);
-            if (p >= end || *p != ':')
-                return NULL;
-            p = rl_skip_space_to(p + 1, end);
-        }
-        /* Most values are strings. */
-        if (p < end && *p == '"')
-            p = rl_skip_string(d, p + 1, in);
-        else
-            p = rl_skip_value(d, p, in, depth - 1);
-        if (p == NULL)
+    else if (*p == '{' || *p == '[') {
+        if (RL_UNLIKELY(open >> RL_MAX_DEPTH))
             return NULL;
-        p = rl_skip_space_to(p, end);
-        if (p >= end)
-            return NULL;
+        close = (uint8_t)(*p + 2);
+        open = open << 1 | (close == '}');
+        p = rl_skip_space(p + 1);
         if (*p == close)
-            return p + 1;
-        if (*p != ',')
-            return NULL;
-        p = rl_skip_space_to(p + 1, end);
+            goto behind_container;
+        if (close == '}')
+            goto key;
+        goto value;
     }
+    else {
+        p = rl_skip_scalar(p, in.end);
+        if (RL_UNLIKELY(p == NULL))
+            return NULL;
+    }
+behind_value:
+    if (RL_UNLIKELY(*p <= ' '))
+        p = rl_skip_space(p);
+    if (*p == ',') {
+        p = rl_skip_space(p + 1);
+        if (close == ']')
+            goto value;
+    key:
+        if (RL_UNLIKELY(*p != '"'))
+            return NULL;
+        p = rl_skip_string(d, p + 1, in, around);
+        if (RL_UNLIKELY(p == NULL))
+            return NULL;
+        p = rl_skip_space(p);
+        if (RL_UNLIKELY(*p != ':'))
+            return NULL;
+        p = rl_skip_space(p + 1);
+        goto value;
+    }
+    if (RL_UNLIKELY(*p != close))
+        return NULL;
+behind_container:
+    p++;
+    open >>= 1;
+    if (open == 1)
+        return p;
+    /* Only a container takes the last byte of the input. */
+    if (RL_UNLIKELY(p == in.end))
+        return NULL;
+    close = open & 1 ? '}' : ']';
+    goto behind_value;
 }
 
 #endif

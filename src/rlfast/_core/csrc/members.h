@@ -81,7 +81,7 @@ RL_INLINE const uint8_t *rl_members(
             if (found < 0) {
                 if (!t->keeps_unknown)
                     return NULL;
-                p = to == RL_TO_TOKENS ? rl_skip_value(d, p, around, RL_MAX_DEPTH)
+                p = to == RL_TO_TOKENS ? rl_skip_value(d, p, around)
                     : rl_keep_unknown(d, name, object, p, around);
                 /* An unknown value may end with a brace, and take the object's own. */
                 if (p == NULL || p >= in.end)
@@ -106,15 +106,16 @@ RL_INLINE const uint8_t *rl_members(
             return NULL;
         previous = f;
     behind_value:
-        if (RL_UNLIKELY(*p <= ' '))
-            p = rl_skip_space(p);
         if (RL_LIKELY(*p == ',')) {
             p = rl_skip_space(p + 1);
             continue;
         }
         if (RL_LIKELY(*p == '}'))
             break;
-        return NULL;
+        if (!rl_is_space(*p))
+            return NULL;
+        p = rl_skip_space(p);
+        goto behind_value;
     }
 behind_members:
     if (RL_UNLIKELY(n != t->n_fields)) {

@@ -72,7 +72,7 @@ RL_INLINE const uint8_t *rl_element_tokens(
             i++;
         }
         else
-            p = t->keeps_unknown ? rl_inside(rl_skip_value(d, p, around, RL_MAX_DEPTH), around) : NULL;
+            p = t->keeps_unknown ? rl_inside(rl_skip_value(d, p, around), around) : NULL;
         if (RL_UNLIKELY(p == NULL))
             return NULL;
         if (RL_UNLIKELY(*p <= ' '))

@@ -199,7 +199,7 @@ RL_NOINLINE const uint8_t *rl_json_token(
         if (RL_LIKELY(after != NULL))
             return after;
     }
-    p = rl_skip_value(d, p, around, RL_MAX_DEPTH);
+    p = rl_skip_value(d, p, around);
     if (p == NULL)
         return NULL;
     token->kind = RL_TOKEN_JSON;
