@@ -37,6 +37,25 @@ RL_INLINE const uint8_t *rl_text_value(
     return rl_slow_text_value(d, f, row, p, q, in);
 }
 
+/* The text at p in a column of plain text, if it is ASCII without escapes and there is room for it: it is copied while its
+ * end is looked for. NULL: nothing has happened. */
+RL_INLINE const uint8_t *rl_plain_text_value(rl_column *c, int64_t row, const uint8_t *p, const rl_input *in)
+{
+    size_t size = c->data.size, full = c->data.capacity;
+    for (p++; RL_LIKELY(p < in->tail && full - size >= 2 * RL_TEXT_SLACK); p += RL_TEXT_SLACK) {
+        int n = rl_short_text(p, c->data.data + size);
+        size += (size_t)n;
+        if (RL_LIKELY(n != RL_TEXT_SLACK)) {
+            if (RL_UNLIKELY(p[n] != '"' || size > INT32_MAX))
+                return NULL;
+            c->data.size = size;
+            rl_offsets(c)[row + 1] = (int32_t)size;
+            return p + n + 1;
+        }
+    }
+    return NULL;
+}
+
 /* JSON's null at p, where the field takes it; returns the place behind it. */
 RL_INLINE const uint8_t *rl_null_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {

@@ -74,6 +74,14 @@ RL_INLINE const uint8_t *rl_child_value(
         return rl_value(d, t, f, row, p, in);
     if (rl_ready(f->column, row) != RL_OK)
         return rl_checked(d, RL_NO_MEMORY, p);
+    /* Most values inside of others are text. */
+    if (f->kind == RL_UTF8 && RL_LIKELY(*p == '"' && f->column->encoding == RL_PLAIN && !f->limited)) {
+        const uint8_t *after = rl_plain_text_value(f->column, row, p, in);
+        if (RL_LIKELY(after != NULL)) {
+            f->column->length = row + 1;
+            return after;
+        }
+    }
     p = rl_value(d, t, f, row, p, in);
     if (RL_LIKELY(p != NULL))
         f->column->length = row + 1;
