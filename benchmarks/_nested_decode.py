@@ -37,6 +37,7 @@ LABELS = {
     "duckdb": "DuckDB read_json, one thread",
     "pyarrow": "pyarrow.json, one thread",
     "messages": "rlfast messages",
+    "lists": "rlfast messages, in lists",
     "msgspec": "msgspec typed structs",
 }
 PEER = "nested_columns"

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,13 @@ class _Messages(MessageSource):
             fill(payloads), decoding.decode, decoding.recover, UsageError, decoding.make_compiled
         )
 
+    def next_messages(self) -> list[Any]:
+        """Those of a connection, while messages are there."""
+        return self._reader.take_nowait(1024)
 
-def rlfast_messages(workload: Workload, payloads: list[bytes]) -> Reader:
-    """Message mode, an await per message: the compiled decoder, and msgspec where there is none."""
+
+def rlfast_messages(workload: Workload, payloads: list[bytes], lists: bool = False) -> Reader:
+    """Message mode, by one or in lists: the compiled decoder, and msgspec where there is none."""
     decoding = MessageDecoder(workload.type)
     # Which the process does once for a type.
     decoding.make_compiled()
@@ -140,17 +145,25 @@ def rlfast_messages(workload: Workload, payloads: list[bytes]) -> Reader:
         for _ in range(len(payloads)):
             await source.next_message()
 
+    def drop_lists() -> None:
+        source = filled.pop()
+        while source.next_messages():
+            pass
+
     async def keep_each() -> list[Any]:
         source = filled.pop()
         return [await source.next_message() for _ in payloads]
 
+    def keep_lists() -> list[Any]:
+        return [message for messages in iter(filled.pop().next_messages, []) for message in messages]
+
     def checksum() -> Checksum:
         prepare()
         found = Checksum()
-        found.add_values(workload.type, _result(keep_each()))
+        found.add_values(workload.type, keep_lists() if lists else _result(keep_each()))
         return found
 
-    return Reader(lambda: _result(drop_each()), checksum, prepare)
+    return Reader(drop_lists if lists else lambda: _result(drop_each()), checksum, prepare)
 
 
 def _result(coroutine: Coroutine[Any, None, Any]) -> Any:
@@ -287,6 +300,7 @@ def keys_of_maps(payloads: list[bytes]) -> dict[str, list[str]]:
 IN_MEMORY: dict[str, Callable[[Workload, list[bytes]], Reader]] = {
     "rlfast": rlfast_columns,
     "messages": rlfast_messages,
+    "lists": partial(rlfast_messages, lists=True),
     "msgspec": msgspec_structs,
 }
 FROM_FILES: dict[str, Callable[[Workload, list[bytes], Path], Reader]] = {

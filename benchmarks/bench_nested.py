@@ -31,6 +31,7 @@ DECODE_BARS = (
     ("rlfast", "pyarrow", 8.0),
     ("rlfast", "cpp", 1.0),
     ("messages", "msgspec", 1.3),
+    ("lists", "msgspec", 1.3),
 )
 AGENTS_BAR = 0.6
 CAPTURE_BAR = 3.0
@@ -76,7 +77,7 @@ def report_decoding(found: dict[str, Any]) -> str:
         for name, seconds in readers.items():
             rate = Spread.of([size["bytes"] / each / MEGABYTE for each in seconds])
             each = Spread.of([each / size["messages"] * 1e9 for each in seconds])
-            mine = readers.get("messages" if name in ("messages", "msgspec") else "rlfast")
+            mine = readers.get("messages" if name in ("messages", "lists", "msgspec") else "rlfast")
             compared = ratio(mine, seconds).text(2) if mine is not None else "-"
             cells = (f"{size['bytes'] / size['messages']:.0f}", rate.text(0), each.text(0), compared)
             lines.append((f"{workload}: {LABELS[name]}", *cells))
