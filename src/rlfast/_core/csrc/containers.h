@@ -4,13 +4,6 @@
 
 #include "members.h"
 
-/* The name of a field, without quotes and colon. */
-RL_INLINE rl_span rl_name_of(const rl_field *f)
-{
-    rl_span name = {f->key + 1, f->key_size - 3};
-    return name;
-}
-
 RL_INLINE int rl_in_bounds(const rl_field *f, int64_t items)
 {
     return !f->limited || (items >= f->length_min && items <= f->length_max);
@@ -138,14 +131,10 @@ RL_NOINLINE const uint8_t *rl_uuid_list(
 RL_NOINLINE const uint8_t *rl_other_list(
     rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
-    rl_path name = {d->path, {NULL, 0}, 0}, here = {&name, {NULL, 0}, 0};
-    if (f->key != NULL)
-        name.name = rl_name_of(f);
-    else
-        here.outer = name.outer;
+    rl_path here = {d->path, f, {NULL, 0}, 0};
     d->path = &here;
     p = rl_items(d, f, row, p, in, RL_STRUCT, &here);
-    d->path = name.outer;
+    d->path = here.outer;
     return p;
 }
 
@@ -205,10 +194,12 @@ RL_NOINLINE int rl_distinct_keys(rl_decoder *d, const rl_column *keys, int64_t f
 static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     rl_column *entries = f->column->children[0], *keys = entries->children[0];
-    rl_path here = {d->path, {NULL, 0}, 0};
+    rl_path here = {d->path, f, {NULL, 0}, 0};
     int64_t first = entries->length, at = first;
     rl_input around;
     rl_span key;
+    if (RL_UNLIKELY(*p != '{'))
+        return rl_null_value(d, f, row, p, in);
     d->path = &here;
     p = rl_skip_space(p + 1);
     if (*p == '}')
@@ -218,13 +209,18 @@ static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row
             const uint8_t *start = p + 1;
             if (RL_UNLIKELY(*p != '"' || at == INT32_MAX))
                 return NULL;
-            p = rl_string(d, start, *in, &key, &around);
-            if (p == NULL)
-                return NULL;
             if (rl_ready(entries, at) != RL_OK || rl_ready(keys, at) != RL_OK)
                 return rl_checked(d, RL_NO_MEMORY, p);
-            if (rl_checked(d, rl_put_text(keys, at, key.text, key.size, around), p) == NULL)
-                return NULL;
+            p = keys->encoding == RL_PLAIN ? rl_plain_text_value(keys, at, p, in) : NULL;
+            if (RL_LIKELY(p != NULL)) {
+                key.text = start;
+                key.size = (size_t)(p - 1 - start);
+            }
+            else {
+                p = rl_string(d, start, *in, &key, &around);
+                if (p == NULL || rl_checked(d, rl_put_text(keys, at, key.text, key.size, around), p) == NULL)
+                    return NULL;
+            }
             keys->length = at + 1;
             p = rl_skip_space(p);
             if (*p != ':')
@@ -246,7 +242,7 @@ static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row
             p = rl_skip_space(p + 1);
         }
     d->path = here.outer;
-    if (!rl_in_bounds(f, at - first) || !rl_distinct_keys(d, keys, first, at))
+    if (p >= in->end || !rl_in_bounds(f, at - first) || !rl_distinct_keys(d, keys, first, at))
         return NULL;
     rl_offsets(f->column)[row + 1] = (int32_t)at;
     return p;
@@ -287,7 +283,7 @@ RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const ui
 RL_INLINE const uint8_t *rl_elements(
     rl_decoder *d, const rl_type *t, int64_t row, const uint8_t *p, const rl_input *in, uint64_t object, uint32_t n, int to)
 {
-    rl_path here = {d->path, {NULL, 0}, 0};
+    rl_path here = {d->path, NULL, {NULL, 0}, 0};
     uint32_t i = 0;
     int64_t index = n;
     d->path = &here;
@@ -357,10 +353,13 @@ RL_INLINE rl_type *rl_begin_struct(rl_decoder *d, rl_types *types, const uint8_t
     return RL_UNLIKELY(t->always_fallback) ? NULL : t;
 }
 
-RL_INLINE const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
+    rl_path here = {d->path, f, {NULL, 0}, RL_NO_INDEX};
     rl_start start;
     rl_type *t;
+    if (RL_UNLIKELY(*p != (f->types->is_array ? '[' : '{')))
+        return rl_null_value(d, f, row, p, in);
     start.in = in;
     t = rl_begin_struct(d, f->types, p, &start);
     if (RL_UNLIKELY(t == NULL))
@@ -372,9 +371,13 @@ RL_INLINE const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64
         rl_put_integer(tag, row, (uint64_t)t->tag_code);
         tag->length = row + 1;
     }
+    d->path = &here;
     p = f->types->is_array ? rl_elements(d, t, row, start.p, in, start.object, start.n, RL_TO_CHILD)
         : rl_members(d, t, row, NULL, start, RL_TO_CHILD);
-    if (t->column != NULL && p != NULL)
+    d->path = here.outer;
+    if (RL_UNLIKELY(p == NULL || p >= in->end))
+        return NULL;
+    if (t->column != NULL)
         t->column->length = row + 1;
     return p;
 }
@@ -382,7 +385,7 @@ RL_INLINE const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64
 /* What an envelope has inside, into the row of the table. */
 static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
-    rl_path name = {d->path, rl_name_of(f), 0}, here = {&name, {NULL, 0}, d->item};
+    rl_path here = {d->path, f, {NULL, 0}, RL_NO_INDEX};
     int is_list = f->accepts == RL_ACCEPT_ARRAY;
     rl_start start;
     rl_type *t;
@@ -397,10 +400,12 @@ static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t r
     t = rl_begin_struct(d, f->types, p, &start);
     if (t == NULL)
         return NULL;
-    d->path = is_list ? &here : &name;
+    if (is_list)
+        here.index = d->item;
+    d->path = &here;
     p = f->types->is_array ? rl_elements(d, t, row, start.p, in, start.object, start.n, RL_TO_ROW)
         : rl_members(d, t, row, NULL, start, RL_TO_ROW);
-    d->path = name.outer;
+    d->path = here.outer;
     if (p == NULL || p >= in->end)
         return NULL;
     if (is_list) {
@@ -414,6 +419,7 @@ static const uint8_t *rl_event_value(rl_decoder *d, const rl_field *f, int64_t r
 RL_NOINLINE const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const uint8_t *p, const rl_input *in)
 {
     const rl_field *part = f->parts, *end = part + f->n_parts;
+    const rl_path *path = d->path;
     int n_unknown = d->n_unknown;
     size_t unknown_size = d->unknown.size;
     uint8_t accepts = *p == '"' ? RL_ACCEPT_STRING : *p == '[' ? RL_ACCEPT_ARRAY : *p == '{' ? RL_ACCEPT_OBJECT
@@ -426,14 +432,15 @@ RL_NOINLINE const uint8_t *rl_part_value(rl_decoder *d, const rl_field *f, const
         return rl_checked(d, RL_NO_MEMORY, p);
     p = rl_value(d, NULL, part, 0, p, in);
     rl_take_back(part->column, 0);
-    /* What is kept as text keeps all of its fields. */
+    /* What is kept as text keeps all of its fields; and a value that fails may leave its path behind. */
+    d->path = path;
     d->n_unknown = n_unknown;
     d->unknown.size = unknown_size;
     return p;
 }
 
 /* Any JSON, kept as the text that it is. */
-RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
+static const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
     const uint8_t *after = f->n_parts != 0 ? rl_part_value(d, f, p, in) : NULL;
     int checked = after != NULL;
@@ -452,11 +459,7 @@ RL_INLINE const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t
 /* Values that are not decided in rl_value. */
 static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in)
 {
-    rl_path here = {d->path, {NULL, 0}, 0};
-    uint8_t open = '{';
     switch (f->kind) {
-    case RL_JSON:
-        return rl_json_value(d, f, row, p, in);
     case RL_INT8:
     case RL_INT16:
     case RL_INT32:
@@ -475,27 +478,9 @@ static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t 
         return rl_epoch_value(d, f, row, p, in);
     case RL_EVENT:
         return rl_event_value(d, f, row, p, in);
-    case RL_TUPLE:
-        open = '[';
-        break;
-    case RL_UNION:
-        open = f->types->is_array ? '[' : '{';
-        break;
-    case RL_STRUCT:
-    case RL_MAP:
-        break;
     default:
         return rl_parsed_value(d, f, row, p, in);
     }
-    if (RL_UNLIKELY(*p != open))
-        return rl_null_value(d, f, row, p, in);
-    if (f->key != NULL) {
-        here.name = rl_name_of(f);
-        d->path = &here;
-    }
-    p = f->kind == RL_MAP ? rl_map_value(d, f, row, p, in) : rl_struct_value(d, f, row, p, in);
-    d->path = here.outer;
-    return p != NULL && p < in->end ? p : NULL;
 }
 
 #endif

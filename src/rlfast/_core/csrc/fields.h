@@ -8,6 +8,9 @@
 
 static const uint8_t *rl_list_value(
     rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
+static const uint8_t *rl_struct_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
+static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
+static const uint8_t *rl_json_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
 static const uint8_t *rl_nested_value(rl_decoder *d, const rl_field *f, int64_t row, const uint8_t *p, const rl_input *in);
 
 /* Write the value at p at row `row`; returns the place behind it. */
@@ -56,6 +59,14 @@ RL_INLINE const uint8_t *rl_value(
         break;
     case RL_LIST:
         return rl_list_value(d, f, row, p, in);
+    case RL_STRUCT:
+    case RL_TUPLE:
+    case RL_UNION:
+        return rl_struct_value(d, f, row, p, in);
+    case RL_MAP:
+        return rl_map_value(d, f, row, p, in);
+    case RL_JSON:
+        return rl_json_value(d, f, row, p, in);
     case RL_DATETIME:
         return rl_parsed_value(d, f, row, p, in);
     case RL_TAG:
@@ -90,8 +101,12 @@ RL_INLINE const uint8_t *rl_child_value(
 
 /* -- fields that the type does not know ------------------------------------------------------------------------ */
 
-/* In place of an index: a name with escapes, for which no path is written. */
-enum { RL_NO_PATH = -1 };
+/* The name of a field, without quotes and colon. */
+RL_INLINE rl_span rl_name_of(const rl_field *f)
+{
+    rl_span name = {f->key + 1, f->key_size - 3};
+    return name;
+}
 
 /* Append JSON Pointer's form (RFC 6901) of a name to `out`, which has room for twice its size. */
 RL_INLINE uint8_t *rl_write_pointer_name(uint8_t *out, rl_span name)
@@ -109,7 +124,14 @@ RL_INLINE uint8_t *rl_write_pointer_name(uint8_t *out, rl_span name)
 
 static size_t rl_path_room(const rl_path *path)
 {
-    return path == NULL ? 0 : rl_path_room(path->outer) + 24 + 2 * path->name.size;
+    size_t room = 24;
+    if (path == NULL)
+        return 0;
+    if (path->field != NULL && path->field->key != NULL)
+        room += 2 * path->field->key_size;
+    if (path->name.text != NULL)
+        room += 2 * path->name.size;
+    return rl_path_room(path->outer) + room;
 }
 
 static uint8_t *rl_write_path(uint8_t *out, const rl_path *path)
@@ -120,6 +142,12 @@ static uint8_t *rl_write_path(uint8_t *out, const rl_path *path)
     if (path == NULL)
         return out;
     out = rl_write_path(out, path->outer);
+    if (path->field != NULL && path->field->key != NULL) {
+        *out++ = '/';
+        out = rl_write_pointer_name(out, rl_name_of(path->field));
+    }
+    if (path->name.text == NULL && path->index == RL_NO_INDEX)
+        return out;
     *out++ = '/';
     if (path->name.text != NULL)
         return rl_write_pointer_name(out, path->name);

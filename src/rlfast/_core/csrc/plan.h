@@ -175,9 +175,15 @@ typedef struct {
 /* Where in an event the decoder is, from the inside to the outside: of unknown fields this is on record. */
 typedef struct rl_path {
     const struct rl_path *outer;
-    rl_span name;           /* of a member, as it is in JSON; text NULL: an item of an array */
-    int64_t index;          /* of an item */
+    const rl_field *field;  /* whose name comes first, if it has one; or NULL */
+    rl_span name;           /* then of a member, as it is in JSON; text NULL: an item of an array, or nothing more */
+    int64_t index;          /* of an item; RL_NO_INDEX: nothing more */
 } rl_path;
+
+enum {
+    RL_NO_PATH = -1,        /* in place of an index: a name with escapes, for which no path is written */
+    RL_NO_INDEX = -2
+};
 
 /* An unknown field's name, and the object, by its number, that has it. */
 typedef struct {
