@@ -13,8 +13,10 @@ cdef extern from "Python.h":
 
 cdef extern from "csrc/uuid.h" nogil:
     int rl_uuid_chars "RL_UUID_CHARS"
-    int rl_parse_uuid_bytewise(const uint8_t* text, uint8_t* out)
     void rl_format_uuids(const uint8_t* raw, size_t count, int32_t* offsets, uint8_t* text)
+
+cdef extern from "csrc/simd.h" nogil:
+    int rl_parse_uuid(const uint8_t* text, uint8_t* out)
 
 UUID_CHARS = rl_uuid_chars
 
@@ -66,7 +68,7 @@ def uuid_bytes(value, column=None):
         return raw
     out = PyBytes_FromStringAndSize(NULL, 16)
     text = PyUnicode_AsUTF8AndSize(value, &n)
-    if n == 36 and rl_parse_uuid_bytewise(<const uint8_t*>text, <uint8_t*>PyBytes_AS_STRING(out)):
+    if n == 36 and rl_parse_uuid(<const uint8_t*>text, <uint8_t*>PyBytes_AS_STRING(out)):
         return out
     if n == 32:
         memset(canonical, 45, 36)
@@ -75,6 +77,6 @@ def uuid_bytes(value, column=None):
         memcpy(canonical + 14, text + 12, 4)
         memcpy(canonical + 19, text + 16, 4)
         memcpy(canonical + 24, text + 20, 12)
-        if rl_parse_uuid_bytewise(canonical, <uint8_t*>PyBytes_AS_STRING(out)):
+        if rl_parse_uuid(canonical, <uint8_t*>PyBytes_AS_STRING(out)):
             return out
     raise ValueError(f"not a UUID: {value[:64]!r}")
