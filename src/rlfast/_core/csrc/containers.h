@@ -250,31 +250,42 @@ static const uint8_t *rl_map_value(rl_decoder *d, const rl_field *f, int64_t row
 
 /* -- structs -------------------------------------------------------------------------------------------------------- */
 
+/* The member at p: its name, which lives until the next one, and the place of its value; NULL: to be asked. */
+RL_INLINE const uint8_t *rl_member_name(rl_decoder *d, const uint8_t *p, const rl_input *in, rl_span *name)
+{
+    rl_input around;
+    if (*p != '"')
+        return NULL;
+    p = rl_string(d, p + 1, *in, name, &around);
+    if (p == NULL)
+        return NULL;
+    p = rl_skip_space(p);
+    return *p == ':' ? rl_skip_space(p + 1) : NULL;
+}
+
+/* The place of the next member, of the one whose value is at p; NULL: there is none, or to be asked. */
+RL_INLINE const uint8_t *rl_next_member(rl_decoder *d, const uint8_t *p, const rl_input *in)
+{
+    p = rl_skip_value(d, p, in);
+    if (p == NULL || p >= in->end)
+        return NULL;
+    p = rl_skip_space(p);
+    return *p == ',' ? rl_skip_space(p + 1) : NULL;
+}
+
 /* The type of the object whose members are from p on, by its tag, which is not the first one; NULL: to be asked. */
 RL_NOINLINE rl_type *rl_find_type(rl_decoder *d, const rl_types *types, const uint8_t *p, const rl_input *in)
 {
     /* Without the colon, before which there may be spaces. */
     size_t name_size = types->tag_key.key_size - 1;
-    rl_input around;
     rl_span name;
-    while (p < in->end && *p == '"') {
+    while (p != NULL) {
         int is_tag = (size_t)(in->end - p) > name_size && rl_same(p, types->tag_key.key, name_size);
-        p = rl_string(d, p + 1, *in, &name, &around);
-        if (p == NULL)
-            return NULL;
-        p = rl_skip_space(p);
-        if (*p != ':')
-            return NULL;
-        p = rl_skip_space(p + 1);
-        if (is_tag)
+        p = rl_member_name(d, p, in, &name);
+        if (p != NULL && is_tag)
             return rl_read_tag(types, p, *in);
-        p = rl_skip_value(d, p, in);
-        if (p == NULL || p >= in->end)
-            return NULL;
-        p = rl_skip_space(p);
-        if (*p != ',')
-            return NULL;
-        p = rl_skip_space(p + 1);
+        if (p != NULL)
+            p = rl_next_member(d, p, in);
     }
     return NULL;
 }

@@ -317,30 +317,19 @@ static const uint8_t *rl_find_inside(rl_decoder *d, const uint8_t *p, const rl_i
     uint32_t level;
     for (level = 0; level < d->n_events_at; level++) {
         const rl_field *wanted = &d->events_at[level];
-        rl_input around;
         rl_span name;
         if (*p != '{')
             return NULL;
         p = rl_skip_space(p + 1);
         while (!rl_match(p, *in, wanted)) {
-            if (*p != '"')
-                return NULL;
-            p = rl_string(d, p + 1, *in, &name, &around);
+            p = rl_member_name(d, p, in, &name);
             if (p == NULL)
                 return NULL;
-            p = rl_skip_space(p);
-            if (*p != ':')
-                return NULL;
-            p = rl_skip_space(p + 1);
             if (name.size == wanted->key_size - 3 && rl_same(name.text, wanted->key + 1, name.size))
                 goto found;
-            p = rl_skip_value(d, p, in);
-            if (p == NULL || p >= in->end)
+            p = rl_next_member(d, p, in);
+            if (p == NULL)
                 return NULL;
-            p = rl_skip_space(p);
-            if (*p != ',')
-                return NULL;
-            p = rl_skip_space(p + 1);
         }
         p = rl_skip_space(p + wanted->key_size);
 found:;
