@@ -82,8 +82,10 @@ static const uint8_t *rl_find(rl_sequence *s, const uint8_t *p, const rl_input *
             here |= (uint32_t)(s->places[i].n_steps == level) << i;
         }
     wanted &= ~here;
-    if (wanted == 0 || p >= end || (*p != '{' && *p != '['))
-        p = rl_skip_value(&s->lexer, p, in, RL_MAX_DEPTH);
+    if (p >= end)
+        return NULL;
+    if (wanted == 0 || (*p != '{' && *p != '['))
+        p = rl_skip_value(&s->lexer, p, in);
     else {
         close = *p == '{' ? '}' : ']';
         p = rl_skip_space_to(p + 1, end);
@@ -114,10 +116,12 @@ static const uint8_t *rl_find(rl_sequence *s, const uint8_t *p, const rl_input *
                             next |= (uint32_t)(s->places[i].steps[level].index == index) << i;
                 if (RL_UNLIKELY(next != 0))
                     p = rl_find(s, p, in, level + 1, next);
-                else if (p < end && *p == '"')
-                    p = rl_skip_string(&s->lexer, p + 1, in);
+                else if (RL_UNLIKELY(p >= end))
+                    return NULL;
+                else if (*p == '"')
+                    p = rl_skip_string(&s->lexer, p + 1, *in, in);
                 else
-                    p = rl_skip_value(&s->lexer, p, in, RL_MAX_DEPTH);
+                    p = rl_skip_value(&s->lexer, p, in);
                 if (p == NULL)
                     return NULL;
                 p = rl_skip_space_to(p, end);
@@ -270,9 +274,15 @@ static uint32_t rl_check_messages(
 {
     for (; at < stop; at++) {
         const uint8_t *p = data + offsets[at], *end = data + offsets[at + 1];
-        rl_input in = rl_input_of(p, end);
+        rl_input in;
         rl_span each;
         int result;
+        while (end > p && rl_is_space(end[-1]))
+            end--;
+        /* What skips values counts on it. */
+        if (end == p || (end[-1] != '}' && end[-1] != ']'))
+            return at;
+        in = rl_input_of(p, end);
         p = rl_find(s, rl_skip_space_to(p, end), &in, 0, s->in_message);
         if (p == NULL || rl_skip_space_to(p, end) != end)
             return at;
