@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rlfast import Sequence
+from rlfast.cli._target import TargetOptions
 from rlfast.metrics._histogram import Histogram
 
 from .helpers import agent_arguments, assert_one_line, environment, run, simulator, start
@@ -182,9 +184,12 @@ def test_the_numbers_of_messages(stamping: str) -> None:
     assert "numbers of messages 500, gaps in them 4, jumped over 4, not checked 0\n" in done.stdout
     done = run("bench", stream, "--events", "500", "--sequence", "/m")
     assert_one_line(done.stderr.splitlines(keepends=True)[-1], "no message has a whole number at /m")
-    done = run("bench", stream, "--sequence-by", "/n")
-    assert done.returncode == 2
-    assert_one_line(done.stderr, "need --sequence POINTER")
+    options = TargetOptions(sequence="/U", sequence_by="/s", sequence_last="/u")
+    assert options.numbers() == Sequence("/U", by="/s", last="/u")
+    for option in ("--sequence-by", "--sequence-last"):
+        done = run("bench", stream, option, "/n")
+        assert done.returncode == 2
+        assert_one_line(done.stderr, "need --sequence POINTER")
 
 
 def test_the_examples_with_a_simulator_work_as_the_help_shows_them() -> None:

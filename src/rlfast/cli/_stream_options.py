@@ -110,6 +110,11 @@ _NUMBERS = Group(
             "JSON Pointer, such as /product_id, to whose number that is: each has its own.",
             metavar="POINTER",
         ),
+        Field(
+            "sequence_last",
+            "JSON Pointer, such as /u, to the last number of a message that says from where to where.",
+            metavar="POINTER",
+        ),
         Field("sequence_per_connection", "The numbers begin anew with each connection."),
     ),
 )
