@@ -13,7 +13,7 @@ from wsserver import serve
 
 import rlfast
 from rlfast.capture import capture, inspect_dataset, next_seq, resume
-from rlfast.cli._target import TargetOptions, find_target
+from rlfast.cli._target import TargetOptions, target_of
 from rlfast.websocket._stream_names import default_stream_name
 
 SECRET = "s3cretTokenOfSomebody"
@@ -140,9 +140,9 @@ def test_no_part_of_a_query_is_in_a_name(query: str) -> None:
 )
 def test_connect_and_the_command_line_give_the_same_name(url: str, name: str) -> None:
     assert rlfast.WebSocketConnection(url).stream == name
-    assert find_target(TargetOptions(url=url)).stream == name
+    assert target_of(TargetOptions(url=url)).stream == name
     assert rlfast.WebSocketConnection(url, stream="mine").stream == "mine"
-    assert find_target(TargetOptions(url=url, stream="mine")).stream == "mine"
+    assert target_of(TargetOptions(url=url, stream="mine")).stream == "mine"
 
 
 async def test_two_subscriptions_of_one_path_are_two_streams_of_a_data_set(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlfast import Sequence
-from rlfast.cli._target import TargetOptions
+from rlfast.cli._continuity import ContinuityOptions
 from rlfast.metrics._histogram import Histogram
 
 from .helpers import agent_arguments, assert_one_line, environment, run, simulator, start
@@ -184,8 +184,8 @@ def test_the_numbers_of_messages(stamping: str) -> None:
     assert "numbers of messages 500, gaps in them 4, jumped over 4, not checked 0\n" in done.stdout
     done = run("bench", stream, "--events", "500", "--sequence", "/m")
     assert_one_line(done.stderr.splitlines(keepends=True)[-1], "no message has a whole number at /m")
-    options = TargetOptions(sequence="/U", sequence_by="/s", sequence_last="/u")
-    assert options.numbers() == Sequence("/U", by="/s", last="/u")
+    options = ContinuityOptions(sequence="/U", sequence_by="/s", sequence_last="/u")
+    assert options.arguments()["sequence"] == Sequence("/U", by="/s", last="/u")
     for option in ("--sequence-by", "--sequence-last"):
         done = run("bench", stream, option, "/n")
         assert done.returncode == 2

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rlfast.cli._common import Debug, duration, path, print_error, print_json
+from rlfast.cli._continuity import no_numbers
 from rlfast.cli._interrupts import Interrupts
-from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import make, takes
 from rlfast.cli._stream_options import stream_options
-from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target, no_numbers
+from rlfast.cli._target import Target, TargetOptions, find_target
 
 if TYPE_CHECKING:
     from rlfast.metrics._stream import StreamMeasure
@@ -107,7 +107,7 @@ def bench_command(
     wanted = make(TargetOptions, given)
     if wanted.types is not None and untyped:
         raise typer.BadParameter("give --types or --untyped, not both")
-    target = find_target(wanted, make(OpeningOptions, given), make(DecodingOptions, given))
+    target = find_target(given)
     if untyped:
         target = target.as_untyped()
     if target.warning is not None:
@@ -214,8 +214,8 @@ def _report(
                 f"numbers of messages {facts['checked_numbers']:,}, gaps in them {facts['sequence_gaps']:,}, "
                 f"jumped over {facts['skipped_numbers']:,}, not checked {facts['unchecked_numbers']:,}"
             )
-        elif target.sequence is not None:
-            print_error(no_numbers(target.sequence))
+        elif (sequence := target.arguments.get("sequence")) is not None:
+            print_error(no_numbers(sequence))
         if facts["pauses"]:
             print_error(
                 f"warning: rlfast paused the socket {facts['pauses']} times: the stream is faster than it"

@@ -10,13 +10,13 @@ import typer
 
 from rlfast.capture import CaptureOptions, CaptureSummary, RotationPolicy
 from rlfast.cli._common import Debug, Json, path, print_error, print_json, terminal_may_be_gone
+from rlfast.cli._continuity import ContinuityOptions, no_numbers
 from rlfast.cli._display import Display, print_summary
 from rlfast.cli._interrupts import Interrupts
-from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import Field, Group, make, takes
 from rlfast.cli._running import capture_until_stopped, exit_code
 from rlfast.cli._stream_options import stream_options
-from rlfast.cli._target import DecodingOptions, Target, TargetOptions, find_target, no_numbers
+from rlfast.cli._target import Target, find_target
 from rlfast.sinks import ParquetOptions
 from rlfast.websocket._options import ConnectionOptions
 
@@ -62,7 +62,7 @@ OPTIONS = (
         ),
     ),
     Group(
-        TargetOptions,
+        ContinuityOptions,
         SAFETY,
         (
             Field(
@@ -146,9 +146,7 @@ def capture_command(
     options = make(CaptureOptions, given, rotation=make(RotationPolicy, given))
     files = make(ParquetOptions, given)
     limits = make(ConnectionOptions, given)
-    target = find_target(
-        make(TargetOptions, given), make(OpeningOptions, given), make(DecodingOptions, given)
-    )
+    target = find_target(given)
     if target.warning is not None:
         print_error(target.warning)
     interrupts = Interrupts()
@@ -163,8 +161,9 @@ def capture_command(
             print_json({"out": str(out), **summary.as_dict()})
         else:
             print_summary(summary, out)
-        if target.sequence is not None and summary.events and not summary.checked_numbers:
-            print_error(no_numbers(target.sequence))
+        sequence = target.arguments.get("sequence")
+        if sequence is not None and summary.events and not summary.checked_numbers:
+            print_error(no_numbers(sequence))
     return exit_code(summary, interrupts)
 
 

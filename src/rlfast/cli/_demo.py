@@ -18,7 +18,7 @@ from rlfast.cli._common import Debug, Json, duration, path, print_json
 from rlfast.cli._display import Display, make_console, print_summary
 from rlfast.cli._interrupts import Interrupts
 from rlfast.cli._running import capture_until_stopped, exit_code
-from rlfast.cli._target import TargetOptions, find_target
+from rlfast.cli._target import TargetOptions, target_of
 from rlfast.errors import ConnectError
 from rlfast.simulator import SimulatorOptions
 
@@ -89,7 +89,7 @@ async def _demo(
         async with _simulator(interrupts, rate) as base_url:
             if base_url is None:
                 return None
-            target = find_target(TargetOptions(agent=AGENT, base_url=base_url, tenant=TENANT))
+            target = target_of(TargetOptions(agent=AGENT, base_url=base_url, tenant=TENANT))
             display = Display(f"capturing simulated events into {out} for {seconds:g} s", quiet)
             connecting = target.connecting(reconnect=False)
             return await capture_until_stopped(connecting, out, options, interrupts, display)

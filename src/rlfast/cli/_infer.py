@@ -13,7 +13,6 @@ import typer
 from rlfast.cli._common import Debug, duration, path, print_error
 from rlfast.cli._display import Display
 from rlfast.cli._interrupts import Interrupts
-from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import make, takes
 from rlfast.cli._sample import Sample, sample_path, sample_stream
 from rlfast.cli._stream_options import stream_options
@@ -89,7 +88,7 @@ def infer_command(
         _check_alone(options)
         sample, origin = sample_path(Path(options.url), messages, decoding.framing), Path(options.url).name
     else:
-        target = find_target(options, make(OpeningOptions, given), decoding)
+        target = find_target(given)
         if target.warning is not None:
             print_error(target.warning)
         # Without the hash of its query, which says nothing to a reader.

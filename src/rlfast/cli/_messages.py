@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -12,8 +13,9 @@ from rlfast.cli._units import parse_duration
 from rlfast.errors import ConfigError
 from rlfast.websocket._heartbeats import Heartbeat
 from rlfast.websocket._replies import Reply
+from rlfast.websocket._settings import KeepAliveArguments
 
-__all__ = ["expand", "heartbeat", "message", "reply"]
+__all__ = ["KeepAliveOptions", "expand", "heartbeat", "message", "reply"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -69,3 +71,20 @@ def reply(text: str) -> Reply:
     except ConfigError as error:
         example = """'"ping"=>{"pong": ${/ping}}'"""
         raise typer.BadParameter(f"--reply: {error}; write WHEN=>ANSWER, such as {example}") from None
+
+
+@dataclass(frozen=True)
+class KeepAliveOptions:
+    """What the command line says about keep-alives of the application."""
+
+    heartbeat: list[str] = field(default_factory=list)
+    reply: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
+
+    def arguments(self) -> KeepAliveArguments:
+        """The same for `rlfast.connect`. Raises typer.BadParameter: one cannot be read."""
+        return {
+            "heartbeat": [heartbeat(text) for text in self.heartbeat],
+            "reply": [reply(text) for text in self.reply],
+            "ignore": [message("--ignore", text) for text in self.ignore] or None,
+        }

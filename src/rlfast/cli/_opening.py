@@ -19,7 +19,7 @@ from typer.core import TyperCommand
 from rlfast.cli._messages import expand, message
 from rlfast.errors import ConfigError
 from rlfast.schema._pointer import parse_pointer
-from rlfast.websocket._settings import HeaderProvider, Headers, check_headers
+from rlfast.websocket._settings import ConnectArguments, HeaderProvider, Headers, check_headers
 
 if TYPE_CHECKING:
     from rlfast.websocket._sending import NewConnection
@@ -63,6 +63,20 @@ class OpeningOptions:
                         pass
 
         return open_stream
+
+    def arguments(self, headers: Headers | HeaderProvider) -> ConnectArguments:
+        """The same for `rlfast.connect`, with `headers` beside those of --header.
+
+        Raises:
+            typer.BadParameter: one cannot be read, or used.
+            ConfigError: a header may not be sent.
+        """
+        return {
+            "on_connect": self.on_connect(),
+            "headers": self.headers(headers),
+            "subprotocols": self.subprotocol,
+            "ssl": self.ssl(),
+        }
 
     def headers(self, others: Headers | HeaderProvider) -> Headers | HeaderProvider:
         """Those of --header, beside others.

@@ -145,7 +145,7 @@ async def sample_stream(
     Raises:
         NetworkError: the connection cannot be opened.
     """
-    sample = Sample(limit, target.decoding.get("framing"))
+    sample = Sample(limit, target.arguments.get("framing"))
     with interrupts, display:
         display.status("connecting")
         opening = asyncio.ensure_future(_open(target))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rlfast.cli._continuity import ContinuityOptions
+from rlfast.cli._messages import KeepAliveOptions
 from rlfast.cli._opening import OpeningOptions
 from rlfast.cli._options import Field, Group
 from rlfast.cli._target import DecodingOptions, TargetOptions
@@ -96,7 +98,7 @@ _FRAMING = Field(
 )
 
 _NUMBERS = Group(
-    TargetOptions,
+    ContinuityOptions,
     "Gaps",
     (
         Field(
@@ -165,7 +167,7 @@ def stream_options(otherwise: str | None, *, named: bool, files: bool = False) -
         Group(TargetOptions, None, (url,)),
         Group(TargetOptions, "Which stream", rest),
         _OPENING,
-        Group(TargetOptions, "Keep-alives of the application", _KEEP_ALIVES),
+        Group(KeepAliveOptions, "Keep-alives of the application", _KEEP_ALIVES),
     )
     if otherwise is None:
         return (*groups, Group(DecodingOptions, "Which stream", (_FRAMING,)))

@@ -6,14 +6,16 @@ import importlib
 import ipaddress
 import os
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import typer
 
-from rlfast.cli import _messages
+from rlfast.cli._continuity import ContinuityOptions
+from rlfast.cli._messages import KeepAliveOptions
 from rlfast.cli._opening import OpeningOptions
+from rlfast.cli._options import make
 from rlfast.errors import ConfigError, UnsupportedFieldError
 from rlfast.reasoning_layer._client import Bearer, ClientConfig, ReasoningLayerClient
 from rlfast.reasoning_layer._events import AgentEvent
@@ -25,12 +27,14 @@ from rlfast.websocket._connection import Connecting, connect
 from rlfast.websocket._encodings import Encoding
 from rlfast.websocket._options import ConnectionOptions
 from rlfast.websocket._proxy import check_proxy
-from rlfast.websocket._resume import Resume, without_parameter
-from rlfast.websocket._sequence import Sequence
-from rlfast.websocket._settings import HeaderProvider, Headers, KeepAliveArguments, check_url
+from rlfast.websocket._resume import without_parameter
+from rlfast.websocket._settings import (
+    ConnectArguments,
+    check_url,
+)
 from rlfast.websocket._stream_names import AGENT_EVENTS_PATH, default_stream_name
 
-__all__ = ["DecodingOptions", "Target", "TargetOptions", "find_target", "load", "load_type", "no_numbers"]
+__all__ = ["DecodingOptions", "Target", "TargetOptions", "find_target", "load", "load_type", "target_of"]
 
 NOTHING = OpeningOptions()
 DEFAULT_TOKEN_ENV = "RLFAST_TOKEN"  # noqa: S105 (the name of a variable)
@@ -52,35 +56,6 @@ class TargetOptions:
     proxy: str | None = None
     deflate: bool = False
     encoding: Encoding | None = None
-    heartbeat: list[str] = field(default_factory=list)
-    reply: list[str] = field(default_factory=list)
-    ignore: list[str] = field(default_factory=list)
-
-    def keep_alives(self) -> KeepAliveArguments:
-        """The last three for `rlfast.connect`. Raises typer.BadParameter: one cannot be read."""
-        return {
-            "heartbeat": [_messages.heartbeat(text) for text in self.heartbeat],
-            "reply": [_messages.reply(text) for text in self.reply],
-            "ignore": [_messages.message("--ignore", text) for text in self.ignore] or None,
-        }
-
-    sequence: str | None = None
-    sequence_by: str | None = None
-    sequence_last: str | None = None
-    sequence_per_connection: bool = False
-
-    def numbers(self) -> Sequence | None:
-        """Return where messages have numbers. Raises typer.BadParameter: there is only more about them."""
-        by, last, anew = self.sequence_by, self.sequence_last, self.sequence_per_connection
-        if self.sequence is not None:
-            return Sequence(self.sequence, by, last, per_connection=anew)
-        if by is not None or last is not None or anew:
-            raise typer.BadParameter(
-                "--sequence-by, --sequence-last and --sequence-per-connection need --sequence POINTER"
-            )
-        return None
-
-    resume: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,62 +84,48 @@ class DecodingOptions:
 
 @dataclass(frozen=True)
 class Target:
-    """A stream to connect to."""
+    """A stream to connect to; `arguments` are those of `rlfast.connect`."""
 
     url: str
     stream: str
     type: Any
-    headers: Headers | HeaderProvider
+    arguments: ConnectArguments
     warning: str | None = None
-    proxy: str | None = None
-    deflate: bool = False
-    encoding: Encoding | None = None
-    opening: OpeningOptions = field(default_factory=OpeningOptions)
-    sequence: Sequence | None = None
-    decoding: DecodingArguments = field(default_factory=lambda: DecodingArguments())
-    keep_alives: KeepAliveArguments = field(default_factory=lambda: KeepAliveArguments())
-    resume: Resume | None = None
 
     def as_untyped(self) -> Target:
         """Return the same stream, with messages that are taken as they are."""
-        return replace(self, type=None, decoding={**self.decoding, "events_at": ""})
+        return replace(self, type=None, arguments={**self.arguments, "events_at": ""})
 
     def connecting(self, reconnect: bool, options: ConnectionOptions | None = None) -> Connecting[Any]:
         """Return the connection, ready to be awaited."""
-        return connect(
-            self.url,
-            type=self.type,
-            headers=self.headers,
-            backoff=Backoff.capture() if reconnect else None,
-            stream=self.stream,
-            proxy=self.proxy,
-            compression="deflate" if self.deflate else None,
-            encoding=self.encoding,
-            on_connect=self.opening.on_connect(),
-            subprotocols=self.opening.subprotocol,
-            ssl=self.opening.ssl(),
-            sequence=self.sequence,
-            resume=self.resume,
-            options=options,
-            **self.keep_alives,
-            **self.decoding,
-        )
+        backoff = Backoff.capture() if reconnect else None
+        more: ConnectArguments = {"stream": self.stream, "backoff": backoff, "options": options}
+        arguments: ConnectArguments = {**self.arguments, **more}
+        return connect(self.url, type=self.type, **arguments)
 
 
-def no_numbers(sequence: Sequence) -> str:
-    """What to say when nothing could be checked."""
-    return f"warning: no message has a whole number at {sequence.number}, so no gap in them can be found"
-
-
-def find_target(
-    options: TargetOptions, opening: OpeningOptions = NOTHING, decoding: DecodingOptions | None = None
-) -> Target:
-    """Resolve the options.
+def find_target(given: dict[str, Any]) -> Target:
+    """Resolve the options of `stream_options` that a command got.
 
     Raises:
         typer.BadParameter: the options do not go together.
         ConfigError: the URL, an id or the token cannot work.
     """
+    return target_of(
+        make(TargetOptions, given),
+        make(OpeningOptions, given),
+        make(DecodingOptions, given),
+        {**make(KeepAliveOptions, given).arguments(), **make(ContinuityOptions, given).arguments()},
+    )
+
+
+def target_of(
+    options: TargetOptions,
+    opening: OpeningOptions = NOTHING,
+    decoding: DecodingOptions | None = None,
+    more: ConnectArguments | None = None,
+) -> Target:
+    """Resolve the options, with `more` arguments of `rlfast.connect`; see `find_target`."""
     streams = {
         "URL": options.url,
         "--agent": options.agent,
@@ -177,36 +138,27 @@ def find_target(
         raise typer.BadParameter(f"give exactly one of URL, --agent, --cycle and --session, not {found}")
     check_proxy(options.proxy)
     token = _token(options.token_env)
-    arguments = DecodingArguments() if decoding is None else decoding.arguments()
-    type_ = load_type(options.types, arguments) if options.types is not None else None
+    decoded = DecodingArguments() if decoding is None else decoding.arguments()
+    type_ = load_type(options.types, decoded) if options.types is not None else None
     if options.url is not None:
-        target = _url_target(options, opening.url(check_stream_url(options.url), shown=True), type_, token)
+        named = opening.url(check_stream_url(options.url), shown=True)
+        resume = (more or {}).get("resume")
+        if resume is not None:
+            named = without_parameter(named, resume.parameter)
+        target = _url_target(options, named, type_, token)
         target = replace(target, url=check_url(opening.url(options.url)))
     else:
         target = _platform_target(options, given[0], type_, token)
         target = replace(target, url=opening.url(target.url))
-    # What is wrong with these is told before anything is done.
-    opening.on_connect(), opening.ssl()
-    headers = opening.headers(target.headers)
-    return replace(
-        target,
-        headers=headers,
-        opening=opening,
-        encoding=options.encoding,
-        keep_alives=options.keep_alives(),
-        sequence=options.numbers(),
-        resume=_resume(options.resume),
-        decoding=arguments,
-    )
-
-
-def _resume(text: str | None) -> Resume | None:
-    if text is None:
-        return None
-    name, equals, pointer = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"--resume {text!r}: write NAME=POINTER, such as cursor=/time_us")
-    return Resume(name, pointer)
+    arguments: ConnectArguments = {
+        **opening.arguments(target.arguments["headers"]),
+        **decoded,
+        **(more or {}),
+        "proxy": options.proxy,
+        "compression": "deflate" if options.deflate else None,
+        "encoding": options.encoding,
+    }
+    return replace(target, arguments=arguments)
 
 
 def _token(name: str | None) -> Bearer | None:
@@ -232,15 +184,14 @@ def check_stream_url(url: str) -> str:
 def _url_target(options: TargetOptions, url: str, type_: Any, token: Bearer | None) -> Target:
     parts = urlsplit(url)
     # Of an agent's events the name that --agent gives: the sequence goes on either way.
-    resume = _resume(options.resume)
-    stream = default_stream_name(url if resume is None else without_parameter(url, resume.parameter))
+    stream = default_stream_name(url)
     if parts.path.endswith(AGENT_EVENTS_PATH):
         type_ = AgentEvent if type_ is None else type_
     headers = {"Authorization": f"Bearer {token.token}"} if token is not None else {}
     warning = None
     if token is not None and parts.scheme == "ws" and not _is_this_machine(parts.hostname or ""):
         warning = "warning: the token is sent unencrypted; use wss:// where the server offers it"
-    return Target(url, options.stream or stream, type_, headers, warning, options.proxy, options.deflate)
+    return Target(url, options.stream or stream, type_, {"headers": headers}, warning)
 
 
 def _is_this_machine(host: str) -> bool:
@@ -264,7 +215,7 @@ def _platform_target(options: TargetOptions, which: str, type_: Any, token: Bear
         session = options.session or ""
         url, stream = client.oversight.session_url(session), f"oversight:{session}"
     name = options.stream or stream
-    return Target(url, name, type_, client.headers, proxy=options.proxy, deflate=options.deflate)
+    return Target(url, name, type_, {"headers": client.headers})
 
 
 def load_type(text: str, decoding: DecodingArguments | None = None) -> Any:

@@ -1,0 +1,54 @@
+"""Options that say how a stream goes on, and what is missing in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import typer
+
+from rlfast.websocket._resume import Resume
+from rlfast.websocket._sequence import Sequence
+from rlfast.websocket._settings import ConnectArguments
+
+__all__ = ["ContinuityOptions", "no_numbers"]
+
+
+@dataclass(frozen=True)
+class ContinuityOptions:
+    """What the command line says about numbers and cursors in the messages."""
+
+    sequence: str | None = None
+    sequence_by: str | None = None
+    sequence_last: str | None = None
+    sequence_per_connection: bool = False
+
+    def _sequence(self) -> Sequence | None:
+        """Return where messages have numbers. Raises typer.BadParameter: there is only more about them."""
+        by, last, anew = self.sequence_by, self.sequence_last, self.sequence_per_connection
+        if self.sequence is not None:
+            return Sequence(self.sequence, by, last, per_connection=anew)
+        if by is not None or last is not None or anew:
+            raise typer.BadParameter(
+                "--sequence-by, --sequence-last and --sequence-per-connection need --sequence POINTER"
+            )
+        return None
+
+    resume: str | None = None
+
+    def arguments(self) -> ConnectArguments:
+        """The same for `rlfast.connect`. Raises typer.BadParameter: one cannot be read."""
+        return {"sequence": self._sequence(), "resume": _resume(self.resume)}
+
+
+def _resume(text: str | None) -> Resume | None:
+    if text is None:
+        return None
+    name, equals, pointer = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"--resume {text!r}: write NAME=POINTER, such as cursor=/time_us")
+    return Resume(name, pointer)
+
+
+def no_numbers(sequence: Sequence) -> str:
+    """What to say when nothing could be checked."""
+    return f"warning: no message has a whole number at {sequence.number}, so no gap in them can be found"
