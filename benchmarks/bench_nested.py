@@ -31,7 +31,6 @@ DECODE_BARS = (
     ("rlfast", "pyarrow", 8.0),
     ("rlfast", "cpp", 1.0),
     ("messages", "msgspec", 1.3),
-    ("lists", "msgspec", 1.3),
 )
 AGENTS_BAR = 0.6
 CAPTURE_BAR = 3.0
