@@ -39,6 +39,7 @@ async def inferred_types(client: rlfast.ReasoningLayerClient) -> None:
     assert_type(await rlfast.connect(URL, type=None), rlfast.WebSocketConnection[Any])
     assert_type(await rlfast.connect(URL), rlfast.WebSocketConnection[Any])
     connecting = rlfast.WebSocketConnection.connect(URL, type=Trade | Quote, stream="trades")
+    assert_type(connecting, rlfast.Connecting[Trade | Quote])
     assert_type(await connecting, rlfast.WebSocketConnection[Trade | Quote])
     events = await client.cognitive.agent_events("id", backoff=None)
     assert_type(events, rlfast.WebSocketConnection[rlfast.AgentEvent | rlfast.UnknownEvent])

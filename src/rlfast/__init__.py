@@ -42,6 +42,7 @@ from rlfast.reasoning_layer import Heartbeat as HeartbeatEvent
 from rlfast.schema import CategoryStr, UUIDStr
 from rlfast.websocket import (
     Backoff,
+    Connecting,
     ConnectionOptions,
     Deflate,
     Gap,
@@ -70,6 +71,7 @@ __all__ = [
     "ConfigError",
     "ConnectError",
     "Connected",
+    "Connecting",
     "ConnectionClosedError",
     "ConnectionOptions",
     "ConnectionStats",

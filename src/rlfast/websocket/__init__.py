@@ -1,7 +1,7 @@
 """One stream over many connections."""
 
 from rlfast.websocket._backoff import Backoff
-from rlfast.websocket._connection import WebSocketConnection, connect
+from rlfast.websocket._connection import Connecting, WebSocketConnection, connect
 from rlfast.websocket._deflate import Deflate
 from rlfast.websocket._gaps import Gap
 from rlfast.websocket._heartbeats import Heartbeat
@@ -14,6 +14,7 @@ from rlfast.websocket._sequence import Sequence
 
 __all__ = [
     "Backoff",
+    "Connecting",
     "ConnectionOptions",
     "Deflate",
     "Gap",
