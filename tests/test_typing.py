@@ -12,7 +12,7 @@ import pytest
 import rlfast
 
 ROOT = Path(__file__).parent.parent
-FILES = [ROOT / "tests" / "user_code.py", *(ROOT / "examples").glob("*.py")]
+FILES = [ROOT / "tests" / "user_code.py", *(ROOT / "examples").rglob("*.py")]
 # pyarrow has no types of its own, and who has not installed its stubs is told so.
 MYPY = [
     "mypy",
