@@ -163,7 +163,14 @@ def test_what_cannot_be_said_is_told_before_anything_is_done(
     assert_one_line(capsys.readouterr().err, message)
 
 
-def test_a_header_that_may_not_be_sent_is_told(tmp_path: Path) -> None:
-    finished = run("capture", "ws://127.0.0.1:1/x", "--out", tmp_path, "--header", "A b=c")
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("A b=c", "a header name has a character"),
+        ("Sec-WebSocket-Protocol=v1", "offer it with --subprotocol NAME"),
+    ],
+)
+def test_a_header_that_may_not_be_sent_is_told(header: str, message: str, tmp_path: Path) -> None:
+    finished = run("capture", "ws://127.0.0.1:1/x", "--out", tmp_path, "--header", header)
     assert finished.returncode == 1
-    assert_one_line(finished.stderr, "a header name has a character")
+    assert_one_line(finished.stderr, message)

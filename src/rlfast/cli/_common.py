@@ -17,6 +17,7 @@ import typer
 from rlfast.cli._units import parse_duration, parse_size
 from rlfast.errors import ConfigError, RlfastError, check_path
 from rlfast.websocket._handshake import CA_ADVICE, CERT_ADVICE
+from rlfast.websocket._settings import SUBPROTOCOL_ADVICE
 
 __all__ = [
     "Debug",
@@ -38,6 +39,7 @@ T = TypeVar("T")
 _OPTIONS = {
     CA_ADVICE: "name its certificate: --ca FILE",
     CERT_ADVICE: "name one: --cert FILE, and --key FILE if its key is in another file",
+    SUBPROTOCOL_ADVICE: "offer it with --subprotocol NAME",
 }
 
 

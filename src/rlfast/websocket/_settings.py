@@ -53,6 +53,8 @@ HeaderProvider: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 OnConnect: TypeAlias = Callable[[NewConnection], "Awaitable[None] | None"]
 OnReconnect: TypeAlias = Callable[[int], "Awaitable[None] | None"]
 
+SUBPROTOCOL_ADVICE = "offer subprotocols with subprotocols=[...]"
+"""Stands in an error; the command line has another one."""
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 _OFFICIAL = Backoff.official()
 _NO_HEADERS: Headers = {}
@@ -220,7 +222,7 @@ def check_headers(headers: Headers) -> dict[str, str]:
                 'write {"Name": "value"}'
             )
         if name.lower() == "sec-websocket-protocol":
-            raise ConfigError(f"headers must be without {name}; offer subprotocols with subprotocols=[...]")
+            raise ConfigError(f"headers must be without {name}; {SUBPROTOCOL_ADVICE}")
         check_type(f"the value of header {name}", value, str)
         if _FORBIDDEN.search(value):
             raise ConfigError(f"the value of header {name} must be a str without CR, LF and NUL")
