@@ -407,6 +407,7 @@ def in_one_spelling(payloads: list[bytes]) -> list[bytes]:
 
 @settings(max_examples=EXAMPLES)
 @given(cases())
+@example((Sequence("", step=2), [[b"-9223372036854775808", b"18446744073709551615"]], False))
 @example((Sequence("/*/a", by="/*/s"), [[b'[{"s":"a","a":1},{"s":"a","a":3}]']], False))
 def test_equal_to_the_slow_one(case: tuple[Sequence, list[list[bytes]], bool]) -> None:
     sequence, reads, epochs = case

@@ -173,17 +173,19 @@ RL_INLINE int rl_is_less(rl_number a, rl_number b)
 RL_NOINLINE int rl_note_jump(rl_sequence *s, const rl_known *known, rl_number to, uint32_t message, int32_t whose)
 {
     rl_number next = known->number;
-    uint64_t missing, sum;
+    uint64_t step = (uint64_t)s->step, missing, below, above, rest, sum;
     rl_jump *jump;
     s->n_jumps++;
-    next.bits += (uint64_t)s->step;
+    next.bits += step;
     next.negative = next.negative && next.bits >> 63;
     /* Behind the largest number there is none. */
     if ((known->number.negative || next.bits >= known->number.bits) && rl_is_less(next, to)) {
-        missing = to.bits - next.bits;
-        if (next.negative && !to.negative && missing < to.bits)
-            missing = UINT64_MAX;
-        missing = (missing - 1) / (uint64_t)s->step + 1;
+        /* From next up to 0, and on from there: the two together may be more than 2**64. */
+        below = next.negative && !to.negative ? 0 - next.bits : 0;
+        above = to.bits - (below ? 0 : next.bits);
+        rest = below % step + above % step;
+        missing = below / step + above / step;
+        missing = missing < above / step ? UINT64_MAX : missing + rest / step + (rest % step != 0);
         sum = s->skipped + missing;
         s->skipped = sum < missing ? UINT64_MAX : sum;
     }
