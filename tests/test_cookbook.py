@@ -39,7 +39,7 @@ OTHER = {
 FILLED = {"jetstream", "k8s"}
 """Feeds that send what was missed."""
 
-JUMPS = {"binance": 3, "binance_raw": 7, "coinbase": 4}
+JUMPS = {"binance": 3, "binance_raw": 7, "coinbase": 4, "okx": 4}
 """How often numbers in the messages do not follow, because the same ones come again."""
 
 WANTS = {

@@ -120,6 +120,18 @@ async def test_the_number_of_an_envelope_and_those_of_its_events() -> None:
                 assert short(ws.sequence_gaps) == expected
 
 
+async def test_messages_that_name_the_one_before() -> None:
+    numbers = (-1, 7), (7, 9), (9, 9), (9, 12), (15, 16), (16, 20)
+    messages = [b'{"prev":%d,"seq":%d}' % pair for pair in numbers]
+    sequence = Sequence("/prev", last="/seq", step=0)
+    async with serve(connection(*messages)) as server, rlfast.connect(server.url, sequence=sequence) as ws:
+        for _ in messages:
+            await ws.next_message()
+        assert short(ws.sequence_gaps) == [(1, 3, "12", "15", None)]
+        # How many are missing it does not say.
+        assert (ws.stats.sequence_gaps, ws.stats.skipped_numbers) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("per_connection", "second", "expected"),
     [
@@ -207,8 +219,9 @@ async def test_names_that_are_no_unicode() -> None:
         ({"number": "/a/*/n", "last": "/n"}, "last must be in the same element"),
         ({"number": "/a/*/n", "by": "/b/*/s"}, "by must be in the same element .* or in none"),
         ({"number": "/a/*/b/*/n"}, "not of arrays in arrays"),
+        ({"number": "/n", "step": 0}, "step=0 needs last"),
     ],
 )  # fmt: skip
-def test_places_that_cannot_be(arguments: dict[str, str], text: str) -> None:
+def test_places_that_cannot_be(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         Sequence(**arguments)

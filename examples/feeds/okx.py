@@ -6,13 +6,15 @@ signed login first (docs/feeds.md). A connection without a message for 30 second
 ``ping``, and gets ``pong``. Three connections a second and 480 subscriptions an hour are allowed.
 
 Which event it is says ``arg``, outside of the event: that is not a tag, so one struct has the fields of
-both channels, and ``events_at`` makes a row of each element of ``data``. The book is complete if
-`previous` is the `sequence` of the update before.
+both channels, and ``events_at`` makes a row of each element of ``data``. An update of the book names the
+one before it: where that is another one, ``_gaps`` says so.
 
     rlfast capture wss://ws.okx.com:8443/ws/v5/public --out okx --types okx:Message --events-at /data \
         --send '{"op": "subscribe", "args": [{"channel": "books", "instId": "BTC-USDT"},
                                              {"channel": "trades", "instId": "BTC-USDT"}]}' \
-        --heartbeat 20s:ping --ignore pong
+        --heartbeat 20s:ping --ignore pong \
+        --sequence '/data/*/prevSeqId' --sequence-last '/data/*/seqId' --sequence-step 0 \
+        --sequence-by /arg/instId --sequence-per-connection
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ SUBSCRIPTION = {
     "args": [{"channel": "books", "instId": "BTC-USDT"}, {"channel": "trades", "instId": "BTC-USDT"}],
 }
 HEARTBEAT = rlfast.Heartbeat(every=20, message="ping")
+NUMBERS = rlfast.Sequence(
+    "/data/*/prevSeqId", last="/data/*/seqId", step=0, by="/arg/instId", per_connection=True
+)
 
 
 class Channel(Struct):
@@ -75,6 +80,7 @@ def connect(url: str = URL) -> rlfast.Connecting[Message]:
         subscribe=[SUBSCRIPTION],
         heartbeat=HEARTBEAT,
         ignore=["pong"],
+        sequence=NUMBERS,
         backoff=rlfast.Backoff.capture(),
     )
 

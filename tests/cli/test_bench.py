@@ -184,10 +184,10 @@ def test_the_numbers_of_messages(stamping: str) -> None:
     assert "numbers of messages 500, gaps in them 4, jumped over 4, not checked 0\n" in done.stdout
     done = run("bench", stream, "--events", "500", "--sequence", "/m")
     assert_one_line(done.stderr.splitlines(keepends=True)[-1], "no message has a whole number at /m")
-    options = ContinuityOptions(sequence="/U", sequence_by="/s", sequence_last="/u")
-    assert options.arguments()["sequence"] == Sequence("/U", by="/s", last="/u")
-    for option in ("--sequence-by", "--sequence-last"):
-        done = run("bench", stream, option, "/n")
+    options = ContinuityOptions(sequence="/U", sequence_by="/s", sequence_last="/u", sequence_step=0)
+    assert options.arguments()["sequence"] == Sequence("/U", by="/s", last="/u", step=0)
+    for option in ("--sequence-by=/n", "--sequence-last=/n", "--sequence-step=0"):
+        done = run("bench", stream, option)
         assert done.returncode == 2
         assert_one_line(done.stderr, "need --sequence POINTER")
 

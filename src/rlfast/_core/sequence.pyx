@@ -111,8 +111,8 @@ cdef class SequenceWatcher(BlockTap):
         cdef int i
         cdef Py_ssize_t n = 0
         cdef bytes name
-        if step < 1:
-            raise ValueError("the step is at least 1")
+        if step < 0:
+            raise ValueError("the step is at least 0")
         self.places = tuple(
             None if place is None else tuple([one.encode() for one in place]) for place in (first, last, whose, each)
         )

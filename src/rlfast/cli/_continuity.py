@@ -20,17 +20,16 @@ class ContinuityOptions:
     sequence: str | None = None
     sequence_by: str | None = None
     sequence_last: str | None = None
+    sequence_step: int = Sequence.step
     sequence_per_connection: bool = False
 
     def _sequence(self) -> Sequence | None:
         """Return where messages have numbers. Raises typer.BadParameter: there is only more about them."""
-        by, last, anew = self.sequence_by, self.sequence_last, self.sequence_per_connection
+        more = self.sequence_by, self.sequence_last, self.sequence_step, self.sequence_per_connection
         if self.sequence is not None:
-            return Sequence(self.sequence, by, last, per_connection=anew)
-        if by is not None or last is not None or anew:
-            raise typer.BadParameter(
-                "--sequence-by, --sequence-last and --sequence-per-connection need --sequence POINTER"
-            )
+            return Sequence(self.sequence, *more)
+        if more != (None, None, Sequence.step, False):
+            raise typer.BadParameter("--sequence-by and its like need --sequence POINTER")
         return None
 
     resume: str | None = None

@@ -117,6 +117,12 @@ _NUMBERS = Group(
             "JSON Pointer, such as /u, to the last number of a message that says from where to where.",
             metavar="POINTER",
         ),
+        Field(
+            "sequence_step",
+            "From a number to the next one; 0 of messages that name the one before, such as /prevSeqId, "
+            "and have their own at --sequence-last.",
+            least=0,
+        ),
         Field("sequence_per_connection", "The numbers begin anew with each connection."),
     ),
 )

@@ -44,7 +44,8 @@ class Sequence:
         by: where it says whose number that is, such as ``"/product_id"``: each has numbers of its own. None:
             they are the feed's. A message that does not say it has those of nobody in particular.
         last: where the last number is, if a message says from where to where its are (``U`` and ``u``).
-        step: from a number to the next one.
+        step: from a number to the next one. 0 of messages that name the one before them:
+            ``Sequence("/prevSeqId", last="/seqId", step=0)``. How many are missing cannot be told then.
         per_connection: True if numbers begin anew with each connection. If they do not, they tell whether
             something was missed while there was none.
 
@@ -65,7 +66,9 @@ class Sequence:
             check_type(name, value, str, optional=optional)
             if value is not None and len(parse_pointer(value)) > MAX_DEPTH:
                 raise ConfigError(f"{name} must lead through {MAX_DEPTH} names at most")
-        check_int("step", self.step, 1, 2**63 - 1)
+        check_int("step", self.step, 0, 2**63 - 1)
+        if self.step == 0 and self.last is None:
+            raise ConfigError("step=0 needs last: where the number is that the next message has to name")
         check_bool("per_connection", self.per_connection)
         self.places()
 

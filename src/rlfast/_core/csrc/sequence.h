@@ -46,7 +46,7 @@ typedef struct {
     rl_pointer places[RL_PLACES];
     uint32_t in_message;    /* bits of the places that are looked for in a message; and in each element */
     uint32_t in_element;
-    int64_t step;           /* at least 1 */
+    int64_t step;           /* at least 0: a message names the last number of the one before */
     rl_decoder lexer;       /* of which only `scratch` is used; owned */
     rl_span found[RL_PLACES];   /* JSON, in the message that is being looked at; text NULL: absent */
     rl_string_table names;  /* owned; of whose numbers are known, as JSON; "" where nobody is named */
@@ -179,7 +179,7 @@ RL_NOINLINE int rl_note_jump(rl_sequence *s, const rl_known *known, rl_number to
     next.bits += step;
     next.negative = next.negative && next.bits >> 63;
     /* Behind the largest number there is none. */
-    if ((known->number.negative || next.bits >= known->number.bits) && rl_is_less(next, to)) {
+    if (step && (known->number.negative || next.bits >= known->number.bits) && rl_is_less(next, to)) {
         /* From next up to 0, and on from there: the two together may be more than 2**64. */
         below = next.negative && !to.negative ? 0 - next.bits : 0;
         above = to.bits - (below ? 0 : next.bits);
