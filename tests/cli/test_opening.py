@@ -86,7 +86,7 @@ async def test_headers_the_query_and_subprotocols(command: str, tmp_path: Path) 
         paths.append(peer.request.split(b" ")[1])
         names = "X-Key", "X-Plain", "Sec-WebSocket-Protocol"
         headers.append(tuple(map(peer.header, names)))
-        await peer.write(*(frame(b'{"n":%d}' % i) for i in range(10)), close_frame(1000))
+        await peer.write(*(frame(b'{"n":%d}' % i) for i in range(10)))
         await peer.wait_closed()
 
     more = {
