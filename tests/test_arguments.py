@@ -190,7 +190,7 @@ TABLE: dict[str, tuple[Call, dict[str, str]]] = {
     ),
     "Resume": (
         lambda **given: Resume(**{"parameter": "cursor", "value": "/t", **given}),
-        {"parameter": "str", "value": "str", "inclusive": "optional bool"},
+        {"parameter": "str", "value": "str", "inclusive": "optional bool", "gone": "optional str"},
     ),
     "Timing": (Timing, {"clock": "callable", "sleep": "callable", "random": "callable"}),
     "Backoff": (

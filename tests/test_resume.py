@@ -373,6 +373,17 @@ async def test_batches_go_on_too() -> None:
     assert found == seqs == list(range(3000))
 
 
+async def test_a_message_may_say_that_the_cursor_is_gone() -> None:
+    error = b'{"type":"ERROR","object":{"code":410}}'
+    handlers = [sends(event(1, 1)), sends(error), sends(event(5, 5)), sends(event(6, 6)), quiet]
+    async with serve(*handlers) as server:
+        resume = Resume("cursor", "/t", gone="/object/code=410")
+        async with rlfast.connect(server.url, resume=resume, backoff=AT_ONCE) as ws:
+            assert await read(ws, 3) == [1, 5, 6]
+            assert fillings(ws.gaps)[:3] == [("1", "5", False), ("1", "5", False), ("5", "6", True)]
+    assert cursors(server)[:4] == [None, "1", None, "5"]
+
+
 @pytest.mark.parametrize("status", [410, 400])
 async def test_a_cursor_that_is_gone_is_given_up(status: int) -> None:
     async def gone(peer: Peer) -> None:

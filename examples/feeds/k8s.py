@@ -4,11 +4,12 @@ Documentation: "Kubernetes API Concepts", Efficient detection of changes. The AP
 where a watch is asked for as one. ``kubectl proxy`` has the login; without it, a bearer token is a
 header, and the cluster's authority ``--ca FILE``. The server ends a watch after 30 to 60 minutes;
 ``resourceVersion`` goes on behind an event; ``allowWatchBookmarks`` keeps it recent where little happens.
-Servers keep some minutes: who comes later gets the event ``ERROR`` with the code 410, on every attempt.
-Then the state has to be had anew, by a capture into another folder.
+Servers keep some minutes: who comes later gets the event ``ERROR`` with the code 410. Then the watch begins
+anew with what is there, and the gap is on record as not filled.
 
     rlfast capture 'ws://127.0.0.1:8001/api/v1/pods?watch=true&allowWatchBookmarks=true' --out k8s \
-        --types k8s:Message --resume resourceVersion=/object/metadata/resourceVersion
+        --types k8s:Message --resume resourceVersion=/object/metadata/resourceVersion \
+        --resume-gone /object/code=410
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def connect(url: str = URL) -> rlfast.Connecting[Message]:
     return rlfast.connect(
         url,
         type=Message,
-        resume=rlfast.Resume(parameter="resourceVersion", value="/object/metadata/resourceVersion"),
+        resume=rlfast.Resume(
+            parameter="resourceVersion", value="/object/metadata/resourceVersion", gone="/object/code=410"
+        ),
         backoff=rlfast.Backoff.capture(),
     )
 

@@ -17,7 +17,6 @@ cdef extern from "csrc/frames.h":
         uint64_t binary
         size_t wanted
         bint full
-        bint text_only
 
 
 cdef class BlockQueue:

@@ -11,6 +11,7 @@ from collections import deque
 
 cdef extern from "csrc/frames.h" nogil:
     const uint8_t* rl_take_messages(const uint8_t* p, const uint8_t* end, size_t largest, MessageRun* run)
+    const uint8_t* rl_take_text(const uint8_t* p, const uint8_t* end, size_t largest, MessageRun* run)
 
 
 # What a queued message costs beside its payload: its offset (4 bytes) and, at worst, a stamp of its own (16).
@@ -316,7 +317,6 @@ cdef class BlockQueue:
         cdef MessageRun run
         cdef Block tail
         run.wanted = 0
-        run.text_only = text_only
         while True:
             tail = self.tail
             if tail is None:
@@ -332,7 +332,7 @@ cdef class BlockQueue:
                 run.count = tail.count
                 run.limit = min(tail.offsets_capacity - 1, <uint32_t>MAX_BLOCK_MESSAGES)
             run.binary = 0
-            p = rl_take_messages(p, end, largest, &run)
+            p = rl_take_text(p, end, largest, &run) if text_only else rl_take_messages(p, end, largest, &run)
             if tail is not None and run.count != tail.count:
                 if self.screen is not None:
                     self._screen(&run, tail.count)

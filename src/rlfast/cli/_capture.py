@@ -71,6 +71,12 @@ OPTIONS = (
                 "and JSON Pointer to its value in a message, such as cursor=/time_us.",
                 metavar="NAME=POINTER",
             ),
+            Field(
+                "resume_gone",
+                "The message by which the server says that it cannot go on from there, such as "
+                "/object/code=410 of Kubernetes: then without.",
+                metavar="POINTER=VALUE",
+            ),
         ),
     ),
     Group(

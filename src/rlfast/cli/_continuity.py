@@ -33,19 +33,21 @@ class ContinuityOptions:
         return None
 
     resume: str | None = None
+    resume_gone: str | None = None
+
+    def _resume(self) -> Resume | None:
+        if self.resume is None:
+            if self.resume_gone is not None:
+                raise typer.BadParameter("--resume-gone needs --resume NAME=POINTER")
+            return None
+        name, equals, pointer = self.resume.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"--resume {self.resume!r}: write NAME=POINTER, such as cursor=/time_us")
+        return Resume(name, pointer, gone=self.resume_gone)
 
     def arguments(self) -> ConnectArguments:
         """The same for `rlfast.connect`. Raises typer.BadParameter: one cannot be read."""
-        return {"sequence": self._sequence(), "resume": _resume(self.resume)}
-
-
-def _resume(text: str | None) -> Resume | None:
-    if text is None:
-        return None
-    name, equals, pointer = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"--resume {text!r}: write NAME=POINTER, such as cursor=/time_us")
-    return Resume(name, pointer)
+        return {"sequence": self._sequence(), "resume": self._resume()}
 
 
 def no_numbers(sequence: Sequence) -> str:

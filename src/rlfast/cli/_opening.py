@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import msgspec
 import typer
 from typer.core import TyperCommand
 
 from rlfast.cli._messages import expand, message
 from rlfast.errors import ConfigError
-from rlfast.schema._pointer import parse_pointer
+from rlfast.schema._pointer import Condition
 from rlfast.websocket._settings import ConnectArguments, HeaderProvider, Headers, check_headers
 
 if TYPE_CHECKING:
@@ -48,8 +45,7 @@ class OpeningOptions:
             typer.BadParameter: a text cannot be had, or a condition is none.
         """
         steps = [
-            _Condition.parse(text) if isinstance(text, Wait) else message("--send", text)
-            for text in self.send
+            _condition(text) if isinstance(text, Wait) else message("--send", text) for text in self.send
         ]
         if not steps:
             return None
@@ -157,45 +153,11 @@ def _pair(option: str, text: str, form: str, *, expanded: bool = True) -> tuple[
     return name, expand(option, value) if expanded else value
 
 
-class _Condition(NamedTuple):
-    """What --wait-for waits for."""
-
-    pointer: tuple[str, ...]
-    text: str
-
-    @classmethod
-    def parse(cls, text: str) -> _Condition:
-        pointer, found, value = text.partition("=")
-        try:
-            names = parse_pointer(pointer)
-        except ConfigError as error:
-            raise typer.BadParameter(f"--wait-for: {error}") from None
-        if not found:
-            raise typer.BadParameter("--wait-for: write POINTER=VALUE, such as /type=connection_ack")
-        return cls(names, expand("--wait-for", value))
-
-    def holds(self, message: Any) -> bool:
-        """Whether a message has the value in that place: as text, or as JSON."""
-        try:
-            found = reduce(_member, self.pointer, message)
-        except LookupError:
-            return False
-        if found == self.text:
-            return True
-        try:
-            wanted = msgspec.json.decode(self.text)
-        except msgspec.DecodeError:
-            return False
-        return type(found) is type(wanted) and bool(found == wanted)
-
-
-def _member(value: Any, name: str) -> Any:
-    """What a JSON value has under a name. Raises LookupError: nothing."""
-    if isinstance(value, dict):
-        return value[name]
-    if isinstance(value, list) and re.fullmatch("0|[1-9][0-9]{0,9}", name):
-        return value[int(name)]
-    raise LookupError
+def _condition(text: str) -> Condition:
+    try:
+        return Condition.parse(expand("--wait-for", text))
+    except ConfigError as error:
+        raise typer.BadParameter(f"--wait-for: {error}") from None
 
 
 class InOrder(TyperCommand):

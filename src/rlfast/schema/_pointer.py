@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
+from typing import Any, NamedTuple
+
+import msgspec
 
 from rlfast.errors import ConfigError
 
-__all__ = ["parse_pointer", "pointer_name"]
+__all__ = ["Condition", "parse_pointer", "pointer_name"]
+
+_INDEX = re.compile("0|[1-9][0-9]{0,9}")
 
 _ESCAPES = re.compile("~[01]")
 
@@ -31,3 +37,42 @@ def parse_pointer(text: str) -> tuple[str, ...]:
 def pointer_name(name: str) -> str:
     """A name in a JSON Pointer."""
     return name.replace("~", "~0").replace("/", "~1")
+
+
+class Condition(NamedTuple):
+    """That a message has a certain value in a certain place, written ``POINTER=VALUE``."""
+
+    names: tuple[str, ...]
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Read one. Raises ConfigError: it is something else."""
+        pointer, found, value = text.partition("=")
+        names = parse_pointer(pointer)
+        if not found:
+            raise ConfigError("write POINTER=VALUE, such as /type=connection_ack")
+        return cls(names, value)
+
+    def holds(self, message: Any) -> bool:
+        """Whether a message, as plain values, has the value: as a text, or as other JSON."""
+        try:
+            found = reduce(_member, self.names, message)
+        except LookupError:
+            return False
+        if found == self.text:
+            return True
+        try:
+            wanted = msgspec.json.decode(self.text)
+        except msgspec.DecodeError:
+            return False
+        return type(found) is type(wanted) and bool(found == wanted)
+
+
+def _member(value: Any, name: str) -> Any:
+    """What a JSON value has under a name. Raises LookupError: nothing."""
+    if isinstance(value, dict):
+        return value[name]
+    if isinstance(value, list) and _INDEX.fullmatch(name):
+        return value[int(name)]
+    raise LookupError(name)

@@ -24,7 +24,8 @@ from rlfast._core.queue import BlockQueue
 from rlfast._core.recent import CallScreen, RecentMessages
 from rlfast.errors import ConfigError, check_bool, check_type
 from rlfast.schema._decoding import Decoding
-from rlfast.schema._pointer import parse_pointer
+from rlfast.schema._pointer import Condition, parse_pointer
+from rlfast.websocket._received import plain
 
 __all__ = [
     "Filling",
@@ -70,6 +71,9 @@ class Resume:
         inclusive: whether the server begins with the message of the cursor itself (Jetstream), so that one
             which does not has lost it, and the gap is not filled; False: it begins behind that one
             (``since_id`` of Mastodon). None: as the server was seen to do; until then it is believed.
+        gone: ``POINTER=VALUE`` of the message by which a server says that it has no such cursor any more,
+            where it does not refuse the upgrade: ``/object/code=410`` of Kubernetes. The next connection
+            begins without one, and the gap is not filled.
 
     Raises:
         ConfigError: a value cannot work.
@@ -78,6 +82,7 @@ class Resume:
     parameter: str
     value: str
     inclusive: bool | None = None
+    gone: str | None = None
 
     def __post_init__(self) -> None:
         """Check types and values."""
@@ -91,6 +96,9 @@ class Resume:
             raise ConfigError("Resume.value is a JSON Pointer to a field of a message, such as /time_us")
         if self.inclusive is not None:
             check_bool("Resume.inclusive", self.inclusive)
+        check_type("Resume.gone", self.gone, str, what="POINTER=VALUE (str)", optional=True)
+        if self.gone is not None:
+            Condition.parse(self.gone)
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -397,6 +405,7 @@ class Resumption:
         on_filled: Callable[[str, bool], None],
     ) -> None:
         self._resume = resume
+        self._gone = Condition.parse(resume.gone) if resume.gone is not None else None
         self.find = Finder(resume.value, decoding)
         self._queue = queue
         self._marker = Marker(self.find, mark)
@@ -467,6 +476,8 @@ class Resumption:
     def _takes(self, payload: bytes) -> bool:
         value, overlap = self.find(payload), self._overlap
         if value is None or overlap is None:
+            if self._gone is not None and self._gone.holds(plain(payload)):
+                self._gives_up = True
             return True
         is_known = overlap.drops(value, payload)
         self._marker.overlaps = self._marker.overlaps or overlap.is_exact

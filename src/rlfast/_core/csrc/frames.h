@@ -138,19 +138,18 @@ typedef struct {
     uint64_t binary;        /* messages of the run that were binary */
     size_t wanted;          /* size of a payload that there was no room for */
     int full;               /* there was none for the next one */
-    int text_only;          /* binary messages are not for the run */
 } rl_messages;
 
 /* Append the payloads of the messages at p, as long as each is whole, in one frame, not compressed, and UTF-8 if it is
  * text. Returns where the first frame stands that is not taken: it has to be looked at by itself. */
-static inline const uint8_t *rl_take_messages(
-    const uint8_t *p, const uint8_t *end, size_t largest, rl_messages *run)
+RL_INLINE const uint8_t *rl_take_messages_of(
+    const uint8_t *p, const uint8_t *end, size_t largest, rl_messages *run, uint8_t other)
 {
     run->full = 0;
     while (end - p >= 2) {
         int text = p[0] == (0x80 | RL_OP_TEXT);
         size_t n = p[1], head = 2;
-        if (!text && (p[0] != (0x80 | RL_OP_BINARY) || run->text_only))
+        if (!text && p[0] != other)
             break;
         if (RL_UNLIKELY(n >= 126)) {
             /* Among these are masked frames, and those whose length has eight bytes. */
@@ -177,6 +176,16 @@ static inline const uint8_t *rl_take_messages(
         p += n;
     }
     return p;
+}
+
+static const uint8_t *rl_take_text(const uint8_t *p, const uint8_t *end, size_t largest, rl_messages *run)
+{
+    return rl_take_messages_of(p, end, largest, run, 0x80 | RL_OP_TEXT);
+}
+
+static const uint8_t *rl_take_messages(const uint8_t *p, const uint8_t *end, size_t largest, rl_messages *run)
+{
+    return rl_take_messages_of(p, end, largest, run, 0x80 | RL_OP_BINARY);
 }
 
 #endif
