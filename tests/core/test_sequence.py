@@ -29,11 +29,17 @@ class Watched(NamedTuple):
 
 
 def watch(
-    sequence: Sequence, reads: list[list[bytes]], *, epochs: bool = False, general: bool = False
+    sequence: Sequence,
+    reads: list[list[bytes]],
+    *,
+    epochs: bool = False,
+    general: bool = False,
+    separator: int = 0,
 ) -> Watched:
     """What the watcher reports; with `epochs`, each read is of a connection of its own.
 
-    With `general`, the compiled code sees something else, which it leaves to the general path.
+    With `general`, the compiled code sees something else, which it leaves to the general path. With
+    `separator`, a message has documents.
     """
     jumps: list[tuple[int, int, int, bytes | None]] = []
     mores: list[int] = []
@@ -53,7 +59,7 @@ def watch(
             return compiled(next(left))
 
     watcher = SequenceWatcher(
-        first, last, whose, each, in_element, sequence.step, sequence.per_connection, find, report
+        first, last, whose, each, in_element, sequence.step, sequence.per_connection, separator, find, report
     )
     queue = BlockQueue(1 << 16, 1 << 30, 1)
     queue.watchers = (watcher,)
@@ -290,7 +296,7 @@ def test_a_flood_is_not_listed_one_by_one() -> None:
 def test_messages_that_were_cut_short_are_passed_over() -> None:
     reports: list[Any] = []
     watcher = SequenceWatcher(
-        ("n",), None, None, None, False, 1, False, lambda _: [], lambda *found: reports.append(found)
+        ("n",), None, None, None, False, 1, False, 0, lambda _: [], lambda *found: reports.append(found)
     )
     queue = BlockQueue(1 << 16, 1 << 20, 1)
     queue.watchers = (watcher,)
@@ -424,3 +430,18 @@ def test_equal_to_its_general_path(case: tuple[Sequence, list[list[bytes]], bool
     """Whatever the spelling, duplicates and bytes that are no JSON included."""
     sequence, reads, epochs = case
     assert watch(sequence, reads, epochs=epochs) == watch(sequence, reads, epochs=epochs, general=True)
+
+
+@settings(max_examples=EXAMPLES)
+@given(cases(), st.data())
+def test_a_document_of_a_message_is_what_a_message_of_its_own_is(
+    case: tuple[Sequence, list[list[bytes]], bool], data: st.DataObject
+) -> None:
+    sequence, reads, epochs = case
+    reads = [[text for text in payloads if text.strip() and b"\x1e" not in text] for payloads in reads]
+    ends = st.sampled_from([b"\x1e", b" \x1e", b"\x1e\x1e\n"])
+    whole = [[b"".join(text + data.draw(ends) for text in payloads)] for payloads in reads]
+    expected = watch(sequence, reads, epochs=epochs)
+    found = watch(sequence, whole, epochs=epochs, separator=0x1E)
+    assert [jump[1:] for jump in found.jumps] == [jump[1:] for jump in expected.jumps]
+    assert (found.skipped, found.unchecked) == (expected.skipped, expected.unchecked)

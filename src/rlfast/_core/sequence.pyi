@@ -14,6 +14,7 @@ class SequenceWatcher(BlockTap):
         whose_in_element: bool,
         step: int,
         per_connection: bool,
+        separator: int,
         find: Callable[[bytes], list[tuple[bytes | None, bytes | None, bytes | None]]],
         report: Callable[[list[tuple[int, int, int, bytes | None, int]], int | None, int, int], None],
     ) -> SequenceWatcher: ...

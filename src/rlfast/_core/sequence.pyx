@@ -46,6 +46,9 @@ cdef extern from "csrc/sequence.h" nogil:
         uint32_t in_message
         uint32_t in_element
         int64_t step
+        uint8_t separator
+        size_t rest
+        Span undecided
         Lexer lexer
         Span found[4]
         StringTable names
@@ -88,7 +91,8 @@ cdef class SequenceWatcher(BlockTap):
         whose_in_element: whether that of `whose` does, too.
         step: from a number to the next one.
         per_connection: whether they begin anew with each connection.
-        find: callable, bytes of a message -> list of (first, last, whose), each of them JSON or None: what is at
+        separator: between the documents of a message, each of which has numbers; 0: a message is one.
+        find: callable, bytes of a document -> list of (first, last, whose), each of them JSON or None: what is at
             these places. It is asked about messages that are not in the usual form, and returns none for those that
             are no JSON.
         report: callable, (jumps, more, epoch, received_at) -> None. A jump is (seq, from, to, name as JSON or None,
@@ -107,7 +111,7 @@ cdef class SequenceWatcher(BlockTap):
         int64_t allowed_at          # when that was counted
 
     def __cinit__(self, tuple first not None, last, whose, each, bint whose_in_element, int64_t step,
-                  bint per_connection, find, report):
+                  bint per_connection, uint8_t separator, find, report):
         cdef int i
         cdef Py_ssize_t n = 0
         cdef bytes name
@@ -136,6 +140,7 @@ cdef class SequenceWatcher(BlockTap):
             else:
                 self.state.in_message |= 1 << i
         self.state.step = step
+        self.state.separator = separator
         self.state.names.seed[0] = random_seed()
         self.state.names.seed[1] = random_seed()
         self.per_connection = per_connection
@@ -171,6 +176,7 @@ cdef class SequenceWatcher(BlockTap):
         cdef State* state = &self.state
         cdef uint32_t at = start
         cdef uint32_t end
+        cdef bytes text
         if self.per_connection and block.epoch != self.epoch:
             rl_forget_order(state)
         self.epoch = block.epoch
@@ -188,17 +194,22 @@ cdef class SequenceWatcher(BlockTap):
                 state.lexer.no_memory = 0
                 raise MemoryError("cannot remember a number of a message")
             if at < end:
-                self._general(block, at, received_at)
+                text = (<const char*>state.undecided.text)[:state.undecided.size]
+                self._general(text, at, received_at)
+                if state.separator:
+                    # Behind it there may be others.
+                    continue
+            state.rest = 0
             at += 1
         if state.jumps.size or state.more:
             self._report(block, received_at)
         return True
 
-    cdef int _general(self, Block block, uint32_t index, int64_t received_at) except -1:
-        """The message at `index`, by way of Python."""
+    cdef int _general(self, bytes document, uint32_t index, int64_t received_at) except -1:
+        """A document of the message at `index`, by way of Python."""
         cdef bytes text
         cdef int i
-        for found in self.find(block.payload(index)):
+        for found in self.find(document):
             for i, text in enumerate(found):
                 self.state.found[i].text = NULL
                 if text is not None:

@@ -125,7 +125,16 @@ class SequenceLog:
     def __init__(self, sequence: Sequence, decoding: Decoding, gaps: GapLog) -> None:
         first, last, whose, each, in_element = sequence.places()
         self.watcher = SequenceWatcher(
-            *(first, last, whose, each, in_element, sequence.step, sequence.per_connection),
+            *(
+                first,
+                last,
+                whose,
+                each,
+                in_element,
+                sequence.step,
+                sequence.per_connection,
+                decoding.separator,
+            ),
             make_finder(sequence, decoding),
             self._report,
         )

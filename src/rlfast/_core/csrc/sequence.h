@@ -3,10 +3,14 @@
 #ifndef RLFAST_SEQUENCE_H
 #define RLFAST_SEQUENCE_H
 
+#include "documents.h"
 #include "lex.h"
 
 /* What is looked for. RL_EACH: the array each element of which has a number. */
 enum { RL_FIRST, RL_LAST, RL_WHOSE, RL_EACH, RL_PLACES };
+
+/* Beside RL_OK and its like. */
+enum { RL_UNDECIDED = 1 };
 
 /* Whose numbers are remembered: so many, each with a name of at most so many bytes. */
 enum { RL_MAX_WHOSE = 65536, RL_LONGEST_WHOSE = 256 };
@@ -47,6 +51,9 @@ typedef struct {
     uint32_t in_message;    /* bits of the places that are looked for in a message; and in each element */
     uint32_t in_element;
     int64_t step;           /* at least 0: a message names the last number of the one before */
+    uint8_t separator;      /* of the documents of a message; 0: it is one */
+    size_t rest;            /* bytes of the message that is being looked at which are done */
+    rl_span undecided;      /* a document that the general path must look at; borrowed */
     rl_decoder lexer;       /* of which only `scratch` is used; owned */
     rl_span found[RL_PLACES];   /* JSON, in the message that is being looked at; text NULL: absent */
     rl_string_table names;  /* owned; of whose numbers are known, as JSON; "" where nobody is named */
@@ -269,34 +276,49 @@ static int rl_check_elements(
     return RL_OK;
 }
 
-/* Check messages [at, stop) of a block. Returns how far it came: up to `stop`, to a message that the general path must look
- * at, or, with `no_memory` set, to where memory was short. Needs no GIL. */
+/* Check one document of a message. Returns RL_OK; RL_NO_MEMORY; or RL_UNDECIDED, having changed nothing. */
+static int rl_check_document(
+    rl_sequence *s, const uint8_t *p, const uint8_t *end, uint32_t message, int64_t received_at)
+{
+    rl_input in;
+    rl_span each;
+    while (end > p && rl_is_space(end[-1]))
+        end--;
+    /* What skips values counts on it. */
+    if (end == p || (end[-1] != '}' && end[-1] != ']'))
+        return RL_UNDECIDED;
+    in = rl_input_of(p, end);
+    p = rl_find(s, rl_skip_space_to(p, end), &in, 0, s->in_message);
+    if (p == NULL || rl_skip_space_to(p, end) != end)
+        return RL_UNDECIDED;
+    if (s->in_element == 0)
+        return rl_check_order(s, in.begin, message, received_at);
+    each = s->found[RL_EACH];
+    return each.text != NULL && *each.text == '[' ? rl_check_elements(s, each.text, &in, message, received_at) : RL_OK;
+}
+
+/* Check messages [at, stop) of a block. Returns how far it came: up to `stop`, to a message of which the general path must
+ * look at `undecided`, or, with `no_memory` set, to where memory was short. Needs no GIL.
+ *
+ * With a separator, `rest` is where it goes on in a message that it returns. */
 static uint32_t rl_check_messages(
     rl_sequence *s, const uint8_t *data, const uint32_t *offsets, uint32_t at, uint32_t stop, int64_t received_at)
 {
     for (; at < stop; at++) {
-        const uint8_t *p = data + offsets[at], *end = data + offsets[at + 1];
-        rl_input in;
-        rl_span each;
-        int result;
-        while (end > p && rl_is_space(end[-1]))
-            end--;
-        /* What skips values counts on it. */
-        if (end == p || (end[-1] != '}' && end[-1] != ']'))
-            return at;
-        in = rl_input_of(p, end);
-        p = rl_find(s, rl_skip_space_to(p, end), &in, 0, s->in_message);
-        if (p == NULL || rl_skip_space_to(p, end) != end)
-            return at;
-        each = s->found[RL_EACH];
-        if (s->in_element == 0)
-            result = rl_check_order(s, in.begin, at, received_at);
-        else
-            result = each.text != NULL && *each.text == '['
-                ? rl_check_elements(s, each.text, &in, at, received_at) : RL_OK;
-        if (result != RL_OK) {
-            s->lexer.no_memory = 1;
-            return at;
+        const uint8_t *begin = data + offsets[at], *end = data + offsets[at + 1];
+        const uint8_t *p = begin + s->rest, *document = begin, *behind = end;
+        s->rest = 0;
+        while (s->separator == 0 || (document = rl_next_document(&p, end, &behind, s->separator)) != NULL) {
+            int result = rl_check_document(s, document, behind, at, received_at);
+            if (RL_UNLIKELY(result != RL_OK)) {
+                s->lexer.no_memory = result == RL_NO_MEMORY;
+                s->undecided.text = document;
+                s->undecided.size = (size_t)(behind - document);
+                s->rest = (size_t)(p - begin);
+                return at;
+            }
+            if (s->separator == 0)
+                break;
         }
     }
     return at;
