@@ -26,6 +26,7 @@ from wsserver import Handler, Peer, frame, serve, until
 import rlfast
 from rlfast import Backoff, Resume
 from rlfast.capture import CaptureOptions, RotationPolicy, capture, open_dataset, recover, resume
+from rlfast.cli import main
 from rlfast.sinks import Opened, Rows, Sink, StreamState, StreamWriter
 from rlfast.sinks.parquet._manifest import read_manifest
 from rlfast.websocket._gaps import Gap
@@ -175,7 +176,7 @@ def connecting(url: str, **arguments: Any) -> Any:
     return rlfast.connect(url, type=Event, stream="s", resume=CURSOR, **arguments)
 
 
-async def test_the_command_line_goes_on(tmp_path: Path) -> None:
+async def test_the_command_line_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "numbers_of.py").write_text("import msgspec\n\nclass Event(msgspec.Struct):\n    n: int\n")
     out = tmp_path / "out"
     first, second = events(1, 2, 3, 4), [b'{"ack":1}', *events(2, 3, 4)]
@@ -196,6 +197,8 @@ async def test_the_command_line_goes_on(tmp_path: Path) -> None:
     assert [peer.path.partition("?")[2] for peer in server.requests] == ["a=b", "a=b&cursor=2"]
     assert numbers(out) == [1, 2, 3, 4]
     assert recorded(out) == [("capture_stopped", "2", "3", True)]
+    assert await asyncio.to_thread(main, ["inspect", str(out)]) == 0
+    assert ", capture_stopped, filled" in capsys.readouterr().out
     assert list(open_dataset(out).streams) == [server.url.removeprefix("ws://") + "?" + name_of("a=b")]
 
 

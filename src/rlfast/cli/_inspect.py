@@ -125,7 +125,8 @@ def _print_gaps(console: Console, gaps: Sequence[Gap], count: int) -> None:
     for gap in gaps[:SHOWN]:
         end = _time(gap.reconnected_at) if gap.reconnected_at is not None else "the end of the run"
         span = f"{_time(gap.disconnected_at)} to {end}"
-        _print(console, f"              behind seq {gap.last_seq:,}: {span}, {gap.describe()}")
+        filled = "" if gap.filled is None else ", filled" if gap.filled else ", not filled"
+        _print(console, f"              behind seq {gap.last_seq:,}: {span}, {gap.describe()}{filled}")
     if count > SHOWN:
         _print(console, f"              and {count - SHOWN:,} more (--json lists more)")
 
