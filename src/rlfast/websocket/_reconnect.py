@@ -280,7 +280,7 @@ class Reconnector:
         if not frame_handler.lost:
             self.frame_handler = frame_handler
             self.keepalive.start(frame_handler)
-        self.heartbeats.start(frame_handler)
+            self.heartbeats.start(frame_handler)
         self.epoch = frame_handler.epoch
         self.subprotocol = frame_handler.subprotocol
         self._opened_at = self._timing.clock()
