@@ -15,7 +15,7 @@ cdef extern from "csrc/screen.h" nogil:
         size_t size
     Needle rl_make_needle(const uint8_t* text, size_t size)
     bint rl_contains(const uint8_t* p, size_t n, const Needle* needle)
-    bint rl_is_space(uint8_t byte)
+    bint rl_is_white(uint8_t byte)
     bint rl_is_one_of(const uint8_t* p, size_t n, const Needle* texts, size_t count)
 
 
@@ -91,7 +91,7 @@ cdef class KeepAliveScreen(MessageScreen):
     cdef bint takes(self, const char* payload, size_t n) except -1:
         cdef const uint8_t* p = <const uint8_t*>payload
         cdef uint32_t i
-        if self._ignores and (n <= self._longest or rl_is_space(p[0]) or rl_is_space(p[n - 1])):
+        if self._ignores and (n <= self._longest or rl_is_white(p[0]) or rl_is_white(p[n - 1])):
             if rl_is_one_of(p, n, self._texts, self._num_texts):
                 self.ignored += 1
                 return False

@@ -2,12 +2,7 @@
 #ifndef RLFAST_DOCUMENTS_H
 #define RLFAST_DOCUMENTS_H
 
-#include "base.h"
-
-static inline int rl_is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
+#include "lex.h"
 
 /* The next document in [*p, end), without the spaces around it: where it begins, and in *stop where it ends; NULL: there is
  * none. *p is then behind its separator, which, as a control character, is nowhere inside a document. */
@@ -19,9 +14,9 @@ static inline const uint8_t *rl_next_document(
         *p = at == NULL ? end : at + 1;
         if (at == NULL)
             at = end;
-        while (start < at && rl_is_blank(*start))
+        while (start < at && rl_is_space(*start))
             start++;
-        while (start < at && rl_is_blank(at[-1]))
+        while (start < at && rl_is_space(at[-1]))
             at--;
         if (start < at) {
             *stop = at;

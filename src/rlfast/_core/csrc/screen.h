@@ -43,7 +43,8 @@ static inline int rl_contains(const uint8_t *p, size_t n, const rl_needle *needl
     return 0;
 }
 
-static inline int rl_is_space(uint8_t byte)
+/* What people call white space, and not only JSON. */
+static inline int rl_is_white(uint8_t byte)
 {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
@@ -51,9 +52,9 @@ static inline int rl_is_space(uint8_t byte)
 /* Whether the n bytes at p are one of the texts, or nothing, apart from white space around them. */
 static inline int rl_is_one_of(const uint8_t *p, size_t n, const rl_needle *texts, size_t count)
 {
-    while (n && rl_is_space(p[0]))
+    while (n && rl_is_white(p[0]))
         p++, n--;
-    while (n && rl_is_space(p[n - 1]))
+    while (n && rl_is_white(p[n - 1]))
         n--;
     if (n == 0)
         return 1;
