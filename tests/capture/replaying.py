@@ -50,6 +50,7 @@ class Replay:
     Attributes:
         limit: of the history, for the time being.
         calm: it hangs up no more.
+        connected: a connection has come; whoever waits for the next one clears it.
         finished: a connection has got everything, and has read it.
     """
 
@@ -59,6 +60,7 @@ class Replay:
         self._source = source
         self.limit = len(sent)
         self.calm = False
+        self.connected = asyncio.Event()
         self.finished = asyncio.Event()
 
     def _start(self, path: str) -> int:
@@ -71,6 +73,7 @@ class Replay:
         return found + (self._kind == "exclusive")
 
     async def serve(self, peer: Peer) -> None:
+        self.connected.set()
         source = self._source
         at = self._start(peer.path)
         if not self.calm and source.random() < 0.1:

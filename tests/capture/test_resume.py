@@ -72,17 +72,19 @@ async def _one_history(out: Path, library: str, kind: Kind, source: random.Rando
             more = {"max_events": source.randrange(1, 400)} if how == "cut" else {}
             arguments = command(server.url, out, inclusive, sink, **settings, **more)
             variables = preload(library, out, source.randrange(1, 120), "kill") if how == "call" else {}
+            replay.connected.clear()
             process = await asyncio.create_subprocess_exec(
                 *arguments, env=environment(**variables), stderr=subprocess.PIPE
             )
+            ending = asyncio.ensure_future(process.wait())
             if how in ("kill", "stop"):
-                requests = len(server.requests)
-                while len(server.requests) == requests and process.returncode is None:
-                    await asyncio.sleep(0.01)
+                coming = asyncio.ensure_future(replay.connected.wait())
+                await asyncio.wait((coming, ending), return_when=asyncio.FIRST_COMPLETED)
+                coming.cancel()
                 await asyncio.sleep(source.uniform(0, 0.5))
             else:
                 # It may find nothing to do.
-                await asyncio.wait([asyncio.ensure_future(process.wait())], timeout=3)
+                await asyncio.wait((ending,), timeout=3)
             if process.returncode is None:
                 (process.terminate if how == "stop" else process.kill)()
             _, errors = await process.communicate()
